@@ -1,0 +1,1 @@
+"""Pure domain of propdesk: no I/O, no clock, no environment, no logging."""

@@ -1,0 +1,1 @@
+"""Value types, time, ids and errors on which everything else stands."""

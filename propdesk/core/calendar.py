@@ -1,0 +1,225 @@
+"""Market days, session hours and IST; the only module that knows the zone.
+
+Holidays, special sessions and hours are data handed in (they change within days);
+`adapters.calendar` builds the calendar of the exchange from them.
+"""
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone
+from enum import StrEnum
+
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, to_ns
+from propdesk.core.errors import GapFault
+from propdesk.core.invariant import require
+from propdesk.core.vocabulary import Session, Weekday
+
+IST = timezone(timedelta(hours=5, minutes=30), "IST")
+"""Asia/Kolkata: +05:30 all year, no daylight saving."""
+
+_IST_OFFSET_NS = 330 * NS_PER_MINUTE
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_MORNING_END = 11 * 60 + 30
+_MIDDAY_END = 13 * 60 + 30
+_SQUARE_OFF_BEFORE_CLOSE = 15
+_WEEKDAYS = tuple(Weekday)
+
+
+class Segment(StrEnum):
+    """Group of instruments that shares hours."""
+
+    CASH = "CASH"
+    CASH_FNO = "CASH_FNO"
+    DERIVATIVES = "DERIVATIVES"
+
+
+def segment_of(*, is_derivative: bool, has_derivatives: bool) -> Segment:
+    """Tell which hours an instrument keeps."""
+    if is_derivative:
+        return Segment.DERIVATIVES
+    return Segment.CASH_FNO if has_derivatives else Segment.CASH
+
+
+@dataclass(frozen=True, slots=True)
+class HoursRule:
+    """Hours of one segment from a date on; minutes of the IST day.
+
+    ``square_off_minute`` is the latest minute at which intraday trades are closed.
+    """
+
+    segment: Segment
+    since: date
+    open_minute: int
+    close_minute: int
+    square_off_minute: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHours:
+    """Hours of one segment on one day, ns UTC; [open, close)."""
+
+    open_ns: int
+    close_ns: int
+    square_off_ns: int
+
+
+class MarketCalendar:
+    """Market days and hours of the exchange.
+
+    Parameters
+    ----------
+    days : sequence of date
+        Every market day in rising order, special weekend sessions included.
+    hours : sequence of HoursRule
+        Regular hours; at least one rule per segment that starts at or before the first day.
+    special : mapping of date to (open_minute, close_minute)
+        Days with hours of their own (drills, Muhurat); minutes of the IST day.
+    """
+
+    def __init__(
+        self,
+        days: Sequence[date],
+        hours: Sequence[HoursRule],
+        special: Mapping[date, tuple[int, int]] | None = None,
+    ) -> None:
+        require(bool(days), "a calendar needs at least one market day")
+        require(all(a < b for a, b in zip(days, days[1:], strict=False)), "market days must rise")
+        self._days = list(days)
+        self._set = frozenset(days)
+        self._special = dict(special or {})
+        self._hours: dict[Segment, list[HoursRule]] = {}
+        for rule in sorted(hours, key=lambda r: r.since):
+            self._hours.setdefault(rule.segment, []).append(rule)
+        self._cache: dict[tuple[date, Segment], SessionHours] = {}
+
+    @property
+    def first_day(self) -> date:
+        """First market day known."""
+        return self._days[0]
+
+    @property
+    def last_day(self) -> date:
+        """Last market day known."""
+        return self._days[-1]
+
+    def is_market_day(self, day: date) -> bool:
+        """Whether the exchange trades on ``day``."""
+        return day in self._set
+
+    def market_days(self, first: date, last: date) -> list[date]:
+        """Market days in the closed interval [first, last], rising; empty if first > last."""
+        return self._days[bisect.bisect_left(self._days, first) : bisect.bisect_right(self._days, last)]
+
+    def shift(self, day: date, count: int) -> date:
+        """Go ``count`` market days forward (back if negative).
+
+        From a day that is no market day the first step forward reaches the next market day,
+        the first step back the previous one; 0 asks for a market day.
+
+        Raises
+        ------
+        GapFault
+            If the calendar does not reach that far.
+        """
+        at = bisect.bisect_left(self._days, day)
+        if count == 0:
+            require(day in self._set, f"{day} is no market day")
+            return day
+        index = at + count if day in self._set or count < 0 else at + count - 1
+        if not 0 <= index < len(self._days):
+            raise GapFault(
+                f"the market calendar ends on {self.last_day} (it starts on {self.first_day}) and does not "
+                f"reach {count} market days from {day}; extend config/market_calendar.yaml"
+            )
+        return self._days[index]
+
+    def next_day(self, day: date) -> date:
+        """First market day after ``day``."""
+        return self.shift(day, 1)
+
+    def previous_day(self, day: date) -> date:
+        """Last market day before ``day``."""
+        return self.shift(day, -1)
+
+    def index_of(self, day: date) -> int:
+        """Rank of the first market day at or after ``day`` (0 = first day of the calendar)."""
+        return bisect.bisect_left(self._days, day)
+
+    def hours(self, day: date, segment: Segment) -> SessionHours:
+        """Opening, close and intraday square-off of ``segment`` on the market day ``day``, ns UTC."""
+        cached = self._cache.get((day, segment))
+        if cached is not None:
+            return cached
+        require(day in self._set, f"{day} is no market day")
+        rule = self._rule(day, segment)
+        first, last = self._special.get(day, (rule.open_minute, rule.close_minute))
+        square_off = min(last - _SQUARE_OFF_BEFORE_CLOSE, rule.square_off_minute)
+        if day in self._special:
+            square_off = last - _SQUARE_OFF_BEFORE_CLOSE
+        midnight = ist_midnight_ns(day)
+        hours = SessionHours(
+            midnight + first * NS_PER_MINUTE,
+            midnight + last * NS_PER_MINUTE,
+            midnight + square_off * NS_PER_MINUTE,
+        )
+        self._cache[day, segment] = hours
+        return hours
+
+    def _rule(self, day: date, segment: Segment) -> HoursRule:
+        found = [rule for rule in self._hours.get(segment, []) if rule.since <= day]
+        require(bool(found), f"no session hours for {segment} on {day}")
+        return found[-1]
+
+    def trade_date(self, received_ns: int, segment: Segment) -> date:
+        """First market day on which something received at ``received_ns`` can be acted on (§1)."""
+        day = ist_date(received_ns)
+        if day in self._set and received_ns < self.hours(day, segment).close_ns:
+            return day
+        return self.next_day(day)
+
+    def session(self, received_ns: int, segment: Segment) -> Session:
+        """Part of the day by the moment of receipt (§2.6); outside market hours AFTER_HOURS."""
+        day = ist_date(received_ns)
+        if day not in self._set:
+            return Session.AFTER_HOURS
+        hours = self.hours(day, segment)
+        if not hours.open_ns <= received_ns < hours.close_ns:
+            return Session.AFTER_HOURS
+        minute = (received_ns - ist_midnight_ns(day)) // NS_PER_MINUTE
+        if minute < _MORNING_END:
+            return Session.MORNING
+        return Session.MIDDAY if minute < _MIDDAY_END else Session.AFTERNOON
+
+
+def weekday_of(day: date) -> Weekday | None:
+    """Weekday dimension of a trade date; None for a weekend session (§1)."""
+    number = day.weekday()
+    return _WEEKDAYS[number] if number < len(_WEEKDAYS) else None
+
+
+def ist_midnight_ns(day: date) -> int:
+    """Start of the IST day ``day``, ns UTC."""
+    return (day.toordinal() - _EPOCH_DAY) * NS_PER_DAY - _IST_OFFSET_NS
+
+
+def ist_date(ns: int) -> date:
+    """IST calendar day of a moment in ns UTC."""
+    return date.fromordinal((ns + _IST_OFFSET_NS) // NS_PER_DAY + _EPOCH_DAY)
+
+
+def ist_minute(ns: int) -> int:
+    """Minute of the IST day, 0..1439."""
+    return (ns + _IST_OFFSET_NS) % NS_PER_DAY // NS_PER_MINUTE
+
+
+def ist_to_ns(naive: datetime) -> int:
+    """Read a wall-clock time without zone as IST, ns UTC."""
+    require(naive.tzinfo is None, "only a time without zone can be read as IST")
+    return to_ns(naive.replace(tzinfo=IST))
+
+
+def ist_text(ns: int) -> str:
+    """Show a moment to a person: ``2025-07-01 09:15:00 IST``."""
+    moment = datetime.fromtimestamp(ns // 1_000_000_000, tz=UTC).astimezone(IST)
+    return moment.strftime("%Y-%m-%d %H:%M:%S IST")

@@ -1,0 +1,71 @@
+"""Exception tree of propdesk.
+
+::
+
+    PropdeskError
+    ├── DataFault            data that cannot be used as it is
+    │   ├── SchemaFault      wrong columns, types or encoding
+    │   ├── LimitFault       larger than a stated limit
+    │   ├── StaleFault       older than allowed
+    │   └── GapFault         something expected is missing
+    ├── BrokerFault
+    │   ├── Retryable        certainly not executed, may be sent again
+    │   ├── OutcomeUnknown   may or may not have been executed
+    │   ├── Rejected         refused by the broker
+    │   └── AuthExpired      the session ended
+    └── ConfigFault          a setting, file or environment is wrong
+
+    InvariantViolated        a broken promise of our own code; never caught but by main
+"""
+
+
+class PropdeskError(Exception):
+    """Base of every expected fault; its text is one sentence for a person."""
+
+
+class DataFault(PropdeskError):
+    """Data that cannot be used as it is."""
+
+
+class SchemaFault(DataFault):
+    """Columns, types or encoding are not what is needed."""
+
+
+class LimitFault(DataFault):
+    """The input is larger than a stated limit."""
+
+
+class StaleFault(DataFault):
+    """Data is older than allowed."""
+
+
+class GapFault(DataFault):
+    """Something expected is missing."""
+
+
+class BrokerFault(PropdeskError):
+    """Something went wrong between us and the broker."""
+
+
+class Retryable(BrokerFault):
+    """The request certainly had no effect and may be sent again."""
+
+
+class OutcomeUnknown(BrokerFault):
+    """The request may or may not have had an effect; never treat it as either."""
+
+
+class Rejected(BrokerFault):
+    """The broker refused the request."""
+
+
+class AuthExpired(BrokerFault):
+    """The broker's session or token is no longer valid."""
+
+
+class ConfigFault(PropdeskError):
+    """A setting, file or environment is wrong."""
+
+
+class InvariantViolated(AssertionError):
+    """A promise of our own code is broken; the process must stop."""

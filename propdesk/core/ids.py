@@ -1,0 +1,49 @@
+"""Ids that are pure functions of what they name."""
+
+import base64
+import hashlib
+import uuid
+from datetime import date
+
+from propdesk.core.invariant import require
+from propdesk.core.limits import CORRELATION_ID_LENGTH_MAX
+
+_NAMESPACE = uuid.UUID("5f0c2a53-0c7e-5f1e-9a55-70726f706465")
+_BASE32_DAY = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+
+
+def signal_id(source: str, source_message_id: str, ordinal: int) -> str:
+    """Name a signal by where it came from (§1.1); the same input always gives the same id."""
+    return str(uuid.uuid5(_NAMESPACE, f"signal|{source}|{source_message_id}|{ordinal}"))
+
+
+def content_signal_id(source: str, canonical_content: str) -> str:
+    """Name a signal by its content, for sources without message ids (§1.1)."""
+    return str(uuid.uuid5(_NAMESPACE, f"content|{source}|{canonical_content}"))
+
+
+def derived_id(kind: str, *parts: str | int) -> str:
+    """Name anything else of ours (group, decision, follow-up …) by what makes it unique."""
+    return str(uuid.uuid5(_NAMESPACE, "|".join([kind, *map(str, parts)])))
+
+
+def content_hash(canonical_content: str) -> str:
+    """Hash canonical content (hex sha-256), to tell a revision from a repeat."""
+    return hashlib.sha256(canonical_content.encode("utf-8")).hexdigest()
+
+
+def correlation_id(trade_date: date, group_id: str, leg: int, slice_number: int, generation: int) -> str:
+    """Build the broker's correlation id of one order: 20 letters and digits, the same after a restart.
+
+    Notes
+    -----
+    ``p`` + three characters of the trading date + 16 base-32 characters of a hash
+    (reliability: write-ahead protocol).
+    """
+    days = (trade_date - date(2020, 1, 1)).days
+    require(0 <= days < 32**3, "the trading date lies outside the range of correlation ids")
+    day = _BASE32_DAY[days // 1024] + _BASE32_DAY[days // 32 % 32] + _BASE32_DAY[days % 32]
+    digest = hashlib.sha256(f"{group_id}|{leg}|{slice_number}|{generation}".encode()).digest()
+    text = "p" + day + base64.b32encode(digest[:10]).decode("ascii")
+    require(len(text) <= CORRELATION_ID_LENGTH_MAX, "correlation id too long for the broker")
+    return text

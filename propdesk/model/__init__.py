@@ -1,0 +1,1 @@
+"""The words of the desk as immutable values."""

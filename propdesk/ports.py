@@ -1,0 +1,104 @@
+"""What the domain and the daemon's tasks ask of the outside world."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from propdesk.model.messages import BrokerUpdate, OrderIntent
+
+
+@dataclass(frozen=True, slots=True)
+class BarArrays:
+    """Bars of one symbol, oldest first; one contiguous array per column.
+
+    Attributes
+    ----------
+    start_ns : ndarray of int64, shape (n,)
+        Start of each bar, ns UTC, strictly rising.
+    open_paise, high_paise, low_paise, close_paise : ndarray of int64, shape (n,)
+        Prices, paise.
+    volume : ndarray of int64, shape (n,)
+        Units traded; -1 where unknown.
+    interval_ns : int
+        Length of a bar.
+    """
+
+    start_ns: NDArray[np.int64]
+    open_paise: NDArray[np.int64]
+    high_paise: NDArray[np.int64]
+    low_paise: NDArray[np.int64]
+    close_paise: NDArray[np.int64]
+    volume: NDArray[np.int64]
+    interval_ns: int
+
+
+class PriceSource(Protocol):
+    """Stored prices; keys as in `propdesk.model.instrument`."""
+
+    def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Minute bars of the closed interval of IST days; a key without data is absent."""
+        ...
+
+    def ticks(
+        self, price_keys: Sequence[str], first: date, last: date
+    ) -> dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Ticks (ns UTC rising, paise) of the closed interval of IST days; a key without data is absent."""
+        ...
+
+    def daily_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Daily bars (start = IST midnight); a key without data is absent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAck:
+    """The broker took an order."""
+
+    correlation_id: str
+    broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker can do, so that the daemon does the rest itself (§5.8)."""
+
+    has_super_orders: bool
+    has_trigger_entries: bool
+    modifications_max: int
+
+
+class Broker(Protocol):
+    """Small broker interface (§5.8). Faults: `propdesk.core.errors.BrokerFault` and its children."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this broker can do."""
+        ...
+
+    async def place(self, intent: OrderIntent) -> BrokerAck:
+        """Place a super order (entry, stop, target)."""
+        ...
+
+    async def modify(self, intent: OrderIntent) -> BrokerAck:
+        """Move the stop or target of a super order to an absolute price."""
+        ...
+
+    async def cancel(self, intent: OrderIntent) -> BrokerAck:
+        """Cancel an unfilled entry."""
+        ...
+
+    async def exit(self, intent: OrderIntent) -> BrokerAck:
+        """Close what is filled at a marketable price."""
+        ...
+
+    async def snapshot(self) -> tuple[BrokerUpdate, ...]:
+        """All of today's orders as updates, for reconciliation."""
+        ...
+
+    def updates(self) -> AsyncIterator[BrokerUpdate]:
+        """Stream of order updates; may lose, repeat and reorder."""
+        ...
