@@ -1,5 +1,6 @@
 """The exchange's calendar: a maintained package plus a dated override file."""
 
+import warnings
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -62,7 +63,10 @@ def _load(override_file: Path, _version: int) -> MarketCalendar:
         closed: set[date] = set(data.get("holidays") or [])
     except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigFault(f"{override_file} is not a usable market calendar: {error}") from error
-    sessions = exchange_calendars.get_calendar("XBOM", start=_FIRST_YEAR).sessions
+    with warnings.catch_warnings():
+        # The package still uses a pandas idiom that pandas 3.1 announces to change; not ours to mend.
+        warnings.simplefilter("ignore")
+        sessions = exchange_calendars.get_calendar("XBOM", start=_FIRST_YEAR).sessions
     days = ({stamp.date() for stamp in sessions} | set(special)) - closed
     return MarketCalendar(sorted(days), hours, special)
 

@@ -12,6 +12,7 @@ Paise: TypeAlias = int
 """Integer hundredths of a rupee."""
 
 PAISE_PER_RUPEE = 100
+_RUPEE_EXPONENT_MAX = 15
 
 
 class Rounding(Enum):
@@ -55,7 +56,8 @@ def rupees_to_paise(value: str | int | Decimal) -> Paise:
         raise SchemaFault(f"{value!r} is not a number") from error
     if not number.is_finite():
         raise SchemaFault(f"{value!r} is not a finite number")
-    if number and number.adjusted() > 15:  # noqa: PLR2004 - keeps 1e308 from becoming a 309-digit int
+    # Keeps 1e308 from becoming an integer of 309 digits.
+    if number and number.adjusted() > _RUPEE_EXPONENT_MAX:
         raise SchemaFault(f"{value!r} is out of range")
     return int((number * PAISE_PER_RUPEE).to_integral_value(rounding=decimal.ROUND_HALF_UP))
 

@@ -19,7 +19,7 @@ class RuleKey:
 
     @property
     def text(self) -> str:
-        """One line that names the cell, the same everywhere: ``6D|A01|NSE_EQ|INTRADAY|SIDEWAYS|MONDAY|MORNING``."""
+        """Name of the cell, the same everywhere: ``6D|A01|NSE_EQ|INTRADAY|SIDEWAYS|MONDAY|MORNING``."""
         parts = [
             self.advisor_id,
             *(
