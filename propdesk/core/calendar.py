@@ -5,6 +5,7 @@ Holidays, special sessions and hours are data handed in (they change within days
 """
 
 import bisect
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -84,7 +85,7 @@ class MarketCalendar:
         special: Mapping[date, tuple[int, int]] | None = None,
     ) -> None:
         require(bool(days), "a calendar needs at least one market day")
-        require(all(a < b for a, b in zip(days, days[1:], strict=False)), "market days must rise")
+        require(all(a < b for a, b in itertools.pairwise(days)), "market days must rise")
         self._days = list(days)
         self._set = frozenset(days)
         self._special = dict(special or {})
@@ -147,7 +148,7 @@ class MarketCalendar:
         return bisect.bisect_left(self._days, day)
 
     def hours(self, day: date, segment: Segment) -> SessionHours:
-        """Opening, close and intraday square-off of ``segment`` on the market day ``day``, ns UTC."""
+        """Return opening, close and intraday square-off of ``segment`` on the market day ``day``, ns UTC."""
         cached = self._cache.get((day, segment))
         if cached is not None:
             return cached
