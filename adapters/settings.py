@@ -1,0 +1,428 @@
+"""Typed settings of every process: read once in a composition root, frozen afterwards.
+
+Sources, the first that names a value wins:
+
+1. the environment (``PROPDESK_<FIELD>``),
+2. ``.env`` in the clone (a person's choices; see ``.env.example``),
+3. ``runtime.env`` in the data folder (written by the runtime: addresses and ports of the embedded servers).
+
+Nothing else in the project reads the environment, so a value that decides something is always a field here.
+"""
+
+import hashlib
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from propdesk.core.errors import ConfigFault
+
+ENV_PREFIX: Final = "PROPDESK_"
+CLONE_ROOT: Final = Path(__file__).resolve().parents[1]
+RUNTIME_ENV_NAME: Final = "runtime.env"
+
+DatabaseRole = Literal["owner", "pipeline", "daemon", "reader"]
+
+
+class NotConfigured(ConfigFault):
+    """An address that only a running system provides is not known."""
+
+
+def default_home(clone: Path = CLONE_ROOT) -> Path:
+    """Name the data folder of one clone.
+
+    Parameters
+    ----------
+    clone : Path
+        Root of the clone; its real path names the folder, so two clones never share one.
+
+    Returns
+    -------
+    Path
+        ``/var/lib/propdesk/<hash>`` for root (an unprivileged uid can reach it, as the servers need),
+        ``$XDG_DATA_HOME/propdesk/<hash>`` (default ``~/.local/share``) for anyone else. Not created here.
+    """
+    digest = hashlib.sha256(str(clone.resolve()).encode()).hexdigest()[:12]
+    if os.geteuid() == 0:
+        return Path("/var/lib/propdesk") / digest
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "propdesk" / digest
+
+
+class Settings(BaseSettings):
+    """Everything that may differ between two installations or two accounts."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_file_encoding="utf-8",
+        validate_default=True,
+    )
+
+    # --- places -------------------------------------------------------------------------------------------
+    home: Path = Field(default=Path(), description="Data folder; empty = one per clone, named by its path.")
+    data_dir: Path = Field(default=Path(), description="Generated and imported data; empty = <home>/data.")
+    price_store_url: str = Field(
+        default="", description="Bar and tick store, folder or fsspec URL; empty = <home>/prices."
+    )
+    upload_dir: Path = Field(default=Path(), description="Watched upload folder; empty = <home>/uploads.")
+    dagster_home: Path = Field(
+        default=Path(), description="Dagster's instance folder; empty = <home>/dagster."
+    )
+    account_id: str = Field(
+        default="paper",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        description="Trading account; part of the key of every trading row.",
+    )
+
+    # --- servers ------------------------------------------------------------------------------------------
+    postgres_url: SecretStr | None = Field(
+        default=None, description="PostgreSQL as the owner of our schemas: postgresql+psycopg://..."
+    )
+    postgres_pipeline_url: SecretStr | None = Field(
+        default=None, description="The same as role propdesk_pipeline; empty = postgres_url."
+    )
+    postgres_daemon_url: SecretStr | None = Field(
+        default=None, description="The same as role propdesk_daemon; empty = postgres_url."
+    )
+    postgres_reader_url: SecretStr | None = Field(
+        default=None, description="The same as role propdesk_reader; empty = postgres_url."
+    )
+    dagster_postgres_url: SecretStr | None = Field(
+        default=None, description="Database of Dagster's own runs and events: postgresql+psycopg2://..."
+    )
+    redis_url: SecretStr | None = Field(default=None, description="Redis: redis://:password@host:port/0")
+    mongo_url: SecretStr | None = Field(
+        default=None, description="MongoDB replica set; empty = no change stream, uploads and HTTP serve."
+    )
+    mongo_database: str = Field(
+        default="propdesk", min_length=1, description="MongoDB database of the live signals."
+    )
+    mongo_collection: str = Field(
+        default="signals", min_length=1, description="MongoDB collection of the live signals."
+    )
+    postgres_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the embedded PostgreSQL; 0 = chosen and remembered."
+    )
+    redis_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the embedded Redis; 0 = chosen and remembered."
+    )
+    mongo_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the embedded MongoDB; 0 = chosen and remembered."
+    )
+    dagster_webserver_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of Dagster's pages; 0 = chosen and remembered."
+    )
+    dagster_code_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of Dagster's code server; 0 = chosen and remembered."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of the daemon's Prometheus page; 0 = chosen and remembered.",
+    )
+
+    # --- time ---------------------------------------------------------------------------------------------
+    first_day: date = Field(default=date(2021, 3, 26), description="First market day that is a partition.")
+    default_receive_lag_s: int = Field(
+        default=30, ge=0, le=86_400, description="received_at - posted_at where a row has no received_at, s."
+    )
+    decision_latency_ms: int = Field(
+        default=250, ge=0, le=60_000, description="From received_at to the earliest simulated entry, ms."
+    )
+    future_tolerance_s: int = Field(
+        default=300, ge=0, le=3_600, description="How far a stamp may lie after ingestion, s."
+    )
+
+    # --- signals and uploads ------------------------------------------------------------------------------
+    upload_file_rows_max: int = Field(default=2_000_000, gt=0, description="Rows of one file ingest.")
+    upload_file_bytes_max: int = Field(
+        default=1_000_000_000, gt=0, description="Expanded bytes of one file ingest."
+    )
+    upload_http_rows_max: int = Field(default=200_000, gt=0, description="Rows of one HTTP upload.")
+    upload_http_bytes_max: int = Field(
+        default=200_000_000, gt=0, description="Expanded bytes of one HTTP upload."
+    )
+    upload_gzip_ratio_max: int = Field(default=100, gt=0, description="Expanded bytes per compressed byte.")
+    upload_field_length_max: int = Field(default=4_096, gt=0, description="Characters of one field.")
+    duplicate_window_min: int = Field(
+        default=30, ge=0, le=1_440, description="Reposts lie within this many minutes."
+    )
+    duplicate_entry_ratio: float = Field(
+        default=0.005, ge=0.0, le=0.1, description="Reposts' entries lie within this ratio."
+    )
+    validity_swing_days: int = Field(
+        default=5, gt=0, le=60, description="Market days a swing entry stays valid."
+    )
+    validity_positional_days: int = Field(
+        default=15, gt=0, le=120, description="Market days a positional entry stays valid."
+    )
+    time_out_swing_days: int = Field(
+        default=10, gt=0, le=120, description="Market days after which a swing trade is closed."
+    )
+    time_out_positional_days: int = Field(
+        default=40, gt=0, le=400, description="Market days after which a positional trade is closed."
+    )
+
+    # --- metrics and rules --------------------------------------------------------------------------------
+    gate_profile: Literal["desk", "original"] = Field(
+        default="desk", description="Gate profile that trades; both are computed."
+    )
+    gates_file: Path | None = Field(
+        default=None, description="YAML of both gate profiles; empty = the project's own."
+    )
+    corpus_paise: int = Field(default=1_000_000_000, gt=0, description="Corpus of the account, paise.")
+    analytical_capital_paise: int = Field(
+        default=50_000_000, gt=0, description="Capital of the analytical size, paise."
+    )
+    window_days: int = Field(
+        default=90, ge=2, le=400, description="Rolling window of the group metrics, calendar days."
+    )
+    half_life_days: float = Field(
+        default=10.0, gt=0, le=365, description="Half-life of the recency weights, calendar days."
+    )
+    skill_window_market_days: int = Field(
+        default=250, gt=0, le=2_500, description="Window of the skill estimate, market days."
+    )
+    skill_half_life_days: float = Field(
+        default=60.0, gt=0, le=1_000, description="Half-life of the skill estimate, market days."
+    )
+    skill_hurdle_r: float = Field(
+        default=0.05, ge=-1, le=1, description="Net R per trade that a rule must exceed."
+    )
+    risk_free: float = Field(default=0.0, ge=-0.5, le=0.5, description="Yearly risk-free rate, ratio.")
+    regime_scope: Literal["market", "underlying"] = Field(
+        default="market", description="Whose regime the rules use."
+    )
+
+    # --- trading ------------------------------------------------------------------------------------------
+    trading_mode: Literal["paper", "live"] = Field(
+        default="paper", description="Paper fills, or orders at the broker."
+    )
+    size_model: Literal["analytical", "desk"] = Field(
+        default="desk", description="Analytical lots, or risk-based desk size."
+    )
+    reverse_mode: Literal["off", "shadow", "paper", "live"] = Field(
+        default="paper", description="What becomes of reverse trades."
+    )
+    reverse_option_mode: Literal["off", "sell", "opposite_type"] = Field(
+        default="off", description="How a bought option is reversed."
+    )
+    widening_mode: Literal["off", "shadow", "on"] = Field(default="shadow", description="Stop-hunt widening.")
+    allow_looser_stoploss: bool = Field(
+        default=False, description="Follow an advisor's update that loosens a stop."
+    )
+    stale_after_s: int = Field(
+        default=5, gt=0, le=3_600, description="Age beyond its feed's interval at which a price is stale, s."
+    )
+    signal_fresh_s: int = Field(
+        default=60, gt=0, le=3_600, description="Age at which an entry caught up after a start is STALE, s."
+    )
+    crowd_min_advisors: int = Field(
+        default=5, ge=1, le=1_000, description="Distinct advisors a crowd score needs."
+    )
+    crowd_threshold: float = Field(
+        default=0.75, ge=0.5, le=1.0, description="Crowd score above which an aligned trade grows."
+    )
+    crowd_multiplier: float = Field(
+        default=1.25, ge=1.0, le=3.0, description="Capital factor of an aligned crowd."
+    )
+    crowd_feed: Literal["positions", "advisors"] = Field(
+        default="positions", description="Which count feeds the crowd score."
+    )
+    crowd_mode: Literal["shadow", "on"] = Field(
+        default="on", description="Record the crowd factor only, or apply it."
+    )
+    category_allocations: dict[str, float] = Field(
+        default={"NSE_EQ": 0.30, "INDEX_FUT": 0.15, "STOCK_FUT": 0.15, "INDEX_OPT": 0.20, "STOCK_OPT": 0.10},
+        description="Share of the corpus per category, JSON; the sum is at most 1.",
+    )
+    adverse_allocation: float = Field(
+        default=0.10, ge=0.0, le=1.0, description="Share of the corpus of the reverse pool."
+    )
+
+    # --- running ------------------------------------------------------------------------------------------
+    run_timeout_s: int = Field(default=3_600, gt=0, description="A pipeline run is ended after this, s.")
+    start_timeout_s: int = Field(
+        default=120, gt=0, description="A server or process must answer within this after its start, s."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Lowest level written to the logs."
+    )
+    retention_runs_days: int = Field(
+        default=90, gt=0, description="Days for which pipeline runs keep their logs."
+    )
+    seed: int = Field(
+        default=7, ge=0, le=2**31 - 1, description="Seed of the sample market and of every simulation."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_places(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Empty strings mean "not set"; places follow the home unless named."""
+        filled = {key: value for key, value in values.items() if value != ""}
+        home = Path(filled.get("home") or default_home()).expanduser().absolute()
+        filled["home"] = home
+        filled.setdefault("data_dir", home / "data")
+        filled.setdefault("upload_dir", home / "uploads")
+        filled.setdefault("dagster_home", home / "dagster")
+        filled.setdefault("price_store_url", str(home / "prices"))
+        return filled
+
+    @field_validator("postgres_url", "postgres_pipeline_url", "postgres_daemon_url", "postgres_reader_url")
+    @classmethod
+    def _driver_is_named(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith("postgresql+psycopg://"):
+            raise ValueError("must start with postgresql+psycopg:// (the driver is always named)")
+        return value
+
+    @field_validator("category_allocations")
+    @classmethod
+    def _shares_are_shares(cls, value: dict[str, float]) -> dict[str, float]:
+        known = {"NSE_EQ", "INDEX_FUT", "STOCK_FUT", "INDEX_OPT", "STOCK_OPT"}
+        unknown = sorted(set(value) - known)
+        if unknown:
+            raise ValueError(f"knows no category {', '.join(unknown)}; use {', '.join(sorted(known))}")
+        if not all(0.0 <= share <= 1.0 for share in value.values()):
+            raise ValueError("every share must lie between 0 and 1")
+        return value
+
+    @model_validator(mode="after")
+    def _budget_is_not_exceeded(self) -> Self:
+        total = sum(self.category_allocations.values()) + self.adverse_allocation
+        if total > 1.0 + 1e-9:
+            raise ValueError(
+                f"category_allocations and adverse_allocation together are {total:.4f}, at most 1 is allowed"
+            )
+        return self
+
+    def database_url(self, role: DatabaseRole = "owner") -> str:
+        """Give the SQLAlchemy URL (with its password) for one role.
+
+        Parameters
+        ----------
+        role : {"owner", "pipeline", "daemon", "reader"}
+            Whose rights are needed; a role without a URL of its own uses ``postgres_url``.
+
+        Returns
+        -------
+        str
+            ``postgresql+psycopg://...``; never log it.
+
+        Raises
+        ------
+        NotConfigured
+            If no PostgreSQL is known.
+        """
+        own = {
+            "owner": None,
+            "pipeline": self.postgres_pipeline_url,
+            "daemon": self.postgres_daemon_url,
+            "reader": self.postgres_reader_url,
+        }[role]
+        return _reveal(own or self.postgres_url, "PostgreSQL", "POSTGRES_URL")
+
+    def dagster_database_url(self) -> str:
+        """Give the URL of Dagster's own database; raises `NotConfigured` if none is known."""
+        return _reveal(self.dagster_postgres_url, "Dagster's PostgreSQL", "DAGSTER_POSTGRES_URL")
+
+    def redis_dsn(self) -> str:
+        """Give the Redis URL with its password; raises `NotConfigured` if none is known."""
+        return _reveal(self.redis_url, "Redis", "REDIS_URL")
+
+    def mongo_dsn(self) -> str:
+        """Give the MongoDB URL; raises `NotConfigured` if none is known (``mongo_url is None`` asks first)."""
+        return _reveal(self.mongo_url, "MongoDB", "MONGO_URL")
+
+    def secret_values(self) -> frozenset[str]:
+        """List the values that must never be written to a log."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return frozenset(v.get_secret_value() for v in values if isinstance(v, SecretStr))
+
+
+def _reveal(value: SecretStr | None, what: str, variable: str) -> str:
+    if value is None:
+        raise NotConfigured(
+            f"The address of {what} is not known: start the system with `python3 run.py up`, "
+            f"or set {ENV_PREFIX}{variable}."
+        )
+    return value.get_secret_value()
+
+
+def load_settings(env_file: Path | None = None) -> Settings:
+    """Read the settings of this process once.
+
+    Parameters
+    ----------
+    env_file : Path, optional
+        Read this file instead of ``.env`` of the clone and ``runtime.env`` of the data folder.
+
+    Returns
+    -------
+    Settings
+        Frozen and validated.
+
+    Raises
+    ------
+    ConfigFault
+        If a value is not usable; the sentence names the variable, never its value.
+    """
+    dotenv = CLONE_ROOT / ".env"
+    home = os.environ.get(f"{ENV_PREFIX}HOME") or _value_in(env_file or dotenv, f"{ENV_PREFIX}HOME")
+    place = Path(home).expanduser().absolute() if home else default_home()
+    # pydantic-settings lets the later file win, and the environment win over both
+    files = (env_file,) if env_file else (place / RUNTIME_ENV_NAME, dotenv)
+    readable = tuple(f for f in files if f.is_file() and os.access(f, os.R_OK))
+    if env_file and not readable:
+        raise ConfigFault(f"The settings file {env_file} does not exist or cannot be read.")
+    try:
+        return Settings(_env_file=readable, home=place)
+    except ValidationError as error:
+        raise ConfigFault(_sentence(error)) from None
+
+
+def _value_in(file: Path, name: str) -> str | None:
+    return dotenv_values(file).get(name) if file.is_file() and os.access(file, os.R_OK) else None
+
+
+def _sentence(error: ValidationError) -> str:
+    parts = []
+    for item in error.errors(include_input=False, include_url=False):
+        name = f"{ENV_PREFIX}{str(item['loc'][0]).upper()}" if item["loc"] else "The settings"
+        parts.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
+    return "A setting cannot be used: " + "; ".join(parts) + "."
+
+
+def render_env_example() -> str:
+    """Write ``.env.example`` from the fields, so that no setting is undocumented.
+
+    Returns
+    -------
+    str
+        One comment and one commented-out assignment with the default per field.
+    """
+    lines = [
+        "# Settings of propdesk. Copy to .env and uncomment what differs; the environment wins over this file.",
+        "# Written by scripts/env_example from adapters/settings.py: change it there.",
+        "",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if default is None or default == Path():
+            shown = ""
+        elif isinstance(default, dict):
+            shown = json.dumps(default)
+        elif isinstance(default, bool):
+            shown = str(default).lower()
+        else:
+            shown = str(default)
+        lines += [f"# {field.description}", f"# {ENV_PREFIX}{name.upper()}={shown}", ""]
+    return "\n".join(lines)

@@ -1,0 +1,157 @@
+"""Fixtures for every test: real servers in a home of their own, fresh databases, one seed."""
+
+import importlib
+import importlib.util
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import psycopg
+import pytest
+from psycopg import sql
+
+from adapters.settings import ENV_PREFIX, Settings
+from runtime.home import Home
+from runtime.servers import OWNER, ServerSet, create_database
+
+SEED_DEFAULT = 7
+_TEMPLATE = "propdesk_template"
+_numbers = itertools.count(1)
+
+hypothesis.settings.register_profile(
+    "propdesk", derandomize=True, print_blob=True, deadline=None, max_examples=60, database=None
+)
+hypothesis.settings.load_profile("propdesk")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=SEED_DEFAULT, help="seed of the fixtures seed and rng")
+
+
+def pytest_configure() -> None:
+    # No test sees the settings of a running system: neither its environment nor its data folder.
+    for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
+        del os.environ[name]
+    os.environ[f"{ENV_PREFIX}HOME"] = str(Path(tempfile.gettempdir()) / f"propdesk-no-home-{os.getpid()}")
+    os.environ.update(
+        DAGSTER_DISABLE_TELEMETRY="1",
+        DBT_SEND_ANONYMOUS_USAGE_STATS="false",
+        DO_NOT_TRACK="1",
+        GX_ANALYTICS_ENABLED="false",
+        MPLBACKEND="Agg",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"propdesk: seed {config.getoption('--seed')}; Hypothesis is derandomised (repeatable)"
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """Seed of this session; printed in the header, set by --seed."""
+    return int(pytestconfig.getoption("--seed"))
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A generator that starts anew in each test."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[ServerSet]:
+    """PostgreSQL, Redis and (where it runs) MongoDB, in a home of this session's own."""
+    # pytest's own temporary folders are private, so the servers' account could not enter them.
+    folder = Path(tempfile.mkdtemp(prefix="propdesk-tests-"))
+    folder.chmod(0o755)
+    try:
+        with ServerSet(Home(folder / "home"), postgres_options={"shared_buffers": "64MB"}) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def pg_template(servers: ServerSet) -> str:
+    """Name of a database that is migrated to the newest schema; copies of it are made in an instant."""
+    with psycopg.connect(servers.superuser_dsn, autocommit=True) as connection:
+        create_database(connection, _TEMPLATE, OWNER)
+    if importlib.util.find_spec("adapters.db.migrate") is not None:
+        importlib.import_module("adapters.db.migrate").upgrade(servers.role_url(OWNER, _TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture(scope="module")
+def pg_database(servers: ServerSet, pg_template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name of a fresh, migrated database of this test module."""
+    stem = request.path.stem.removeprefix("test_")[:40]
+    name = f"t{next(_numbers)}_{stem}"
+    with psycopg.connect(servers.superuser_dsn, autocommit=True) as connection:
+        create_database(connection, name, OWNER, template=pg_template)
+    yield name
+    with psycopg.connect(servers.superuser_dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def pg_url(servers: ServerSet, pg_database: str) -> str:
+    """SQLAlchemy URL (psycopg 3) of this module's database, as its owner."""
+    return servers.role_url(OWNER, pg_database)
+
+
+@pytest.fixture(scope="module")
+def pg_role_urls(servers: ServerSet, pg_database: str) -> dict[str, str]:
+    """URLs of this module's database by role: owner, pipeline, daemon, reader."""
+    return {
+        role: servers.role_url(f"propdesk_{role}", pg_database)
+        for role in ("owner", "pipeline", "daemon", "reader")
+    }
+
+
+@pytest.fixture
+def redis_url(servers: ServerSet) -> Iterator[str]:
+    """URL of an empty Redis database."""
+    import redis
+
+    with redis.Redis.from_url(servers.redis_url) as client:
+        client.flushall()
+        yield servers.redis_url
+
+
+@pytest.fixture(scope="session")
+def mongo_url(servers: ServerSet) -> str:
+    """URL of the replica set; use the fixture mongo_database with it."""
+    if servers.mongo_url is None:
+        pytest.skip(f"MongoDB cannot run here: {servers.mongo_obstacle}")
+    return servers.mongo_url
+
+
+@pytest.fixture
+def mongo_database(mongo_url: str) -> Iterator[str]:
+    """Name of a database that is empty, and dropped afterwards."""
+    from pymongo import MongoClient
+
+    name = f"t{next(_numbers)}"
+    yield name
+    with MongoClient(mongo_url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def settings(servers: ServerSet, pg_role_urls: dict[str, str], tmp_path: Path) -> Settings:
+    """Settings of a system on the test's servers, with this module's database and a home below tmp_path."""
+    return Settings(
+        _env_file=None,
+        home=tmp_path / "home",
+        postgres_url=pg_role_urls["owner"],
+        postgres_pipeline_url=pg_role_urls["pipeline"],
+        postgres_daemon_url=pg_role_urls["daemon"],
+        postgres_reader_url=pg_role_urls["reader"],
+        redis_url=servers.redis_url,
+        mongo_url=servers.mongo_url,
+    )
