@@ -140,7 +140,8 @@ def _runnable(
             extra = dict(libraries()) if libraries and needs_libraries else {}
             done = account.run([str(root / program), "--version"], extra)
             if done.returncode == 0:
-                return Binary((root / program).parent, done.stdout.splitlines()[0].strip(), extra)
+                said = done.stdout.splitlines()[0].split(" sha=")[0].strip()
+                return Binary((root / program).parent, said, extra)
             said = (done.stderr or done.stdout).strip() or f"exit {done.returncode}"
     raise BinaryMissing(f"{what} cannot run on this machine: {said.splitlines()[-1]}.")
 

@@ -284,7 +284,7 @@ class ServerSet:
 
     def _start_redis(self, account: Account, book: PortBook) -> None:
         binary = find_redis(self.home, account)
-        self.versions["redis"] = " ".join(binary.version.split()[:3])
+        self.versions["redis"] = binary.version
         folder = self.home.servers / "redis"
         account.own(folder)
 

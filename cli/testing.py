@@ -1,0 +1,96 @@
+"""``propdesk test``: the whole suite, exactly as continuous integration runs it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from adapters.settings import CLONE_ROOT
+from cli.output import EXIT_FAILURE, EXIT_OK, say
+
+PACKAGES = ("propdesk", "adapters", "assets", "orchestration", "trading_daemon", "cli", "runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One tool of the suite.
+
+    Parameters
+    ----------
+    title : str
+    words : tuple of str
+        Program in the environment's folder, and arguments.
+    about : str
+        How long it takes.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    about: str
+
+
+CHECKS = (
+    Check("ruff check", ("ruff", "check", "."), "1 s"),
+    Check("ruff format", ("ruff", "format", "--check", "."), "1 s"),
+    Check("mypy --strict", ("mypy",), "1 min when cold"),
+    Check("import contracts", ("lint-imports",), "10 s"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``test``."""
+
+    @app.command()
+    def test(
+        pytest_args: Annotated[
+            list[str] | None, typer.Argument(help="Handed to pytest; -- before options.")
+        ] = None,
+        static_only: Annotated[
+            bool, typer.Option("--static", help="Lint, types and contracts only.")
+        ] = False,
+        no_static: Annotated[bool, typer.Option("--no-static", help="Tests only.")] = False,
+    ) -> None:
+        """Run lint, format, types, import contracts and the whole test suite on real servers."""
+        checks: list[Check] = [] if no_static else list(CHECKS)
+        if not static_only:
+            words = ("pytest", *(pytest_args or ()))
+            checks.append(Check("pytest", words, "up to 15 min"))
+        raise typer.Exit(run_all(checks))
+
+
+def run_all(checks: Sequence[Check]) -> int:
+    """Run the checks one after the other, all of them, and return the exit code.
+
+    Parameters
+    ----------
+    checks : sequence of Check
+        pytest last: its closing line then ends the output of a good run.
+    """
+    failed = []
+    for check in checks:
+        say(f"▸ {check.title} ({check.about})")
+        begun = time.monotonic()
+        if not run_one(check.words):
+            failed.append(check.title)
+        if check is not checks[-1]:
+            say(f"  {'failed' if check.title in failed else 'done'} in {time.monotonic() - begun:.1f} s")
+    if failed:
+        say(f"Failed: {', '.join(failed)}.")
+    return EXIT_FAILURE if failed else EXIT_OK
+
+
+def run_one(words: Sequence[str]) -> bool:
+    """Run one tool of this environment in the clone; returns whether it succeeded."""
+    folder = os.path.dirname(sys.executable)
+    program = os.path.join(folder, words[0])
+    env = {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+    try:
+        return subprocess.run([program, *words[1:]], cwd=CLONE_ROOT, env=env, check=False).returncode == 0
+    except FileNotFoundError:
+        say(f"{words[0]} is not installed; run `python3 run.py test`, which installs it.")
+        return False
