@@ -18,13 +18,19 @@ from typing import Any, Final, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from propdesk.core.errors import ConfigFault
 
 ENV_PREFIX: Final = "PROPDESK_"
 CLONE_ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME_ENV_NAME: Final = "runtime.env"
+
+DEPLOY_PASSWORDS: Final = tuple(
+    f"DEPLOY_{who}_PASSWORD"
+    for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "DAGSTER", "REDIS")
+)
+"""Read by docker compose, never by our processes, which get whole addresses."""
 
 DatabaseRole = Literal["owner", "pipeline", "daemon", "reader"]
 
@@ -63,6 +69,7 @@ class Settings(BaseSettings):
         extra="ignore",
         hide_input_in_errors=True,
         env_file_encoding="utf-8",
+        env_ignore_empty=True,
         validate_default=True,
     )
 
@@ -339,7 +346,7 @@ class Settings(BaseSettings):
         return _reveal(self.redis_url, "Redis", "REDIS_URL")
 
     def mongo_dsn(self) -> str:
-        """Give the MongoDB URL; raises `NotConfigured` if none is known (``mongo_url is None`` asks first)."""
+        """Give the MongoDB URL; raises `NotConfigured` if none is known (look at ``mongo_url`` first)."""
         return _reveal(self.mongo_url, "MongoDB", "MONGO_URL")
 
     def secret_values(self) -> frozenset[str]:
@@ -357,13 +364,15 @@ def _reveal(value: SecretStr | None, what: str, variable: str) -> str:
     return value.get_secret_value()
 
 
-def load_settings(env_file: Path | None = None) -> Settings:
+def load_settings(env_file: Path | None = None, *, runtime: bool = True) -> Settings:
     """Read the settings of this process once.
 
     Parameters
     ----------
     env_file : Path, optional
         Read this file instead of ``.env`` of the clone and ``runtime.env`` of the data folder.
+    runtime : bool
+        False leaves ``runtime.env`` out: only what a person set.
 
     Returns
     -------
@@ -379,7 +388,8 @@ def load_settings(env_file: Path | None = None) -> Settings:
     home = os.environ.get(f"{ENV_PREFIX}HOME") or _value_in(env_file or dotenv, f"{ENV_PREFIX}HOME")
     place = Path(home).expanduser().absolute() if home else default_home()
     # pydantic-settings lets the later file win, and the environment win over both
-    files = (env_file,) if env_file else (place / RUNTIME_ENV_NAME, dotenv)
+    own = (place / RUNTIME_ENV_NAME,) if runtime else ()
+    files = (env_file,) if env_file else (*own, dotenv)
     readable = tuple(f for f in files if f.is_file() and os.access(f, os.R_OK))
     if env_file and not readable:
         raise ConfigFault(f"The settings file {env_file} does not exist or cannot be read.")
@@ -387,6 +397,10 @@ def load_settings(env_file: Path | None = None) -> Settings:
         return Settings(_env_file=readable, home=place)
     except ValidationError as error:
         raise ConfigFault(_sentence(error)) from None
+    except SettingsError as error:
+        # raised before validation, for text that is not JSON; it names the field between quotes
+        name = str(error).partition('"')[2].partition('"')[0].upper()
+        raise ConfigFault(f"A setting cannot be used: {ENV_PREFIX}{name}: Input is not valid JSON.") from None
 
 
 def _value_in(file: Path, name: str) -> str | None:
@@ -410,7 +424,7 @@ def render_env_example() -> str:
         One comment and one commented-out assignment with the default per field.
     """
     lines = [
-        "# Settings of propdesk. Copy to .env and uncomment what differs; the environment wins over this file.",
+        "# Settings of propdesk. Copy to .env and uncomment what differs; the environment wins over it.",
         "# Written by scripts/env_example from adapters/settings.py: change it there.",
         "",
     ]
@@ -425,4 +439,6 @@ def render_env_example() -> str:
         else:
             shown = str(default)
         lines += [f"# {field.description}", f"# {ENV_PREFIX}{name.upper()}={shown}", ""]
-    return "\n".join(lines)
+    lines.append("# For docker compose only: passwords that its containers are made with; no defaults.")
+    lines += [f"# {name}=" for name in DEPLOY_PASSWORDS]
+    return "\n".join(lines) + "\n"

@@ -8,7 +8,7 @@ import typer
 
 from adapters.settings import Settings, load_settings
 from cli.output import EXIT_FAILURE, EXIT_NOT_RUNNING, JsonOption, emit, say, show_table
-from runtime.home import Home
+from runtime.home import Home, read_json
 from runtime.ports import PortBook
 from runtime.supervisor import claimant, end_left_behind, remembered
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
     def status(as_json: JsonOption = False) -> None:
         """Show what of this clone's system runs, with addresses and folders.
 
-        Exit code 0 if it is up, 3 if not.
+        Exit code 0 if it is up and ready, 3 if not.
         """
         settings = load_settings()
         found = describe(Home(settings.home), settings)
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
             emit(found)
         else:
             _show_status(found)
-        raise typer.Exit(0 if found["running"] else EXIT_NOT_RUNNING)
+        raise typer.Exit(0 if found["ready"] else EXIT_NOT_RUNNING)
 
     @app.command()
     def down() -> None:
@@ -57,11 +57,7 @@ def register(app: typer.Typer) -> None:
         findings = run_checks(load_settings(), start_programs=not offline)
         broken = any(finding.verdict == "broken" for finding in findings)
         if as_json:
-            checks = [
-                {"check": f.check, "verdict": f.verdict, "detail": f.detail, "remedy": f.remedy}
-                for f in findings
-            ]
-            emit({"ok": not broken, "checks": checks})
+            emit({"ok": not broken, "checks": [asdict(finding) for finding in findings]})
         else:
             rows = [(f.check, f.verdict, f.detail, f.remedy) for f in findings]
             show_table("propdesk doctor", ("check", "verdict", "found", "remedy"), rows)
@@ -79,7 +75,8 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
     Returns
     -------
     dict
-        ``running``, ``pid``, ``home``, ``dagster_url``, ``upload_dir``, ``logs`` and ``processes`` (name, pid, port).
+        ``running``, ``ready``, ``pid``, ``home``, ``dagster_url``, ``upload_dir``, ``logs`` and ``processes``
+        (each with name, pid and port).
     """
     running = claimant(home)
     ports = PortBook(home).known()
@@ -90,6 +87,7 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
     pages = ports.get("dagster-webserver")
     return {
         "running": running is not None,
+        "ready": running is not None and read_json(home.state_file).get("ready") is True,
         "pid": running.pid if running else None,
         "account_id": settings.account_id,
         "trading_mode": settings.trading_mode,
@@ -102,7 +100,9 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
 
 
 def _show_status(found: dict[str, object]) -> None:
-    state = f"up (pid {found['pid']})" if found["running"] else "not running; start it with python3 run.py up"
+    state = "not running; start it with python3 run.py up"
+    if found["running"]:
+        state = f"{'up' if found['ready'] else 'starting'} (pid {found['pid']})"
     rows: list[tuple[str, object]] = [
         ("system", state),
         ("account", f"{found['account_id']} ({found['trading_mode']})"),

@@ -26,7 +26,8 @@ class StopAsked(BaseException):
 
 def run_up(options: UpOptions) -> int:
     """Run ``up`` and return its exit code."""
-    settings = load_settings()
+    # What a person set; a server that has an address there is not started here.
+    settings = load_settings(runtime=False)
     home = Home(settings.home)
     home.create()
     with home.lock(LOCK) as ours:
@@ -80,6 +81,7 @@ def _run_stages(context: UpContext) -> None:
         _run(context, stage)
     if not answered:
         _run(context, _DAGSTER_ANSWERS)
+    context.supervisor.note("ready", True)
     context.say(f"All done after {time.monotonic() - begun:.1f} s.")
 
 

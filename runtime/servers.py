@@ -63,7 +63,8 @@ class ServerSet:
     home : Home
         Its folders are made on `start`.
     settings : Settings, optional
-        Pinned ports and time limits; a test may leave it out.
+        What a person set (``load_settings(runtime=False)``): pinned ports, and addresses of servers that run
+        elsewhere, which are not started then. A test may leave it out.
     supervisor : Supervisor, optional
         Watches the servers; one of its own by default.
     report : callable
@@ -121,9 +122,15 @@ class ServerSet:
         book = PortBook(self.home)
         self._passwords = self._load_passwords()
         try:
-            self._start_postgres(account, book)
-            self._start_redis(account, book)
-            self._start_mongod(account, book)
+            for kind, start in (
+                ("postgres_url", self._start_postgres),
+                ("redis_url", self._start_redis),
+                ("mongo_url", self._start_mongod),
+            ):
+                if self._settings is None or getattr(self._settings, kind) is None:
+                    start(account, book)
+                else:
+                    self._report(f"{ENV_PREFIX}{kind.upper()} is set: that server is used, none is started.")
         except (PropdeskError, psycopg.Error, PyMongoError):
             self.stop()
             raise
@@ -174,16 +181,21 @@ class ServerSet:
         return complete
 
     def _runtime_env(self) -> str:
-        values = {
-            "POSTGRES_URL": self.postgres_url,
-            "POSTGRES_PIPELINE_URL": self.role_url("propdesk_pipeline"),
-            "POSTGRES_DAEMON_URL": self.role_url("propdesk_daemon"),
-            "POSTGRES_READER_URL": self.role_url("propdesk_reader"),
-            "DAGSTER_POSTGRES_URL": f"postgresql+psycopg2://{self._login(DAGSTER_ROLE)}/{DAGSTER_DATABASE}",
-            "REDIS_URL": self.redis_url,
-            "MONGO_URL": self.mongo_url or "",
-        }
-        lines = [f"{ENV_PREFIX}{name}={value}" for name, value in values.items() if value]
+        values: dict[str, str] = {}
+        if "postgres" in self._ports:
+            dagster = f"postgresql+psycopg2://{self._login(DAGSTER_ROLE)}/{DAGSTER_DATABASE}"
+            values |= {
+                "POSTGRES_URL": self.postgres_url,
+                "POSTGRES_PIPELINE_URL": self.role_url("propdesk_pipeline"),
+                "POSTGRES_DAEMON_URL": self.role_url("propdesk_daemon"),
+                "POSTGRES_READER_URL": self.role_url("propdesk_reader"),
+                "DAGSTER_POSTGRES_URL": dagster,
+            }
+        if "redis" in self._ports:
+            values["REDIS_URL"] = self.redis_url
+        if self.mongo_url:
+            values["MONGO_URL"] = self.mongo_url
+        lines = [f"{ENV_PREFIX}{name}={value}" for name, value in values.items()]
         return "# Written at each start; a .env in the clone wins over it.\n" + "\n".join(lines) + "\n"
 
     def _bring_up(self, name: str, book: PortBook, variable: str, make: Callable[[int], ProcessSpec]) -> None:

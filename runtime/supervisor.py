@@ -157,6 +157,11 @@ class Supervisor:
         with self._lock:
             return [watched.status() for watched in self._watched.values()]
 
+    def note(self, key: str, value: object) -> None:
+        """Keep one more fact in the state file, for other commands to read."""
+        with self._lock:
+            write_json(self._home.state_file, {**read_json(self._home.state_file), key: value})
+
     def _watch(self) -> None:
         while not self._over.wait(_WATCH_S):
             # A stop in progress holds the lock; waiting for it here would only delay its join.
@@ -224,7 +229,7 @@ def claim(home: Home, pid: int) -> None:
     identity = identify(pid)
     if identity is None:
         raise PropdeskError(f"Process {pid} does not run.")
-    write_json(home.state_file, {**read_json(home.state_file), "up": identity.as_json()})
+    write_json(home.state_file, {**read_json(home.state_file), "up": identity.as_json(), "ready": False})
 
 
 def claimant(home: Home) -> ProcessId | None:

@@ -1,0 +1,128 @@
+"""Settings: sources and their order, refusals in words, secrets masked, documentation complete."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from adapters.settings import NotConfigured, Settings, load_settings, render_env_example
+from propdesk.core.errors import ConfigFault
+
+ROOT = Path(__file__).resolve().parents[3]
+URL = "postgresql+psycopg://someone:hidden-word@127.0.0.1:5432/propdesk"
+
+
+def test_defaults_need_no_environment_and_places_follow_the_home(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path)
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.upload_dir == tmp_path / "uploads"
+    assert settings.dagster_home == tmp_path / "dagster"
+    assert settings.price_store_url == str(tmp_path / "prices")
+    assert settings.trading_mode == "paper"
+    assert settings.corpus_paise == 1_000_000_000
+
+
+def test_the_environment_wins_over_the_runtime_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "runtime.env").write_text("PROPDESK_WINDOW_DAYS=60\nPROPDESK_HALF_LIFE_DAYS=5\n")
+    monkeypatch.setenv("PROPDESK_HOME", str(tmp_path))
+    monkeypatch.setenv("PROPDESK_WINDOW_DAYS", "30")
+    settings = load_settings()
+    assert (settings.home, settings.window_days, settings.half_life_days) == (tmp_path, 30, 5.0)
+    assert load_settings(runtime=False).half_life_days == 10.0
+
+
+def test_an_empty_variable_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPDESK_MONGO_URL", "")
+    monkeypatch.setenv("PROPDESK_GATES_FILE", "")
+    settings = load_settings()
+    assert settings.mongo_url is None
+    assert settings.gates_file is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WINDOW_DAYS", "ninety"),
+        ("WINDOW_DAYS", "1"),
+        ("HALF_LIFE_DAYS", "0"),
+        ("HALF_LIFE_DAYS", "nan"),
+        ("CORPUS_PAISE", "-1"),
+        ("CORPUS_PAISE", "1.5"),
+        ("FIRST_DAY", "2021-02-30"),
+        ("GATE_PROFILE", "lucky"),
+        ("TRADING_MODE", "real"),
+        ("ACCOUNT_ID", "a b"),
+        ("POSTGRES_PORT", "70000"),
+        ("CATEGORY_ALLOCATIONS", '{"NSE_EQ": 1.5}'),
+        ("CATEGORY_ALLOCATIONS", '{"CRYPTO": 0.5}'),
+        ("POSTGRES_URL", "postgres://u:p@h/d"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"PROPDESK_{name}", value)
+    with pytest.raises(ConfigFault, match=f"PROPDESK_{name}"):
+        load_settings()
+
+
+def test_allocations_and_adverse_pool_never_exceed_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPDESK_ADVERSE_ALLOCATION", "0.11")
+    with pytest.raises(ConfigFault, match=r"1\.0100"):
+        load_settings()
+
+
+def test_broken_json_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROPDESK_CATEGORY_ALLOCATIONS", "{")
+    with pytest.raises(ConfigFault, match=r"PROPDESK_CATEGORY_ALLOCATIONS: .*JSON"):
+        load_settings()
+
+
+def test_secrets_are_masked_in_repr_dump_and_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(_env_file=None, postgres_url=URL)
+    assert "hidden-word" not in repr(settings)
+    assert "hidden-word" not in str(settings.model_dump())
+    assert settings.database_url() == URL
+    assert settings.secret_values() == {URL}
+    monkeypatch.setenv("PROPDESK_POSTGRES_URL", "mysql://u:hidden-word@h/d")
+    with pytest.raises(ConfigFault) as fault:
+        load_settings()
+    assert "hidden-word" not in str(fault.value)
+    assert fault.value.__cause__ is None
+
+
+def test_a_role_without_its_own_url_uses_the_owners_and_none_is_not_configured() -> None:
+    settings = Settings(
+        _env_file=None, postgres_url=URL, postgres_reader_url=URL.replace("someone", "reader")
+    )
+    assert settings.database_url("daemon") == URL
+    assert "reader" in settings.database_url("reader")
+    empty = Settings(_env_file=None)
+    for ask in (empty.database_url, empty.redis_dsn, empty.mongo_dsn, empty.dagster_database_url):
+        with pytest.raises(NotConfigured, match=r"python3 run\.py up"):
+            ask()
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings(_env_file=None)
+    with pytest.raises(ValidationError):
+        settings.window_days = 1  # type: ignore[misc]
+
+
+def test_a_named_file_that_is_missing_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ConfigFault, match=r"nothing\.env"):
+        load_settings(tmp_path / "nothing.env")
+
+
+def test_every_field_is_described_and_the_example_file_is_current() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+    assert (ROOT / ".env.example").read_text() == render_env_example(), "run scripts/env_example"
+
+
+def test_the_example_file_uncommented_gives_the_defaults(tmp_path: Path) -> None:
+    text = "\n".join(
+        line.removeprefix("# ")
+        for line in render_env_example().splitlines()
+        if line.startswith("# PROPDESK_")
+    )
+    file = tmp_path / "all.env"
+    file.write_text(text)
+    assert load_settings(file) == load_settings()
