@@ -107,7 +107,7 @@ def find_mongod(home: Home, account: Account) -> Binary:
         trees=("fiftyone/db/bin",),
         program="fiftyone/db/bin/mongod",
         what="MongoDB",
-        libraries=lambda: _curl_libraries(home, account),
+        libraries=lambda: curl_libraries(home, account),
     )
 
 
@@ -135,7 +135,7 @@ def _runnable(
         raise BinaryMissing(f"{what} is not installed in this environment: {_INSTALL}.")
     said = ""
     for copied in (False, True):
-        root = _copy(home, site, distribution, trees) if copied else site
+        root = copy_trees(home, site, distribution, trees) if copied else site
         for needs_libraries in (False, True) if libraries else (False,):
             extra = dict(libraries()) if libraries and needs_libraries else {}
             done = account.run([str(root / program), "--version"], extra)
@@ -146,7 +146,7 @@ def _runnable(
     raise BinaryMissing(f"{what} cannot run on this machine: {said.splitlines()[-1]}.")
 
 
-def _copy(home: Home, site: Path, distribution: str, trees: tuple[str, ...]) -> Path:
+def copy_trees(home: Home, site: Path, distribution: str, trees: tuple[str, ...]) -> Path:
     """Copy trees of a wheel below the home, readable by every account; done once per version.
 
     The environment may lie below a private folder, whose mode is not ours to change.
@@ -169,14 +169,14 @@ def _copy(home: Home, site: Path, distribution: str, trees: tuple[str, ...]) -> 
     return target
 
 
-def _curl_libraries(home: Home, account: Account) -> Mapping[str, str]:
+def curl_libraries(home: Home, account: Account) -> Mapping[str, str]:
     """Give MongoDB the libcurl of pycurl's wheel under the name it asks for (absent on a minimal system)."""
     site = site_folder("pycurl")
     if site is None:
         return {}
     folder = site / "pycurl.libs"
     if account.run(["test", "-r", str(folder)]).returncode != 0:
-        folder = _copy(home, site, "pycurl", ("pycurl.libs",)) / "pycurl.libs"
+        folder = copy_trees(home, site, "pycurl", ("pycurl.libs",)) / "pycurl.libs"
     curl = next(iter(sorted(folder.glob("libcurl-*.so*"))), None)
     if curl is None:
         return {}

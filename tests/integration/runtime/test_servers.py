@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,19 +165,27 @@ def test_a_remembered_port_that_was_taken_is_exchanged_and_all_data_is_found_aga
 
 
 class Occupied:
-    """Hold ports for the length of a with block; whoever connects is refused at once."""
+    """Serve ports for the length of a with block; every connection is closed at once."""
 
     def __init__(self, *ports: int) -> None:
         self._ports = ports
 
     def __enter__(self) -> None:
-        self._sockets = [socket.socket() for _ in self._ports]
-        for holder, port in zip(self._sockets, self._ports, strict=True):
-            holder.bind((LOOPBACK, port))
+        self._listeners = []
+        for port in self._ports:
+            listener = socketserver.TCPServer(
+                (LOOPBACK, port), socketserver.BaseRequestHandler, bind_and_activate=False
+            )
+            listener.allow_reuse_address = True
+            listener.server_bind()
+            listener.server_activate()
+            threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.05}).start()
+            self._listeners.append(listener)
 
     def __exit__(self, *_: object) -> None:
-        for holder in self._sockets:
-            holder.close()
+        for listener in self._listeners:
+            listener.shutdown()
+            listener.server_close()
 
 
 def test_a_pinned_port_that_is_taken_is_named_with_its_setting(place: Path) -> None:

@@ -48,6 +48,10 @@ def spec(home: Home, name: str, code: str, restart: str = "always") -> ProcessSp
 FOREVER = "import signal; signal.pause()"
 
 
+def ends_once(gate: Path, code: int) -> str:
+    return f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\nos._exit({code})"
+
+
 def status(supervisor: Supervisor, name: str) -> module.ProcessStatus:
     return next(s for s in supervisor.status() if s.name == name)
 
@@ -66,7 +70,9 @@ def test_one_that_always_ends_is_given_up_and_said_so(
     supervisor: Supervisor, home: Home, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RESTARTS_MAX", 2)
-    supervisor.start(spec(home, "bad", "raise SystemExit(1)"))
+    gate = home.run / "go"
+    supervisor.start(spec(home, "bad", ends_once(gate, 1)))
+    gate.touch()
     assert wait_until(lambda: status(supervisor, "bad").state == "given_up", 20)
     assert status(supervisor, "bad").restarts == 2
     assert "given up" in said[-1]
@@ -81,9 +87,7 @@ def test_restart_policies(
     supervisor: Supervisor, home: Home, restart: str, code: int, expected: str, said: list[str]
 ) -> None:
     gate = home.run / "go"
-    waiting = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.01)\n"
-    program = f"{waiting}raise SystemExit({code})"
-    supervisor.start(spec(home, "once", program, restart))
+    supervisor.start(spec(home, "once", ends_once(gate, code), restart))
     gate.touch()
     if expected == "ended":
         assert wait_until(lambda: status(supervisor, "once").state == "ended", 10)
