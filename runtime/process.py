@@ -55,6 +55,8 @@ class ProcessSpec:
         Time it gets to serve, s.
     account : Account, optional
         Under which account; ours by default.
+    wave : int
+        Processes of a higher wave are stopped first, those of one wave at the same time.
     """
 
     name: str
@@ -69,6 +71,7 @@ class ProcessSpec:
     stop_grace_s: float = 10.0
     ready_timeout_s: float = 60.0
     account: Account | None = None
+    wave: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class Child:
 
     def __init__(self, spec: ProcessSpec) -> None:
         self.spec = spec
+        self._asked = False
         self._popen = _spawn(spec)
         identity = identify(self._popen.pid)
         # A process that ended within a moment has no identity left; its pid stays ours until reaped.
@@ -212,11 +216,17 @@ class Child:
                 )
             pause.wait(_POLL_S)
 
+    def ask_to_stop(self) -> None:
+        """Send the stop signal once, without waiting."""
+        if self.exit_code is None and not self._asked:
+            self._asked = True
+            with suppress(ProcessLookupError):
+                os.kill(self._popen.pid, self.spec.stop_signal)
+
     def stop(self) -> None:
         """End the process and its group; returns when they are gone."""
         if self.exit_code is None:
-            with suppress(ProcessLookupError):
-                os.kill(self._popen.pid, self.spec.stop_signal)
+            self.ask_to_stop()
             if not wait_until(lambda: self.exit_code is not None, self.spec.stop_grace_s):
                 _kill_group_of(self._popen.pid)
                 self._popen.wait()

@@ -238,6 +238,7 @@ class ServerSet:
                 stop_signal=signal.SIGINT,  # "fast": does not wait for clients to leave
                 stop_grace_s=30.0,
                 account=account,
+                wave=0,
                 drop_env=("PGDATA", "PGPORT", "PGOPTIONS"),
             )
 
@@ -312,6 +313,7 @@ class ServerSet:
                 ready=self._redis_ready,
                 cwd=self.home.path,
                 account=account,
+                wave=0,
             )
 
         self._bring_up("redis", book, "redis_port", make)
@@ -377,6 +379,7 @@ class ServerSet:
                 env=binary.env,
                 stop_grace_s=20.0,
                 account=account,
+                wave=0,
             )
 
         self._bring_up("mongod", book, "mongo_port", make)

@@ -134,7 +134,7 @@ class Supervisor:
                 self._remember()
 
     def stop_all(self, *, keep: Iterable[str] = ()) -> None:
-        """End every process, the last started first.
+        """End every process, wave by wave (`ProcessSpec.wave`): servers last.
 
         Parameters
         ----------
@@ -142,9 +142,14 @@ class Supervisor:
             Names that go on.
         """
         kept = set(keep)
-        for name in reversed(list(self._watched)):
-            if name not in kept:
-                self.stop(name)
+        with self._lock:
+            going = [watched for name, watched in self._watched.items() if name not in kept]
+            for wave in sorted({watched.child.spec.wave for watched in going}, reverse=True):
+                members = [watched.child for watched in going if watched.child.spec.wave == wave]
+                for child in members:
+                    child.ask_to_stop()
+                for child in reversed(members):
+                    self.stop(child.spec.name)
         if not self._watched:
             self._over.set()
             if self._thread is not None and self._thread is not threading.current_thread():

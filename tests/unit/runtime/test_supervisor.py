@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_restart_policies(
         assert wait_until(lambda: status(supervisor, "once").restarts >= 1, 10)
 
 
-def test_all_are_stopped_in_reverse_order_and_forgotten(home: Home) -> None:
+def test_all_are_stopped_and_forgotten_but_those_kept(home: Home) -> None:
     supervisor = Supervisor(home)
     for name in ("first", "second", "third"):
         supervisor.start(spec(home, name, FOREVER))
@@ -106,6 +107,32 @@ def test_all_are_stopped_in_reverse_order_and_forgotten(home: Home) -> None:
     assert supervisor.status() == []
     assert remembered(home) == {}
     assert read_json(home.state_file)["processes"] == {}
+
+
+def test_a_server_outlives_the_processes_that_use_it(home: Home) -> None:
+    # the client writes down whether the server is still there when it is told to go
+    ended = home.run / "ended"
+    supervisor = Supervisor(home)
+    supervisor.start(replace(spec(home, "server", FOREVER), wave=0))
+    pid = status(supervisor, "server").pid
+    client = (
+        "import os, signal\n"
+        "def leave(*_):\n"
+        f"    os.kill({pid}, 0)\n"
+        f"    open({str(ended)!r}, 'w').close()\n"
+        "    os._exit(0)\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "print('ready', flush=True)\n"
+        "while True: signal.pause()"
+    )
+    log = home.logs / "client.log"
+
+    def ready() -> str | None:
+        return None if log.read_text() else "silent"
+
+    supervisor.start(replace(spec(home, "client", client), ready=ready))
+    supervisor.stop_all()
+    assert ended.exists()
 
 
 def test_a_failed_start_leaves_nothing_behind(supervisor: Supervisor, home: Home) -> None:
