@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures and the machine; none asserts a time."""
