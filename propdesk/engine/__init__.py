@@ -1,0 +1,1 @@
+"""The one reducer: events in, commands and decisions out."""

@@ -1,0 +1,467 @@
+"""From wishes of a trade group to order intents, and from broker facts back to the group (§5.4, §5.7)."""
+
+from dataclasses import replace
+from datetime import date
+
+from propdesk.core.ids import correlation_id
+from propdesk.engine.state import ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
+from propdesk.engine.turn import Turn
+from propdesk.execution.trade_group import apply_event
+from propdesk.model.enums import ExitReason, KillLevel
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
+from propdesk.model.order import Leg, LegAction, LegActionKind, LegEvent, LegEventKind, LegState, TradeGroup
+from propdesk.risk import corpus_ledger
+from propdesk.risk.exposure import BookView
+from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
+from propdesk.strategy.sizing import slice_quantities
+
+REFUSALS_MAX = 10
+"""Refused stop or target changes of one order before its position is closed instead (§6.2)."""
+
+_FILLS = {
+    BrokerUpdateKind.TARGET_FILLED: LegEventKind.TARGET_FILLED,
+    BrokerUpdateKind.STOP_FILLED: LegEventKind.STOP_FILLED,
+    BrokerUpdateKind.EXIT_FILLED: LegEventKind.EXIT_FILLED,
+}
+
+
+# ------------------------------------------------------------------ placing
+
+
+def make_orders(group: TradeGroup, trade_date: date, freeze_quantity: int) -> tuple[LegOrder, ...]:
+    """Cut the legs of a group into super orders with the correlation ids they will always have."""
+    orders = []
+    for leg in group.legs:
+        slices = slice_quantities(leg.quantity, group.lot_size, freeze_quantity)
+        for number, quantity in enumerate(slices, start=1):
+            name = correlation_id(trade_date, group.group_id, leg.leg_number, number, leg.generation)
+            orders.append(
+                LegOrder(
+                    name,
+                    leg.leg_number,
+                    number,
+                    quantity,
+                    wanted_stop_paise=leg.stop_paise,
+                    wanted_target_paise=leg.target_paise,
+                )
+            )
+    return tuple(orders)
+
+
+def place_group(turn: Turn, live: LiveGroup) -> None:
+    """Put the entries of a new group out."""
+    for order in live.orders:
+        live = _emit(turn, live, order, IntentKind.PLACE, order.quantity)
+    for order in live.orders:
+        turn.order_index.put(order.correlation_id, live.group.group_id)
+    turn.signal_groups.put(live.group.signal_id, live.group.group_id)
+    turn.put_group(live)
+
+
+def _emit(
+    turn: Turn,
+    live: LiveGroup,
+    order: LegOrder,
+    kind: IntentKind,
+    quantity: int,
+    reason: ExitReason | None = None,
+) -> LiveGroup:
+    """Put one intent out and count it at its order, so that its id is the same after a restart."""
+    group = live.group
+    is_place = kind is IntentKind.PLACE
+    intent = OrderIntent(
+        intent_id=turn.id_of("intent", order.correlation_id, kind.value, order.intents),
+        kind=kind,
+        correlation_id=order.correlation_id,
+        group_id=group.group_id,
+        leg_number=order.leg_number,
+        instrument_key=group.instrument_key,
+        side=group.side,
+        quantity=quantity,
+        entry_type=group.entry_type.value,
+        price_low_paise=group.entry_low_paise if is_place else None,
+        price_high_paise=group.entry_high_paise if is_place else None,
+        stop_paise=order.wanted_stop_paise if kind in (IntentKind.PLACE, IntentKind.MODIFY_STOP) else None,
+        target_paise=order.wanted_target_paise
+        if kind in (IntentKind.PLACE, IntentKind.MODIFY_TARGET)
+        else None,
+        first_target_paise=(group.targets_paise[0] if group.targets_paise else None) if is_place else None,
+        active_from_ns=group.active_from_ns if is_place else turn.now_ns,
+        valid_until_ns=group.valid_until_ns,
+        reason=reason,
+        is_entry=is_place,
+        created_ns=turn.now_ns,
+    )
+    turn.command(intent)
+    return put_order(live, replace(order, intents=order.intents + 1))
+
+
+def put_order(live: LiveGroup, order: LegOrder) -> LiveGroup:
+    """Replace one order of a group."""
+    return replace(
+        live,
+        orders=tuple(order if o.correlation_id == order.correlation_id else o for o in live.orders),
+    )
+
+
+# ------------------------------------------------------------------ wishes
+
+
+def carry_out(turn: Turn, live: LiveGroup, actions: tuple[LegAction, ...]) -> LiveGroup:
+    """Turn the wishes of a group into intents; a wish that is already on its way is not repeated."""
+    for action in actions:
+        if action.kind is LegActionKind.EXIT:
+            live = _exit_leg(turn, live, action)
+        elif action.kind is LegActionKind.CANCEL_ENTRY:
+            for order in _orders_of(live, action.leg_number):
+                if not order.cancel_wanted and _may_still_fill(order):
+                    wanted = replace(order, cancel_wanted=True)
+                    live = _emit(turn, live, wanted, IntentKind.CANCEL_ENTRY, order.quantity)
+        else:
+            live = sync_levels(turn, live)
+    return live
+
+
+def _exit_leg(turn: Turn, live: LiveGroup, action: LegAction) -> LiveGroup:
+    leg = live.group.legs[action.leg_number - 1]
+    left = leg.filled_quantity - leg.exited_quantity if action.quantity is None else action.quantity
+    for order in _orders_of(live, action.leg_number):
+        open_units = order.filled_quantity - order.exited_quantity
+        if left <= 0 or open_units <= 0 or order.exit_wanted is not None:
+            continue
+        plan = IntentPlan(
+            False, min(left, open_units), live.group.lot_size, turn.levels.level(), live.group.category
+        )
+        book = BookView(turn.base.opening_corpus_paise, position_quantity=open_units)
+        verdict = check(plan, book, turn.context.limits, turn.now_ns)
+        if not isinstance(verdict, Allow | Reduce):
+            continue
+        quantity = verdict.quantity if isinstance(verdict, Reduce) else plan.quantity
+        left -= quantity
+        wanted = replace(order, exit_wanted=action.reason) if quantity == open_units else order
+        live = _emit(turn, live, wanted, IntentKind.EXIT, quantity, action.reason)
+    return live
+
+
+def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
+    """Ask for every stop and target that differs from what was last asked for (level-triggered)."""
+    for leg in live.group.legs:
+        for order in _orders_of(live, leg.leg_number):
+            if not _is_alive(order) or order.exit_wanted is not None:
+                continue
+            if leg.stop_paise is not None and order.wanted_stop_paise != leg.stop_paise:
+                order = replace(order, wanted_stop_paise=leg.stop_paise)
+                live = _emit(turn, live, order, IntentKind.MODIFY_STOP, order.quantity)
+                order = _order(live, order.correlation_id)
+            if leg.target_paise is not None and order.wanted_target_paise != leg.target_paise:
+                order = replace(order, wanted_target_paise=leg.target_paise)
+                live = _emit(turn, live, order, IntentKind.MODIFY_TARGET, order.quantity)
+    return live
+
+
+def _orders_of(live: LiveGroup, leg_number: int) -> tuple[LegOrder, ...]:
+    return tuple(order for order in live.orders if order.leg_number == leg_number)
+
+
+def _order(live: LiveGroup, name: str) -> LegOrder:
+    return next(order for order in live.orders if order.correlation_id == name)
+
+
+def _may_still_fill(order: LegOrder) -> bool:
+    return order.state != OrderState.DEAD and order.filled_quantity < order.quantity
+
+
+def _is_over(order: LegOrder) -> bool:
+    """Whether nothing can happen to an order any more and its result can be told."""
+    return not _is_alive(order) and order.priced_quantity == order.filled_quantity
+
+
+def _is_alive(order: LegOrder) -> bool:
+    return _may_still_fill(order) or order.exited_quantity < order.filled_quantity
+
+
+# ------------------------------------------------------------------- facts
+
+
+def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
+    """Take in one fact from the broker; repeats, late ones and reordered ones change nothing twice."""
+    group_id = turn.order_index.get(update.correlation_id)
+    if group_id is None:
+        turn.notify(
+            "FOREIGN_ORDER",
+            "warning",
+            f"the broker reports order {update.correlation_id or update.broker_order_id}, which is not ours",
+        )
+        return
+    live = turn.groups[group_id]
+    order = _order(live, update.correlation_id)
+    if update.broker_order_id and update.broker_order_id != order.broker_order_id:
+        order = replace(order, broker_order_id=update.broker_order_id)
+    after, event = _fold_update(turn, live, order, update)
+    known = put_order(live, after)
+    if known == live and event is None:
+        return
+    if event is not None:
+        known = _apply(turn, known, event)
+    turn.put_group(settle_legs(turn, known))
+
+
+def _fold_update(
+    turn: Turn, live: LiveGroup, order: LegOrder, update: BrokerUpdate
+) -> tuple[LegOrder, LegEvent | None]:
+    kind = update.kind
+    if kind is BrokerUpdateKind.ENTRY_FILLED:
+        return _entry_filled(live, order, update)
+    if kind in _FILLS:
+        return _exit_filled(live, order, update)
+    if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
+        return _ended(live, order, update)
+    if kind is BrokerUpdateKind.REJECTED:
+        if order.state in (OrderState.PREPARED, OrderState.UNKNOWN) and order.filled_quantity == 0:
+            turn.notify("ORDER_REJECTED", "warning", f"{order.correlation_id}: {update.reason}")
+            return _ended(live, order, update)
+        return _refused(turn, order, update), None
+    if kind is BrokerUpdateKind.OUTCOME_UNKNOWN:
+        if order.state == OrderState.PREPARED:
+            return replace(order, state=OrderState.UNKNOWN), None
+        return _refused(turn, order, update), None
+    if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
+        return replace(order, state=OrderState.WORKING), None
+    return order, None
+
+
+def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Forget what was asked for, so that the next turn of the clock asks again."""
+    turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {update.reason or update.kind.value}")
+    return replace(
+        order,
+        wanted_stop_paise=None,
+        wanted_target_paise=None,
+        cancel_wanted=False,
+        exit_wanted=None,
+        refusals=order.refusals + 1,
+    )
+
+
+def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:
+    if update.quantity <= order.priced_quantity:
+        return order, None
+    order = replace(
+        order,
+        state=OrderState.DEAD if order.state == OrderState.DEAD else OrderState.WORKING,
+        filled_quantity=max(update.quantity, order.filled_quantity),
+        priced_quantity=update.quantity,
+        filled_notional_paise=update.price_paise * update.quantity,
+    )
+    orders = _orders_of(put_order(live, order), order.leg_number)
+    filled = sum(o.filled_quantity for o in orders)
+    notional = sum(o.filled_notional_paise for o in orders)
+    event = LegEvent(
+        LegEventKind.ENTRY_FILLED, order.leg_number, _average(notional, filled), filled, update.ts_ns
+    )
+    return order, event
+
+
+def _exit_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:
+    if update.quantity <= order.exited_quantity:
+        return order, None
+    reason = _reason(update, order)
+    order = replace(
+        order,
+        state=OrderState.DEAD if order.state == OrderState.DEAD else OrderState.WORKING,
+        filled_quantity=max(order.filled_quantity, update.quantity),
+        exited_quantity=update.quantity,
+        exited_notional_paise=update.price_paise * update.quantity,
+    )
+    orders = _orders_of(put_order(live, order), order.leg_number)
+    exited = sum(o.exited_quantity for o in orders)
+    notional = sum(o.exited_notional_paise for o in orders)
+    event = LegEvent(
+        _FILLS[update.kind],
+        order.leg_number,
+        _average(notional, exited),
+        exited,
+        update.ts_ns,
+        reason,
+        update.ambiguous,
+    )
+    return order, event
+
+
+def _reason(update: BrokerUpdate, order: LegOrder) -> ExitReason | None:
+    if update.reason in ExitReason.__members__:
+        return ExitReason(update.reason)
+    return order.exit_wanted
+
+
+def _ended(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:
+    """End an entry; the leg hears of it once no slice of it can fill any more."""
+    if order.state == OrderState.DEAD:
+        return order, None
+    order = replace(order, state=OrderState.DEAD)
+    siblings = _orders_of(put_order(live, order), order.leg_number)
+    if any(_may_still_fill(other) for other in siblings):
+        return order, None
+    gapped = update.kind is BrokerUpdateKind.GAPPED_THROUGH
+    kind = LegEventKind.GAPPED_THROUGH if gapped else LegEventKind.ENTRY_CANCELLED
+    return order, LegEvent(kind, order.leg_number, update.price_paise, 0, update.ts_ns)
+
+
+def _average(notional: int, quantity: int) -> int:
+    return (2 * notional + quantity) // (2 * quantity)
+
+
+def _apply(turn: Turn, live: LiveGroup, event: LegEvent) -> LiveGroup:
+    group, actions = apply_event(live.group, event)
+    # The event carries a rounded average; the slices know the exact sums.
+    leg = _with_exact_sums(group.legs[event.leg_number - 1], _orders_of(live, event.leg_number))
+    index = event.leg_number - 1
+    group = replace(group, legs=(*group.legs[:index], leg, *group.legs[index + 1 :]))
+    return carry_out(turn, replace(live, group=group), actions)
+
+
+def _with_exact_sums(leg: Leg, orders: tuple[LegOrder, ...]) -> Leg:
+    entry = sum(o.filled_notional_paise for o in orders)
+    exits = sum(o.exited_notional_paise for o in orders)
+    if leg.entry_notional_paise == entry and leg.exit_notional_paise == exits:
+        return leg
+    return replace(leg, entry_notional_paise=entry, exit_notional_paise=exits)
+
+
+# ---------------------------------------------------------------- settling
+
+
+def settle_legs(turn: Turn, live: LiveGroup) -> LiveGroup:
+    """Release the margin of every leg that is over and book its result, once."""
+    for index, leg in enumerate(live.group.legs):
+        orders = _orders_of(live, leg.leg_number)
+        over = leg.state in (LegState.CLOSED, LegState.CANCELLED) and all(map(_is_over, orders))
+        if over and not live.settled[index]:
+            live = _settle(turn, live, index)
+            live = replace(live, settled=(*live.settled[:index], True, *live.settled[index + 1 :]))
+            if live.is_closed:
+                _wait_for_next_session(turn, live)
+        elif live.settled[index] and leg.state is LegState.OPEN:
+            live = _late_fill(turn, live, index)
+    return live
+
+
+def _late_fill(turn: Turn, live: LiveGroup, index: int) -> LiveGroup:
+    """Take a fill that came after its cancel back into the book (it is real) and close it at once."""
+    leg = live.group.legs[index]
+    turn.notify(
+        "LATE_FILL", "critical", f"leg {leg.leg_number} of group {live.group.group_id} filled after its end"
+    )
+    live = replace(
+        live,
+        settled=(*live.settled[:index], False, *live.settled[index + 1 :]),
+        leg_margins_paise=(*live.leg_margins_paise[:index], 0, *live.leg_margins_paise[index + 1 :]),
+    )
+    action = LegAction(LegActionKind.EXIT, leg.leg_number, reason=ExitReason.SQUARE_OFF)
+    return carry_out(turn, live, (action,))
+
+
+def _settle(turn: Turn, live: LiveGroup, index: int) -> LiveGroup:
+    leg, group = live.group.legs[index], live.group
+    reference = f"{group.group_id}|{leg.leg_number}|{leg.exited_quantity}"
+    margin = live.leg_margins_paise[index]
+    if margin > 0:
+        turn.corpus, entry = corpus_ledger.release(
+            turn.corpus, group.group_id, margin, reference, turn.now_ns
+        )
+        turn.out.ledger.append(entry)
+    if leg.state is LegState.CANCELLED or leg.exited_quantity == 0:
+        return live
+    trade = _book_trade(turn, live, leg)
+    turn.corpus, entry = corpus_ledger.book_pnl(
+        turn.corpus, group.group_id, live.pool, trade.net_pnl_paise, reference, turn.now_ns
+    )
+    turn.out.ledger.append(entry)
+    turn.out.trades.append(trade)
+    turn.scalars["realised_pnl_paise"] = turn.scalar("realised_pnl_paise") + trade.net_pnl_paise
+    return replace(
+        live,
+        gross_pnl_paise=live.gross_pnl_paise + trade.gross_pnl_paise,
+        charges_paise=live.charges_paise + trade.charges_paise,
+        net_pnl_paise=live.net_pnl_paise + trade.net_pnl_paise,
+    )
+
+
+def _book_trade(turn: Turn, live: LiveGroup, leg: Leg) -> ExecutedTrade:
+    group = live.group
+    gross = group.side.sign * (leg.exit_notional_paise - leg.entry_notional_paise)
+    charges = turn.context.charges(
+        instrument=live.instrument,
+        product=live.product,
+        side=group.side,
+        quantity=leg.exited_quantity,
+        entry_notional_paise=leg.entry_notional_paise,
+        exit_notional_paise=leg.exit_notional_paise,
+        on_date=turn.context.trade_date,
+    )
+    return ExecutedTrade(
+        trade_id=turn.id_of("trade", group.group_id, leg.leg_number, leg.exited_quantity),
+        group_id=group.group_id,
+        signal_id=group.signal_id,
+        leg_number=leg.leg_number,
+        instrument_key=group.instrument_key,
+        side=group.side.value,
+        is_reverse=group.is_reverse,
+        quantity=leg.exited_quantity,
+        entry_paise=_average(leg.entry_notional_paise, leg.exited_quantity),
+        exit_paise=_average(leg.exit_notional_paise, leg.exited_quantity),
+        entry_ns=leg.entry_ns or 0,
+        exit_ns=leg.exit_ns or 0,
+        exit_reason=leg.exit_reason or ExitReason.FOLLOWUP_EXIT,
+        exit_target=leg.exit_target,
+        gross_pnl_paise=gross,
+        charges_paise=charges,
+        net_pnl_paise=gross - charges,
+        rule_text=group.rule_text,
+    )
+
+
+def _wait_for_next_session(turn: Turn, live: LiveGroup) -> None:
+    """Keep an idea whose entry the day did not reach but whose validity goes on (pending-entry book)."""
+    group = live.group
+    untouched = all(leg.filled_quantity == 0 for leg in group.legs) and not group.gapped_through
+    ended = turn.now_ns >= group.valid_until_ns
+    if not (untouched and ended and live.last_entry_ns > turn.now_ns):
+        return
+    turn.put_pending(
+        PendingEntry(
+            live.signal,
+            "UNFILLED",
+            turn.now_ns,
+            live.last_entry_ns,
+            date.fromisoformat(live.trade_date),
+            group.instrument_key,
+            live.labels,
+        )
+    )
+
+
+def give_up_unknown(turn: Turn) -> None:
+    """At the end of the day an order nobody could find is recorded as missed and its margin released."""
+    for live in turn.open_groups():
+        for order in live.orders:
+            if order.state == OrderState.UNKNOWN and order.filled_quantity == 0:
+                turn.notify(
+                    "MISSED_AMBIGUOUS", "critical", f"{order.correlation_id} was never found at the broker"
+                )
+                update = BrokerUpdate(
+                    f"{order.correlation_id}|MISSED",
+                    BrokerUpdateKind.CANCELLED,
+                    order.correlation_id,
+                    "",
+                    0,
+                    0,
+                    turn.now_ns,
+                    "MISSED_AMBIGUOUS",
+                )
+                on_broker_update(turn, update)
+
+
+def blocks_entries(level: KillLevel) -> bool:
+    """Whether a kill level keeps entries from leaving."""
+    return level.severity >= KillLevel.ENTRIES_BLOCKED.severity

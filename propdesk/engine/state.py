@@ -1,0 +1,312 @@
+"""State of one account on one trading day, as values.
+
+Nothing in here is changed in place: `propdesk.engine.step.step` builds a new state that shares what did
+not change. Maps are plain dicts that nobody writes to after they were put into a state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from propdesk.core.clock import NS_PER_MINUTE
+from propdesk.execution.matching import SuperOrder
+from propdesk.model.enums import Direction, ExitReason, KillLevel, Product
+from propdesk.model.instrument import Instrument
+from propdesk.model.messages import Command, CorpusEntry, Decision, DecisionCode, LegView
+from propdesk.model.order import TradeGroup
+from propdesk.model.signal import Signal
+from propdesk.risk.corpus_ledger import CorpusBook
+from propdesk.risk.kill_switch import LevelChange, RiskLevels
+from propdesk.rules.match import SignalDims
+from propdesk.strategy.crowd import CrowdChange, CrowdLedger
+
+
+@dataclass(frozen=True, slots=True)
+class LastPrice:
+    """Newest price of one series and the day's traded value so far.
+
+    ``at_ns`` is the moment it was known (bar end, tick stamp); ``interval_ns`` 0 for ticks;
+    ``value_paise`` sums close x volume over ``valued_ns`` of bars with known volume.
+    """
+
+    price_paise: int
+    at_ns: int
+    interval_ns: int
+    value_paise: int = 0
+    valued_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSignal:
+    """What is remembered of a signal for duplicates and follow-ups."""
+
+    signal_id: str
+    revision: int
+    advisor_id: str
+    underlying: str
+    instrument_key: str
+    side: str
+    reference_paise: int | None
+    received_ns: int
+    code: DecisionCode
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEntry:
+    """A signal that waits: for its session, for its first price, or for a new session (§5.3).
+
+    ``why`` is OUT_OF_HOURS, AWAITING_PRICE or UNFILLED; ``deadline_ns`` ends the wait. ``trade_date`` is the
+    idea's own and ``labels`` what it was matched by (None until it is gated the first time): both stay
+    what they were when the entry is armed again in a later session.
+    """
+
+    signal: Signal
+    why: str
+    since_ns: int
+    deadline_ns: int
+    trade_date: date
+    price_key: str
+    labels: SignalDims | None = None
+
+
+class OrderState:
+    """What we know of one super order at the broker."""
+
+    PREPARED = "PREPARED"
+    WORKING = "WORKING"
+    UNKNOWN = "UNKNOWN"
+    DEAD = "DEAD"
+
+
+@dataclass(frozen=True, slots=True)
+class LegOrder:
+    """One super order of ours: a slice of a leg (reliability: entities).
+
+    Quantities are the maximum over all evidence; ``priced_quantity`` is the part of the fill whose entry
+    price is known (an exit heard of first proves a fill, not its price). ``wanted_*`` are the levels last
+    asked for, so that a change is sent once and an older one never overtakes it.
+    """
+
+    correlation_id: str
+    leg_number: int
+    slice_number: int
+    quantity: int
+    state: str = OrderState.PREPARED
+    broker_order_id: str = ""
+    filled_quantity: int = 0
+    priced_quantity: int = 0
+    filled_notional_paise: int = 0
+    exited_quantity: int = 0
+    exited_notional_paise: int = 0
+    wanted_stop_paise: int | None = None
+    wanted_target_paise: int | None = None
+    cancel_wanted: bool = False
+    exit_wanted: ExitReason | None = None
+    intents: int = 0
+    refusals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveGroup:
+    """A trade group with what ties it to the broker and to the corpus.
+
+    Attributes
+    ----------
+    leg_margins_paise : tuple of int
+        Margin reserved per leg; released once, when the leg is over.
+    settled : tuple of bool
+        Per leg: margin released and P&L booked.
+    charges_paise, net_pnl_paise : int
+        Booked so far.
+    is_shadow : bool
+        Planned and recorded only: never sent, never in the corpus.
+    entry_paise : int
+        Price the entry was sized at.
+    last_entry_ns : int
+        End of the idea's validity; the group's own ``valid_until_ns`` ends with the day.
+    source_stop_paise, source_targets_paise
+        The advisor's own levels (they differ for a reverse group).
+    exit_goal : ExitReason or None
+        The group is being left (follow-up, kill switch, group loss): asked for again until it is flat.
+    """
+
+    group: TradeGroup
+    instrument: Instrument
+    product: Product
+    trade_date: str
+    is_shadow: bool
+    pool: str
+    planned_risk_paise: int
+    leg_margins_paise: tuple[int, ...]
+    settled: tuple[bool, ...]
+    orders: tuple[LegOrder, ...]
+    opened_ns: int
+    entry_paise: int
+    source_stop_paise: int | None
+    source_targets_paise: tuple[int, ...]
+    last_entry_ns: int
+    signal: Signal
+    labels: SignalDims
+    exit_goal: ExitReason | None = None
+    gross_pnl_paise: int = 0
+    charges_paise: int = 0
+    net_pnl_paise: int = 0
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every leg is over and booked."""
+        return all(self.settled)
+
+    @property
+    def leg_views(self) -> tuple[LegView, ...]:
+        """State of each super order for the projection tables."""
+        states = {leg.leg_number: leg.state for leg in self.group.legs}
+        return tuple(
+            LegView(self.group.group_id, o.leg_number, states[o.leg_number], o.correlation_id)
+            for o in self.orders
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedIdea:
+    """A signal of any advisor, followed on paper so that the crowd knows whether it is open (§5.5).
+
+    Nothing can happen to it while a bar stays strictly inside (``quiet_low_paise``, ``quiet_high_paise``).
+    """
+
+    signal_id: str
+    advisor_id: str
+    underlying: str
+    direction: Direction
+    cluster_id: str
+    price_key: str
+    group: TradeGroup
+    orders: tuple[SuperOrder, ...]
+    is_open: bool
+    quiet_low_paise: int
+    quiet_high_paise: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedTrade:
+    """One leg from fill to exit, as booked (`trading.executed_trades`).
+
+    Averages are rounded to the nearest paisa for display; P&L comes from the exact notionals.
+    """
+
+    trade_id: str
+    group_id: str
+    signal_id: str
+    leg_number: int
+    instrument_key: str
+    side: str
+    is_reverse: bool
+    quantity: int
+    entry_paise: int
+    exit_paise: int
+    entry_ns: int
+    exit_ns: int
+    exit_reason: ExitReason
+    exit_target: int | None
+    gross_pnl_paise: int
+    charges_paise: int
+    net_pnl_paise: int
+    rule_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingChange:
+    """An entry of the pending-entry book was put in (``on``) or taken out."""
+
+    signal_id: str
+    on: bool
+    entry: PendingEntry
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Everything the reducer remembers. Build the first one with `initial_state`.
+
+    ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened.
+    """
+
+    account_id: str
+    trade_date: str
+    sequence: int = 0
+    ready: bool = False
+    opening_corpus_paise: int = 0
+    prices: Mapping[str, LastPrice] = field(default_factory=dict)
+    market_seen_ns: int = 0
+    feed_interval_ns: int = 0
+    seen: Mapping[str, SeenSignal] = field(default_factory=dict)
+    pending: Mapping[str, PendingEntry] = field(default_factory=dict)
+    groups: Mapping[str, LiveGroup] = field(default_factory=dict)
+    order_index: Mapping[str, str] = field(default_factory=dict)
+    signal_groups: Mapping[str, str] = field(default_factory=dict)
+    ideas_by_advisor: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tracked: Mapping[str, TrackedIdea] = field(default_factory=dict)
+    tracked_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    subscriptions: Mapping[str, bool] = field(default_factory=dict)
+    crowd: CrowdLedger = field(default_factory=CrowdLedger)
+    corpus: CorpusBook = field(default_factory=CorpusBook)
+    levels: RiskLevels = field(default_factory=RiskLevels)
+    connections: Mapping[str, tuple[bool, int]] = field(default_factory=dict)
+    entry_stamps_ns: tuple[int, ...] = ()
+    leg_stamps_ns: tuple[int, ...] = ()
+    trades_by_rule: Mapping[str, int] = field(default_factory=dict)
+    followups_seen: Mapping[str, bool] = field(default_factory=dict)
+    realised_pnl_paise: int = 0
+
+    def level(self, scope: str = "ACCOUNT") -> KillLevel:
+        """Present kill level of a scope (the account's counts for every scope)."""
+        return self.levels.level(scope)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """New state and everything that must be committed together with the event.
+
+    Attributes
+    ----------
+    commands : tuple of Command
+        OrderIntent (commit, then send), TripSwitch, Notify, Track, in the order they arose.
+    decisions : tuple of Decision
+        Rows of ``trading.decisions``; PENDING_ENTRY ones are followed later by the final one.
+    groups_changed : tuple of LiveGroup
+        New values of the trade groups this event touched (rows of trade_groups, legs, broker_orders).
+    ledger_entries : tuple of CorpusEntry
+        Lines of the corpus ledger; applying them to the accounts gives ``state.corpus``.
+    crowd_changes : tuple of CrowdChange
+        Positions opened or closed in the crowd ledger.
+    trades : tuple of ExecutedTrade
+        Legs that ended with a fill.
+    level_changes : tuple of LevelChange
+        Causes of kill levels opened or cleared (append-only rows).
+    pending_changes : tuple of PendingChange
+        The pending-entry book.
+    """
+
+    state: EngineState
+    commands: tuple[Command, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    groups_changed: tuple[LiveGroup, ...] = ()
+    ledger_entries: tuple[CorpusEntry, ...] = ()
+    crowd_changes: tuple[CrowdChange, ...] = ()
+    trades: tuple[ExecutedTrade, ...] = ()
+    level_changes: tuple[LevelChange, ...] = ()
+    pending_changes: tuple[PendingChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CarryOver:
+    """What one trading day hands to the next: carried groups, waiting entries, tracked ideas, open causes."""
+
+    groups: tuple[LiveGroup, ...] = ()
+    pending: tuple[PendingEntry, ...] = ()
+    tracked: tuple[TrackedIdea, ...] = ()
+    seen: tuple[SeenSignal, ...] = ()
+    levels: RiskLevels = field(default_factory=RiskLevels)
+
+
+FIVE_MINUTES_NS = 5 * NS_PER_MINUTE
+"""Window of the entry counters (§6.2) and of the traded value (§2.6)."""

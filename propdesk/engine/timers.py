@@ -1,0 +1,168 @@
+"""What the passing of time asks for: exits, waiting entries, kill switches (§5.4, §6.2)."""
+
+from dataclasses import replace
+
+from propdesk.core.calendar import Segment
+from propdesk.engine import tracking
+from propdesk.engine.context import price_key_of
+from propdesk.engine.orders import REFUSALS_MAX, carry_out, give_up_unknown, settle_legs, sync_levels
+from propdesk.engine.signals import arm_pending
+from propdesk.engine.state import LiveGroup
+from propdesk.engine.turn import Turn
+from propdesk.execution.trade_group import due_actions
+from propdesk.model.enums import ExitReason, KillLevel
+from propdesk.model.messages import TimerFired
+from propdesk.model.order import LegAction, LegActionKind, LegState
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, day_loss_level, group_loss_exceeded
+
+SESSION_CLOSE = "SESSION_CLOSE"
+"""Timer after the last bar of the day: what is still unknown is given up."""
+
+_WATCHED_CONNECTIONS = ("broker", "orders")
+
+
+def on_timer(turn: Turn, event: TimerFired) -> None:
+    """Do everything that is due; every timer does the same, so a lost one costs only time."""
+    check_switches(turn)
+    for live in turn.open_groups():
+        _tend(turn, live)
+    tracking.on_time(turn)
+    arm_pending(turn)
+    if event.name == SESSION_CLOSE:
+        give_up_unknown(turn)
+
+
+def _tend(turn: Turn, live: LiveGroup) -> None:
+    """Ask again for all that is due of one group and not yet a fact."""
+    before = live
+    if live.exit_goal is None and _is_losing_too_much(turn, live):
+        turn.notify("GROUP_LOSS", "warning", f"group {live.group.group_id} is closed for its loss")
+        live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
+    if live.exit_goal is None and any(order.refusals >= REFUSALS_MAX for order in live.orders):
+        turn.notify("UNPROTECTED", "critical", f"group {live.group.group_id}: changes refused, closing it")
+        live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
+    group, actions = due_actions(live.group, turn.now_ns)
+    live = replace(live, group=group)
+    if live.exit_goal is not None:
+        actions = leave_actions(live, live.exit_goal)
+    live = carry_out(turn, live, actions)
+    live = settle_legs(turn, sync_levels(turn, live))
+    if live != before:
+        turn.put_group(live)
+
+
+def leave_actions(live: LiveGroup, reason: ExitReason) -> tuple[LegAction, ...]:
+    """Wishes that end a group now: withdraw what waits, close what is open."""
+    actions = []
+    for leg in live.group.legs:
+        if leg.state in (LegState.WORKING, LegState.OPEN) and leg.filled_quantity < leg.quantity:
+            actions.append(LegAction(LegActionKind.CANCEL_ENTRY, leg.leg_number))
+        if leg.filled_quantity > leg.exited_quantity:
+            actions.append(LegAction(LegActionKind.EXIT, leg.leg_number, reason=reason))
+    return tuple(actions)
+
+
+# ------------------------------------------------------------------ switches
+
+
+def check_switches(turn: Turn) -> None:
+    """Measure the account's switches and move the levels (§6.2)."""
+    _check_day_loss(turn)
+    _check_connections(turn)
+    _check_market(turn)
+    if turn.levels.level().severity >= KillLevel.LIQUIDATING.severity:
+        _liquidate(turn)
+
+
+def open_pnl_paise(turn: Turn, live: LiveGroup) -> int:
+    """Mark what is filled and not yet booked at the last price, before charges."""
+    last = turn.prices.get(price_key_of(live.instrument))
+    total = 0
+    for leg, done in zip(live.group.legs, live.settled, strict=True):
+        if done or leg.filled_quantity == 0:
+            continue
+        units = leg.filled_quantity - leg.exited_quantity
+        mark = live.entry_paise if last is None else last.price_paise
+        total += live.group.side.sign * (leg.exit_notional_paise + units * mark - leg.entry_notional_paise)
+    return total
+
+
+def day_pnl_paise(turn: Turn) -> int:
+    """Day's result: booked net results and open ones at the last price."""
+    realised: int = turn.scalar("realised_pnl_paise")
+    return realised + sum(open_pnl_paise(turn, live) for live in turn.open_groups())
+
+
+def _check_day_loss(turn: Turn) -> None:
+    limits = turn.context.kill_limits
+    wanted = day_loss_level(day_pnl_paise(turn), turn.scalar("opening_corpus_paise"), limits)
+    if wanted is KillLevel.LIQUIDATING:
+        turn.trip(
+            ACCOUNT_SCOPE,
+            Cause.DAY_LOSS_HALT,
+            wanted,
+            "engine",
+            f"day's loss above {limits.day_loss_halt:.0%}",
+        )
+    elif wanted is not None:
+        turn.trip(
+            ACCOUNT_SCOPE, Cause.DAY_LOSS, wanted, "engine", f"day's loss above {limits.day_loss_block:.0%}"
+        )
+
+
+def _check_connections(turn: Turn) -> None:
+    for name in _WATCHED_CONNECTIONS:
+        known = turn.connections.get(name)
+        if known is None or known[0] or turn.now_ns - known[1] <= turn.context.kill_limits.disconnect_ns:
+            continue
+        turn.trip(
+            ACCOUNT_SCOPE, Cause.DISCONNECTED, KillLevel.ENTRIES_BLOCKED, "engine", f"{name} is disconnected"
+        )
+
+
+def _check_market(turn: Turn) -> None:
+    """No entries while the whole feed is silent; lifted by the next price."""
+    if not turn.scalar("ready") or len(turn.subscriptions) < turn.context.kill_limits.market_series_min:
+        return
+    seen = turn.scalar("market_seen_ns")
+    if not seen:
+        return
+    interval = turn.scalar("feed_interval_ns")
+    silent = turn.now_ns - seen > interval + turn.context.kill_limits.market_stale_ns
+    if silent and is_session(turn):
+        turn.trip(
+            ACCOUNT_SCOPE, Cause.MARKET_STALE, KillLevel.ENTRIES_BLOCKED, "engine", "the price feed is silent"
+        )
+    elif not silent:
+        turn.clear(ACCOUNT_SCOPE, Cause.MARKET_STALE, "engine", "prices flow again")
+
+
+def is_session(turn: Turn) -> bool:
+    """Whether the cash segment trades now."""
+    hours = turn.context.calendar.hours(turn.context.trade_date, Segment.CASH)
+    return hours.open_ns <= turn.now_ns < hours.close_ns
+
+
+def _liquidate(turn: Turn) -> None:
+    """Set every group the goal to be flat; once it is reached, lock what asked for it."""
+    groups = turn.open_groups()
+    for live in groups:
+        if live.exit_goal is None:
+            turn.put_group(replace(live, exit_goal=ExitReason.SQUARE_OFF))
+    if groups:
+        return
+    for cause in tuple(turn.levels.causes.values()):
+        if cause.level is KillLevel.LIQUIDATING:
+            turn.trip(cause.scope, cause.cause, KillLevel.LOCKED, "engine", "everything is closed")
+
+
+def _is_losing_too_much(turn: Turn, live: LiveGroup) -> bool:
+    if not any(leg.filled_quantity > leg.exited_quantity for leg in live.group.legs):
+        return False
+    return group_loss_exceeded(
+        live.net_pnl_paise + open_pnl_paise(turn, live),
+        live.planned_risk_paise,
+        live.group.margin_paise,
+        turn.context.profile,
+        turn.context.kill_limits,
+    )

@@ -1,0 +1,1 @@
+"""Limits, kill switches, margins, charges and the corpus ledger."""

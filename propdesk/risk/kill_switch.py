@@ -1,0 +1,215 @@
+"""Latched trading levels and the measures that raise them (§6.2)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
+from propdesk.model.enums import GateProfile, KillLevel
+
+ACCOUNT_SCOPE = "ACCOUNT"
+"""Scope of the whole account; it counts for every narrower scope too."""
+
+
+class Cause(StrEnum):
+    """Why a level was raised."""
+
+    DAY_LOSS = "DAY_LOSS"
+    DAY_LOSS_HALT = "DAY_LOSS_HALT"
+    ENTRY_RATE = "ENTRY_RATE"
+    DISCONNECTED = "DISCONNECTED"
+    MARKET_STALE = "MARKET_STALE"
+    HALT = "HALT"
+    MANUAL = "MANUAL"
+
+
+class ResetRule(StrEnum):
+    """Who or what may clear a cause."""
+
+    NEXT_DAY = "NEXT_DAY"
+    NEXT_DAY_PERSON = "NEXT_DAY_PERSON"
+    PERSON = "PERSON"
+    AUTOMATIC = "AUTOMATIC"
+
+
+RESET_RULES: Mapping[Cause, ResetRule] = {
+    Cause.DAY_LOSS: ResetRule.NEXT_DAY,
+    Cause.DAY_LOSS_HALT: ResetRule.NEXT_DAY_PERSON,
+    Cause.ENTRY_RATE: ResetRule.PERSON,
+    Cause.DISCONNECTED: ResetRule.AUTOMATIC,
+    Cause.MARKET_STALE: ResetRule.AUTOMATIC,
+    Cause.HALT: ResetRule.PERSON,
+    Cause.MANUAL: ResetRule.PERSON,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KillLimits:
+    """Measures at which a switch trips; ratios are fractions.
+
+    ``group_loss_r`` is in planned risk (profile desk), ``group_loss_capital`` of the group's capital
+    (profile original); ``market_stale_ns`` comes on top of the feed's interval
+    and is judged only while at least ``market_series_min`` series are followed: one quiet instrument is no
+    silent feed.
+    """
+
+    day_loss_block: float = 0.03
+    day_loss_halt: float = 0.05
+    group_loss_r: float = 1.25
+    group_loss_capital: float = 0.05
+    groups_max: int = 50
+    legs_max: int = 150
+    window_ns: int = 5 * NS_PER_MINUTE
+    disconnect_ns: int = 30 * NS_PER_SECOND
+    market_stale_ns: int = 15 * NS_PER_SECOND
+    market_series_min: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCause:
+    """A cause that holds a scope at a level."""
+
+    scope: str
+    cause: str
+    level: KillLevel
+    since_ns: int
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """A cause was opened or cleared: one append-only row."""
+
+    scope: str
+    cause: str
+    level: KillLevel
+    is_open: bool
+    actor: str
+    reason: str
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RiskLevels:
+    """Every open cause; the level of a scope is the highest of them."""
+
+    causes: Mapping[str, OpenCause] = field(default_factory=dict)
+
+    def level(self, scope: str = ACCOUNT_SCOPE) -> KillLevel:
+        """Level of one scope, the account's causes included."""
+        return self.level_of((scope,))
+
+    def level_of(self, scopes: Iterable[str]) -> KillLevel:
+        """Highest level of the account and the scopes named."""
+        if not self.causes:
+            return KillLevel.ACTIVE
+        wanted = {ACCOUNT_SCOPE, *scopes}
+        found = [c.level for c in self.causes.values() if c.scope in wanted]
+        return max(found, key=lambda level: level.severity, default=KillLevel.ACTIVE)
+
+    def is_open(self, scope: str, cause: str) -> bool:
+        """Whether this cause holds the scope."""
+        return _key(scope, cause) in self.causes
+
+
+def trip(
+    levels: RiskLevels, scope: str, cause: str, level: KillLevel, actor: str, reason: str, ts_ns: int
+) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
+    """Open a cause or raise it; a lower level of an open cause changes nothing (latched)."""
+    old = levels.causes.get(_key(scope, cause))
+    if old is not None and old.level.severity >= level.severity:
+        return levels, ()
+    opened = OpenCause(scope, cause, level, ts_ns, actor, reason)
+    causes = {**levels.causes, _key(scope, cause): opened}
+    return RiskLevels(causes), (LevelChange(scope, cause, level, True, actor, reason, ts_ns),)
+
+
+def clear(
+    levels: RiskLevels, scope: str, cause: str, actor: str, reason: str, ts_ns: int
+) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
+    """Clear one cause; a cause that is not open changes nothing."""
+    old = levels.causes.get(_key(scope, cause))
+    if old is None:
+        return levels, ()
+    causes = {key: value for key, value in levels.causes.items() if key != _key(scope, cause)}
+    return RiskLevels(causes), (LevelChange(scope, cause, old.level, False, actor, reason, ts_ns),)
+
+
+def reset_by_person(
+    levels: RiskLevels, scope: str, actor: str, reason: str, ts_ns: int
+) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
+    """Clear every cause of a scope that a person may clear within the day."""
+    changes: tuple[LevelChange, ...] = ()
+    for open_cause in tuple(levels.causes.values()):
+        rule = RESET_RULES.get(Cause(open_cause.cause), ResetRule.PERSON)
+        if open_cause.scope == scope and rule in (ResetRule.PERSON, ResetRule.AUTOMATIC):
+            levels, more = clear(levels, scope, open_cause.cause, actor, reason, ts_ns)
+            changes += more
+    return levels, changes
+
+
+def next_day(levels: RiskLevels) -> RiskLevels:
+    """Keep what outlives the day: everything that only a person may clear."""
+    kept = {
+        key: cause
+        for key, cause in levels.causes.items()
+        if RESET_RULES.get(Cause(cause.cause), ResetRule.PERSON)
+        in (ResetRule.PERSON, ResetRule.NEXT_DAY_PERSON)
+    }
+    # What locked the account for a day becomes an ordinary halt that a person lifts in the morning.
+    lifted = {
+        key: OpenCause(
+            c.scope,
+            Cause.HALT,
+            KillLevel.ENTRIES_BLOCKED,
+            c.since_ns,
+            c.actor,
+            f"after {c.cause}: {c.reason}",
+        )
+        if c.cause == Cause.DAY_LOSS_HALT
+        else c
+        for key, c in kept.items()
+    }
+    return RiskLevels({_key(c.scope, c.cause): c for c in lifted.values()})
+
+
+def day_loss_level(pnl_paise: int, opening_paise: int, limits: KillLimits) -> KillLevel | None:
+    """Level the day's result (realised + open) asks for.
+
+    Parameters
+    ----------
+    pnl_paise : int
+        Day's realised and open result, paise.
+    opening_paise : int
+        Corpus at the day's start, paise; 0 or less asks for nothing (there is nothing to lose yet).
+
+    Returns
+    -------
+    KillLevel or None
+        LIQUIDATING beyond ``day_loss_halt``, ENTRIES_BLOCKED beyond ``day_loss_block``, else None.
+    """
+    if opening_paise <= 0:
+        return None
+    loss = -pnl_paise / opening_paise
+    if loss > limits.day_loss_halt:
+        return KillLevel.LIQUIDATING
+    return KillLevel.ENTRIES_BLOCKED if loss > limits.day_loss_block else None
+
+
+def group_loss_exceeded(
+    open_pnl_paise: int,
+    planned_risk_paise: int,
+    capital_paise: int,
+    profile: GateProfile,
+    limits: KillLimits,
+) -> bool:
+    """Whether one group loses so much that it is closed (§6.2 row 3)."""
+    loss = -open_pnl_paise
+    if profile is GateProfile.ORIGINAL:
+        return capital_paise > 0 and loss > limits.group_loss_capital * capital_paise
+    return planned_risk_paise > 0 and loss > limits.group_loss_r * planned_risk_paise
+
+
+def _key(scope: str, cause: str) -> str:
+    return f"{scope}|{cause}"

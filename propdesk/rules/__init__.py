@@ -1,0 +1,1 @@
+"""Rule cells: dimensions, gates and matching."""

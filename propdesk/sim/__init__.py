@@ -1,0 +1,1 @@
+"""Markets and brokers that exist only in memory."""

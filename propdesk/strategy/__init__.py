@@ -1,0 +1,1 @@
+"""What to make of a signal: crowd, eligibility, size, reverse."""

@@ -1,0 +1,70 @@
+"""Whether what a signal asks for can be done at all, and whether its rule still holds at this moment."""
+
+from collections.abc import Collection
+from datetime import date
+
+from propdesk.model.enums import Category, GateProfile, Period, Product, Side
+from propdesk.model.messages import DecisionCode
+from propdesk.model.rule import Rule
+from propdesk.rules.match import MatchMinimums
+
+TRADE_FOR_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "T", "Z", "XT", "ST"})
+"""Series of the exchanges in which every trade is settled by delivery: no intraday (§2.6)."""
+
+
+def choose_product(
+    category: Category, period: Period, side: Side, series: str, on_date: date
+) -> Product | str:
+    """Choose the product a trade is held under (§2.6).
+
+    Parameters
+    ----------
+    category, period, side, series
+        What is traded, for how long, which way it opens, and the cash series of the instrument.
+    on_date : date
+        Market day of the trade; the rules are the same on every day so far.
+
+    Returns
+    -------
+    Product or str
+        The product; or UNSHORTABLE (cash sold short beyond the day), TRADE_FOR_TRADE (series without
+        intraday trading).
+    """
+    del on_date
+    if category is not Category.NSE_EQ:
+        return Product.INTRADAY if period is Period.INTRADAY else Product.MARGIN
+    if period is Period.INTRADAY:
+        if series in TRADE_FOR_TRADE_SERIES:
+            return DecisionCode.TRADE_FOR_TRADE.value
+        return Product.INTRADAY
+    return Product.CNC if side is Side.BUY else DecisionCode.UNSHORTABLE.value
+
+
+def recheck_rule(
+    rule: Rule, finest_post_mean_r: float, profile: GateProfile, minimums: MatchMinimums,
+    demoted: Collection[str],
+) -> str | None:  # fmt: skip
+    """Check a matched rule again at the moment of decision (double gate, §5.3).
+
+    Parameters
+    ----------
+    rule : Rule
+        What matching found.
+    finest_post_mean_r : float
+        Of the cell that sizes the trade; profile desk asks it to clear the hurdle again.
+    demoted : collection of str
+        Rule texts switched off since the open (drift, a person); promotion never happens intraday.
+
+    Returns
+    -------
+    str or None
+        Why the rule may not trade now; None if it may.
+    """
+    if rule.key.text in demoted:
+        return f"{rule.key.text} was demoted for the day"
+    failed = [gate.gate for gate in rule.gates if not gate.passed]
+    if not rule.passes or failed:
+        return f"{rule.key.text} fails {', '.join(failed) or 'its gates'}"
+    if profile is GateProfile.DESK and not rule.is_adverse and not finest_post_mean_r > minimums.post_mean_r:
+        return f"{rule.key.text}: the finest cell's expected R is not above {minimums.post_mean_r}"
+    return None

@@ -1,0 +1,102 @@
+"""Put synthetic trades through step 8 into a database, and build the dbt project on it."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import psycopg
+from sqlalchemy import make_url
+
+from adapters.config_gates import load_gates
+from adapters.db.frames.copy import replace_range
+from adapters.db.frames.rules import write_gate_thresholds, write_group_tables
+from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
+from tests.support.rule_frames import RuleFrames
+
+ROOT = Path(__file__).resolve().parents[2]
+FIRST, LAST = date(2000, 1, 1), date(2100, 1, 1)
+
+
+def psycopg_url(pg_url: str) -> str:
+    """The same database for psycopg."""
+    return make_url(pg_url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def trades_for_table(frames: RuleFrames) -> pd.DataFrame:
+    """Fill the columns of research.trades that step 8 and dbt do not read."""
+    frame = frames.trades.copy()
+    frame["instrument_key"] = frame["price_key"] = frame["underlying_key"]
+    frame["received_at"] = frame["entry_at"]
+    frame["holding_days"] = 0
+    for name in (
+        "entry_low_paise", "entry_high_paise", "group_key", "duplicate_of", "copied_from", "product",
+        "product_reason", "exit_target", "is_intraday", "is_expiry_day", "days_to_expiry", "moneyness",
+        "target_hit", "stoploss_hit",
+    ):  # fmt: skip
+        frame[name] = None
+    return frame
+
+
+def regimes_for_table(frames: RuleFrames) -> pd.DataFrame:
+    """Market regime per trade date as the trades carry it."""
+    days = frames.trades.drop_duplicates("trade_date")
+    frame = pd.DataFrame({"trade_date": days["trade_date"], "scope": "MARKET", "label": days["regime"]})
+    for name in ("reason", "realised_label", "adx", "slope", "close_to_ema20", "log_return_20", "lean_threshold"):
+        frame[name] = None
+    return frame
+
+
+def load(pg_url: str, frames: RuleFrames, as_of: Sequence[date], config: GroupConfig | None = None) -> GroupTables:
+    """Write trades, regimes, thresholds and the group facts of the as-of dates."""
+    gates = load_gates()
+    config = config or GroupConfig(minimum_trades=gates.minimum_trades())
+    tables = build_group_facts(
+        frames.trades, frames.excursions, frames.marks, frames.calendar, list(as_of), config
+    )
+    with psycopg.connect(psycopg_url(pg_url)) as connection:
+        write = {
+            "research.trades": trades_for_table(frames),
+            "research.excursions": frames.excursions,
+            "research.trade_marks": frames.marks,
+            "ref.regimes": regimes_for_table(frames),
+        }
+        for table, frame in write.items():
+            replace_range(connection, table, frame, partition_column="trade_date", first=FIRST, last=LAST)
+        write_gate_thresholds(connection, gates)
+        write_group_tables(connection, tables, FIRST, LAST)
+    return tables
+
+
+def dbt_environment(pg_url: str) -> dict[str, str]:
+    """Environment of the dbt profile."""
+    url = make_url(pg_url)
+    return {
+        "PROPDESK_PG_HOST": str(url.host),
+        "PROPDESK_PG_PORT": str(url.port),
+        "PROPDESK_PG_USER": str(url.username),
+        "PROPDESK_PG_PASSWORD": str(url.password),
+        "PROPDESK_PG_DATABASE": str(url.database),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def run_dbt(pg_url: str, target: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run dbt's own program on the project, its files outside the clone."""
+    return subprocess.run(
+        [
+            str(ROOT / ".venv" / "bin" / "dbt"),
+            *words,
+            "--project-dir", str(ROOT / "dbt_project"),
+            "--profiles-dir", str(ROOT / "dbt_project"),
+            "--target-path", str(target / "target"),
+            "--log-path", str(target / "logs"),
+        ],
+        env={**os.environ, **dbt_environment(pg_url)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )  # fmt: skip

@@ -1,0 +1,253 @@
+"""Kill switches, unknown orders, refusals and late fills through the reducer (§5.7, §6.2)."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+from propdesk.engine import codec
+from propdesk.engine.state import OrderState
+from propdesk.engine.step import carry_over, initial_state
+from propdesk.model.enums import ExitReason, KillLevel, Period
+from propdesk.model.messages import (
+    BrokerSnapshotTaken,
+    BrokerUpdate,
+    BrokerUpdateKind,
+    ConnectionChanged,
+    DayOpened,
+    DecisionCode,
+    IntentKind,
+    OperatorCommand,
+    OrderIntent,
+    TimerFired,
+    TripSwitch,
+)
+from propdesk.risk.kill_switch import KillLimits
+from tests.support.engine_day import (
+    CORPUS_PAISE,
+    Day,
+    at,
+    flat_bar,
+    make_bar,
+    make_context,
+    make_rule,
+    make_ruleset,
+    make_signal,
+)
+
+
+def filled(**changes: Any) -> Day:
+    """A day with one group whose legs are filled at 100.00."""
+    day = Day(make_context(**changes)).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal())
+    day.bars([flat_bar(600, 10_050)])
+    day.bars([make_bar(601, 10_050, 10_060, 9_990, 10_000)])
+    return day
+
+
+def sent(day: Day, kind: IntentKind) -> list[OrderIntent]:
+    return [c for c in day.all("commands") if isinstance(c, OrderIntent) and c.kind is kind]
+
+
+def fact(
+    kind: BrokerUpdateKind, order: str, quantity: int = 0, price: int = 0, reason: str = ""
+) -> BrokerUpdate:
+    return BrokerUpdate(f"{kind}-{order}-{quantity}", kind, order, "b", price, quantity, at(602), reason)
+
+
+def test_a_day_loss_blocks_entries_then_closes_everything_and_locks() -> None:
+    limits = KillLimits(day_loss_block=0.00005, day_loss_halt=0.001, group_loss_r=100)
+    day = filled(kill_limits=limits)
+    day.bars([flat_bar(602, 9_990)])
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    assert [c.level for c in day.all("commands") if isinstance(c, TripSwitch)] == [KillLevel.ENTRIES_BLOCKED]
+    assert sent(day, IntentKind.EXIT) == []
+    day.bars([flat_bar(603, 9_890)])
+    assert day.state.level() is KillLevel.LIQUIDATING
+    assert len(sent(day, IntentKind.EXIT)) == 2
+    day.bars([flat_bar(604, 9_890)])
+    assert {t.exit_reason for t in day.all("trades")} == {ExitReason.SQUARE_OFF}
+    assert day.state.level() is KillLevel.LOCKED
+    signal = make_signal(2, received_ns=at(605, 1), entry_low_paise=9_900, entry_high_paise=9_900)
+    (decision,) = day.signal(signal).decisions
+    assert decision.code is DecisionCode.KILL_SWITCH
+
+
+def test_a_group_that_loses_more_than_planned_is_closed() -> None:
+    day = filled(kill_limits=KillLimits(group_loss_r=0.5))
+    day.bars([flat_bar(602, 9_895)])  # half of the planned 2.00 is 1.00
+    assert len(sent(day, IntentKind.EXIT)) == 2
+    day.bars([flat_bar(603, 9_900)])
+    assert all(live.is_closed for live in day.state.groups.values())
+
+
+def test_too_many_groups_pause_entries_but_not_exits() -> None:
+    day = Day(make_context(kill_limits=KillLimits(groups_max=1))).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal(1))
+    assert day.state.level() is KillLevel.ACTIVE
+    day.signal(make_signal(2, received_ns=at(600, 31), entry_low_paise=10_060, entry_high_paise=10_060))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.bars([flat_bar(600, 10_050)])
+    day.bars([flat_bar(601, 9_790)])
+    assert day.broker.positions() == {}
+
+
+def test_a_lost_connection_blocks_after_thirty_seconds_until_reconciled() -> None:
+    day = filled()
+    day.feed(ConnectionChanged("orders", False, at(602)), at(602))
+    day.feed(TimerFired("SECOND", at(602, 30)), at(602, 30))
+    assert day.state.level() is KillLevel.ACTIVE
+    day.feed(TimerFired("SECOND", at(602, 31)), at(602, 31))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.feed(BrokerSnapshotTaken((), at(602, 40)), at(602, 40))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.feed(ConnectionChanged("orders", True, at(602, 50)), at(602, 50))
+    day.feed(BrokerSnapshotTaken(day.broker.snapshot(), at(602, 51)), at(602, 51))
+    assert day.state.level() is KillLevel.ACTIVE
+
+
+def test_a_silent_feed_blocks_entries_and_the_next_price_lifts_it() -> None:
+    day = filled(kill_limits=KillLimits(market_series_min=1))
+    day.feed(TimerFired("SECOND", at(603, 14)), at(603, 14))
+    assert day.state.level() is KillLevel.ACTIVE
+    day.feed(TimerFired("SECOND", at(603, 16)), at(603, 16))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.bars([flat_bar(603, 10_000)])
+    assert day.state.level() is KillLevel.ACTIVE
+
+
+def test_flatten_by_a_person() -> None:
+    day = filled()
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(602)), at(602))
+    day.bars([flat_bar(602, 10_010)])
+    day.bars([flat_bar(603, 10_010)])
+    assert day.broker.positions() == {}
+    assert {t.exit_paise for t in day.all("trades")} == {10_010}
+
+
+def test_an_unknown_order_keeps_its_money_and_is_adopted_when_it_appears() -> None:
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    result = day.signal(make_signal())
+    order = next(c.correlation_id for c in result.commands if isinstance(c, OrderIntent))
+    day.state = replace(
+        day.state,
+        groups={k: replace(g, orders=tuple(replace(o, state=OrderState.PREPARED) for o in g.orders))
+                for k, g in day.state.groups.items()},
+    )  # fmt: skip
+    held = day.state.corpus.deployed_paise
+    day.feed(fact(BrokerUpdateKind.OUTCOME_UNKNOWN, order), at(602))
+    assert states(day, order) == OrderState.UNKNOWN
+    assert day.state.corpus.deployed_paise == held
+    places = len(sent(day, IntentKind.PLACE))
+    day.feed(TimerFired("MINUTE", at(603)), at(603))
+    assert len(sent(day, IntentKind.PLACE)) == places  # never sent again
+    day.feed(BrokerSnapshotTaken((fact(BrokerUpdateKind.ACKNOWLEDGED, order),), at(604)), at(604))
+    assert states(day, order) == OrderState.WORKING
+
+
+def states(day: Day, order: str) -> str:
+    return next(o.state for g in day.state.groups.values() for o in g.orders if o.correlation_id == order)
+
+
+def test_an_order_never_found_is_recorded_as_missed_at_the_close() -> None:
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    result = day.signal(make_signal())
+    orders = [c.correlation_id for c in result.commands if isinstance(c, OrderIntent)]
+    day.state = replace(
+        day.state,
+        groups={k: replace(g, orders=tuple(replace(o, state=OrderState.UNKNOWN) for o in g.orders))
+                for k, g in day.state.groups.items()},
+    )  # fmt: skip
+    close = day.feed(TimerFired("SESSION_CLOSE", at(930)), at(930))
+    assert [c.event for c in close.commands if hasattr(c, "event")].count("MISSED_AMBIGUOUS") == len(orders)
+    assert day.state.corpus.deployed_paise == 0
+
+
+def test_a_refused_stop_is_asked_for_again_and_in_the_end_the_position_is_closed() -> None:
+    day = filled()
+    day.bars([make_bar(602, 10_000, 10_210, 10_000, 10_205)])  # first target: stop to cost
+    (move,) = sent(day, IntentKind.MODIFY_STOP)
+    for count in range(1, 11):
+        day.feed(fact(BrokerUpdateKind.REJECTED, move.correlation_id, reason=f"band {count}"), at(603, count))
+        day.feed(TimerFired("SECOND", at(603, count)), at(603, count))
+    assert len(sent(day, IntentKind.MODIFY_STOP)) == 10
+    assert len(sent(day, IntentKind.EXIT)) == 1
+
+
+def test_a_fill_after_its_cancel_is_taken_in_and_closed() -> None:
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    result = day.signal(make_signal())
+    places = [c for c in result.commands if isinstance(c, OrderIntent)]
+    for place in places:
+        day.feed(fact(BrokerUpdateKind.CANCELLED, place.correlation_id), at(601))
+    assert day.state.corpus.deployed_paise == 0
+    late = day.feed(
+        fact(BrokerUpdateKind.ENTRY_FILLED, places[0].correlation_id, places[0].quantity, 10_000), at(602)
+    )
+    assert "LATE_FILL" in [c.event for c in late.commands if hasattr(c, "event")]
+    (out,) = [c for c in late.commands if isinstance(c, OrderIntent) and c.kind is IntentKind.EXIT]
+    assert out.quantity == places[0].quantity
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, places[0].correlation_id, places[0].quantity, 9_990), at(603))
+    assert all(live.is_closed for live in day.state.groups.values())
+    (trade,) = day.all("trades")
+    assert day.state.corpus.total_paise == CORPUS_PAISE + trade.net_pnl_paise
+
+
+def test_a_foreign_order_is_reported_and_changes_nothing() -> None:
+    day = filled()
+    before = day.state
+    result = day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, "manual", 5, 100), at(602))
+    assert [c.event for c in result.commands if hasattr(c, "event")] == ["FOREIGN_ORDER"]
+    assert result.state.groups == before.groups
+
+
+def test_a_swing_trade_goes_on_the_next_day_with_its_money_and_its_crowd_position() -> None:
+    rule = make_rule()
+    rules = make_ruleset([replace(rule, key=replace(rule.key, period=Period.SWING))])
+    day = Day(make_context(rules=rules)).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal(declared_period=Period.SWING))
+    for minute in range(600, 930):
+        day.bars([flat_bar(minute, 9_990 if minute == 601 else 10_050)])
+    day.close()
+    assert day.broker.positions() != {}
+    carried = codec.decode_carry_over(codec.encode_carry_over(carry_over(day.state)))
+    held = day.state.corpus.deployed_paise
+    assert held > 0
+    tomorrow = replace(day.context, trade_date=date(2025, 7, 2))
+    next_day = Day(tomorrow, day.broker)
+    next_day.state = initial_state(tomorrow, carried)
+    morning = at(530, day=date(2025, 7, 2))
+    next_day.feed(DayOpened("2025-07-02", "v1", CORPUS_PAISE, True, morning), morning)
+    assert (next_day.state.corpus.deployed_paise, next_day.state.corpus.total_paise) == (held, CORPUS_PAISE)
+    assert len(next_day.state.crowd.open["ALPHA"]) == 1
+    stop = replace(flat_bar(555, 9_790), start_ns=at(555, day=date(2025, 7, 2)))
+    next_day.bars([stop])
+    assert {t.exit_paise for t in next_day.all("trades")} == {9_790}  # gapped below its stop of 98.00
+    assert next_day.state.corpus.deployed_paise == 0
+
+
+def test_an_unfilled_swing_entry_waits_for_the_next_session() -> None:
+    rule = make_rule()
+    rules = make_ruleset([replace(rule, key=replace(rule.key, period=Period.SWING))])
+    day = Day(make_context(rules=rules)).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal(declared_period=Period.SWING))
+    for minute in range(600, 930):
+        day.bars([flat_bar(minute, 10_050)])
+    day.close()
+    assert day.state.corpus.deployed_paise == 0
+    (entry,) = day.state.pending.values()
+    assert (entry.why, entry.trade_date) == ("UNFILLED", date(2025, 7, 1))
+    tomorrow = replace(day.context, trade_date=date(2025, 7, 2))
+    next_day = Day(tomorrow)
+    next_day.state = initial_state(tomorrow, carry_over(day.state))
+    morning = at(530, day=date(2025, 7, 2))
+    next_day.feed(DayOpened("2025-07-02", "v1", CORPUS_PAISE, True, morning), morning)
+    next_day.bars([replace(flat_bar(555, 10_050), start_ns=at(555, day=date(2025, 7, 2)))])
+    assert next_day.codes() == {"signal-0001": ["TRADED"]}
+    assert [c.kind for c in sent(next_day, IntentKind.PLACE)] == [IntentKind.PLACE] * 2

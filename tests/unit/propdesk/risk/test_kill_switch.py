@@ -1,0 +1,90 @@
+"""Latched levels (§6.2)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from propdesk.model.enums import GateProfile, KillLevel
+from propdesk.risk.kill_switch import (
+    ACCOUNT_SCOPE,
+    Cause,
+    KillLimits,
+    RiskLevels,
+    clear,
+    day_loss_level,
+    group_loss_exceeded,
+    next_day,
+    reset_by_person,
+    trip,
+)
+
+LIMITS = KillLimits()
+BLOCKED = KillLevel.ENTRIES_BLOCKED
+
+
+def tripped(*causes: tuple[str, Cause, KillLevel]) -> RiskLevels:
+    levels = RiskLevels()
+    for scope, cause, level in causes:
+        levels, _ = trip(levels, scope, cause, level, "engine", "test", 1)
+    return levels
+
+
+def test_day_loss_thresholds_are_strict() -> None:
+    assert day_loss_level(-30_000, 1_000_000, LIMITS) is None
+    assert day_loss_level(-30_001, 1_000_000, LIMITS) is BLOCKED
+    assert day_loss_level(-50_000, 1_000_000, LIMITS) is BLOCKED
+    assert day_loss_level(-50_001, 1_000_000, LIMITS) is KillLevel.LIQUIDATING
+    assert day_loss_level(-50_001, 0, LIMITS) is None
+    assert day_loss_level(60_000, 1_000_000, LIMITS) is None
+
+
+def test_group_loss_by_profile() -> None:
+    assert not group_loss_exceeded(-1_250, 1_000, 50_000, GateProfile.DESK, LIMITS)
+    assert group_loss_exceeded(-1_251, 1_000, 50_000, GateProfile.DESK, LIMITS)
+    assert not group_loss_exceeded(-2_500, 1_000, 50_000, GateProfile.ORIGINAL, LIMITS)
+    assert group_loss_exceeded(-2_501, 1_000, 50_000, GateProfile.ORIGINAL, LIMITS)
+
+
+def test_the_level_is_the_highest_open_cause_of_the_scopes() -> None:
+    levels = tripped(
+        ("ADVISOR:A", Cause.MANUAL, KillLevel.REDUCE_ONLY), (ACCOUNT_SCOPE, Cause.DAY_LOSS, BLOCKED)
+    )
+    assert levels.level() is BLOCKED
+    assert levels.level("ADVISOR:A") is KillLevel.REDUCE_ONLY
+    assert levels.level_of(("ADVISOR:B", "CATEGORY:X")) is BLOCKED
+    assert RiskLevels().level("ADVISOR:A") is KillLevel.ACTIVE
+
+
+def test_clearing_one_cause_leaves_the_others() -> None:
+    levels = tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS, BLOCKED), (ACCOUNT_SCOPE, Cause.DISCONNECTED, BLOCKED))
+    levels, changes = clear(levels, ACCOUNT_SCOPE, Cause.DISCONNECTED, "engine", "back", 2)
+    assert [c.is_open for c in changes] == [False]
+    assert levels.level() is BLOCKED
+    assert clear(levels, ACCOUNT_SCOPE, Cause.DISCONNECTED, "engine", "back", 3) == (levels, ())
+
+
+def test_a_person_cannot_lift_a_day_loss_within_the_day() -> None:
+    levels = tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS, BLOCKED), (ACCOUNT_SCOPE, Cause.MANUAL, BLOCKED))
+    levels, changes = reset_by_person(levels, ACCOUNT_SCOPE, "anna", "looked", 2)
+    assert [c.cause for c in changes] == [Cause.MANUAL]
+    assert levels.level() is BLOCKED
+
+
+def test_what_outlives_the_day() -> None:
+    levels = tripped(
+        (ACCOUNT_SCOPE, Cause.DAY_LOSS, BLOCKED),
+        (ACCOUNT_SCOPE, Cause.MARKET_STALE, BLOCKED),
+        ("ADVISOR:A", Cause.MANUAL, BLOCKED),
+    )
+    assert set(next_day(levels).causes) == {"ADVISOR:A|MANUAL"}
+    halted = next_day(tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS_HALT, KillLevel.LOCKED)))
+    assert halted.level() is BLOCKED
+    assert reset_by_person(halted, ACCOUNT_SCOPE, "anna", "morning", 3)[0].level() is KillLevel.ACTIVE
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Cause)), st.sampled_from(list(KillLevel)[1:])), max_size=20))
+def test_without_a_reset_the_level_only_rises(steps: list[tuple[Cause, KillLevel]]) -> None:
+    levels = RiskLevels()
+    for cause, level in steps:
+        before = levels.level().severity
+        levels, _ = trip(levels, ACCOUNT_SCOPE, cause, level, "engine", "test", 1)
+        assert levels.level().severity == max(before, level.severity)
