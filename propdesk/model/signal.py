@@ -11,7 +11,8 @@ class Signal:
     """One advisor call, typed (§1.1). Prices in paise, stamps in ns UTC.
 
     ``entry_low_paise == entry_high_paise`` but for RANGE; both None for MARKET.
-    ``targets_paise`` run away from the entry; empty = none given.
+    ``targets_paise`` run away from the entry; empty = none given. ``expiry_rule`` stands where no date was
+    given: ``CURRENT_WEEKLY``, ``NEXT_MONTHLY``, ``MONTH-01``, ``DAY-01-30`` …; the day's listed expiries decide.
     """
 
     signal_id: str
@@ -39,6 +40,7 @@ class Signal:
     reported_status: str | None = None
     reported_exit_paise: int | None = None
     reported_exit_ns: int | None = None
+    expiry_rule: str | None = None
 
     @property
     def direction(self) -> Direction:

@@ -1,0 +1,1 @@
+"""Reads and writes of whole frames for the pipeline's assets."""

@@ -1,0 +1,358 @@
+"""Frames to tables and back by COPY; the only way frames reach PostgreSQL.
+
+PostgreSQL and Arrow both speak CSV from compiled code, so no value passes through the interpreter
+but lists and documents. An unquoted empty field is NULL, a quoted one an empty text, on both sides.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, TypeAlias
+
+import numpy as np
+import orjson
+import pandas as pd
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import sqlalchemy
+from psycopg import sql
+from psycopg.postgres import types as pg_types
+
+from propdesk.core.invariant import require
+
+Connection: TypeAlias = psycopg.Connection[Any] | sqlalchemy.Connection
+"""A psycopg connection, or SQLAlchemy's around one; the caller commits."""
+
+_CSV_BLOCK_BYTES = 1 << 24
+_INTEGER_TYPES = frozenset({"int2", "int4", "int8"})
+_FLOAT_TYPES = frozenset({"float4", "float8"})
+_DOCUMENT_TYPES = frozenset({"json", "jsonb"})
+
+
+def replace_range(
+    connection: Connection,
+    table_name: str,
+    frame: pd.DataFrame,
+    *,
+    partition_column: str,
+    first: date,
+    last: date,
+) -> int:
+    """Delete the partitions of the closed range and write the frame's rows in their place.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection or sqlalchemy.Connection
+        The deletion and the rows become one part of its transaction; the caller commits.
+    table_name : str
+        ``schema.table``.
+    frame : DataFrame
+        A column for every column of the table; others are left out. NaN, NaT and None become NULL.
+        Lists or arrays for array columns, mappings for JSON, aware stamps for timestamptz.
+    partition_column : str
+        Date column of the table; all its values lie in the range.
+    first, last : date
+        Closed range of partitions.
+
+    Returns
+    -------
+    int
+        Rows written, in the order of the table's primary key, so that equal frames give equal tables.
+
+    Raises
+    ------
+    InvariantViolated
+        If a column is missing or a row lies outside the range.
+    """
+    raw = driver_connection(connection)
+    target = _identifier(table_name)
+    columns = _columns_of(raw, sql.SQL("SELECT * FROM {}").format(target))
+    missing = [name for name, _, _ in columns if name not in frame.columns]
+    require(not missing, f"the frame for {table_name} has no column {', '.join(missing)}")
+    if len(frame):
+        partitions = _as_dates(frame[partition_column])
+        require(
+            all(day is not None and first <= day <= last for day in set(partitions)),
+            f"rows for {table_name} lie outside {first}..{last}",
+        )
+    with raw.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("DELETE FROM {} WHERE {column} BETWEEN %s AND %s").format(
+                target, column=sql.Identifier(partition_column)
+            ),
+            (first, last),
+        )
+    return _write(raw, target, columns, _sorted_by_key(raw, table_name, frame))
+
+
+def append_frame(connection: Connection, table_name: str, frame: pd.DataFrame) -> int:
+    """Write a frame's rows without deleting any; otherwise as `replace_range`."""
+    raw = driver_connection(connection)
+    target = _identifier(table_name)
+    columns = _columns_of(raw, sql.SQL("SELECT * FROM {}").format(target))
+    missing = [name for name, _, _ in columns if name not in frame.columns]
+    require(not missing, f"the frame for {table_name} has no column {', '.join(missing)}")
+    return _write(raw, target, columns, _sorted_by_key(raw, table_name, frame))
+
+
+def read_frame(
+    connection: Connection,
+    statement: str | sql.Composable,
+    params: Sequence[object] | Mapping[str, object] | None = None,
+) -> pd.DataFrame:
+    """Read the rows of a query.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection or sqlalchemy.Connection
+        Read within its transaction.
+    statement : str or psycopg.sql.Composable
+        One SELECT with psycopg placeholders (``%s``, ``%(name)s``), no semicolon.
+    params : sequence or mapping, optional
+        Values of the placeholders.
+
+    Returns
+    -------
+    DataFrame
+        Whole numbers ``int64`` (``Int64`` where a NULL stands), ``float64`` with NaN, ``bool`` (``boolean``
+        where a NULL stands), text ``str`` with NaN, dates as `datetime.date` or None, stamps
+        ``datetime64[ns, UTC]``, arrays as lists, JSON as dicts, lists …
+    """
+    raw = driver_connection(connection)
+    query = sql.SQL(statement) if isinstance(statement, str) else statement
+    columns = _columns_of(raw, query, params)
+    if not columns:
+        return pd.DataFrame()
+    picked = sql.SQL(", ").join(_read_expression(*column) for column in columns)
+    wrapped = sql.SQL("COPY (SELECT {} FROM ({}) AS q) TO STDOUT WITH (FORMAT csv)").format(picked, query)
+    buffer = io.BytesIO()
+    with raw.cursor() as cursor, cursor.copy(wrapped, params) as copy:
+        for block in copy:
+            buffer.write(block)
+    return _parse(buffer, columns)
+
+
+# ------------------------------------------------------------------------------------------- connection
+
+
+def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
+    """Give psycopg's own connection; statements on it belong to the same transaction."""
+    if isinstance(connection, psycopg.Connection):
+        return connection
+    if not connection.in_transaction():
+        connection.begin()  # otherwise SQLAlchemy would not know that there is something to commit
+    driver = connection.connection.driver_connection
+    require(isinstance(driver, psycopg.Connection), "the engine must use postgresql+psycopg")
+    return driver  # type: ignore[return-value]  # just required
+
+
+def _identifier(table_name: str) -> sql.Identifier:
+    schema, _, table = table_name.partition(".")
+    require(bool(schema and table), f"{table_name!r} is not schema.table")
+    return sql.Identifier(schema, table)
+
+
+def _columns_of(
+    raw: psycopg.Connection[Any],
+    query: sql.Composable,
+    params: Sequence[object] | Mapping[str, object] | None = None,
+) -> list[tuple[str, str, bool]]:
+    """Name, base type and whether it is an array, per column."""
+    with psycopg.ClientCursor(raw) as cursor:
+        cursor.execute(sql.SQL("SELECT * FROM ({}) AS q LIMIT 0").format(query), params)
+        description = cursor.description or []
+    found = []
+    for column in description:
+        info = pg_types.get(column.type_code)
+        require(info is not None, f"column {column.name} has a type psycopg does not know")
+        is_array = info is not None and info.array_oid == column.type_code
+        found.append((column.name, info.name if info else "", is_array))
+    return found
+
+
+def _sorted_by_key(raw: psycopg.Connection[Any], table_name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    with raw.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.attname FROM pg_index i"
+            " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, rank)"
+            " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+            " WHERE i.indrelid = %s::regclass AND i.indisprimary ORDER BY k.rank",
+            (table_name,),
+        )
+        keys = [row[0] for row in cursor.fetchall()]
+    if not keys or len(frame) < 2:
+        return frame
+    return frame.sort_values(keys, kind="stable")
+
+
+# ------------------------------------------------------------------------------------------------ write
+
+
+def _write(
+    raw: psycopg.Connection[Any],
+    target: sql.Identifier,
+    columns: list[tuple[str, str, bool]],
+    frame: pd.DataFrame,
+) -> int:
+    if frame.empty:
+        return 0
+    table = pa.table(
+        {name: _to_arrow(frame[name], base, is_array=is_array) for name, base, is_array in columns}
+    )
+    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv)").format(
+        target, sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
+    )
+    options = pacsv.WriteOptions(include_header=False)
+    with raw.cursor() as cursor, cursor.copy(statement) as copy:
+        for chunk in _chunks(table):
+            buffer = io.BytesIO()
+            pacsv.write_csv(chunk, buffer, options)
+            copy.write(buffer.getvalue())
+    return len(frame)
+
+
+def _chunks(table: pa.Table, size: int = 50_000) -> Iterator[pa.Table]:
+    for start in range(0, table.num_rows, size):
+        yield table.slice(start, size)
+
+
+def _to_arrow(column: "pd.Series[Any]", base: str, *, is_array: bool) -> pa.Array:
+    if is_array:
+        return pa.array([_array_text(value) for value in column], pa.string())
+    if base in _DOCUMENT_TYPES:
+        return pa.array([_document_text(value) for value in column], pa.string())
+    if base in _INTEGER_TYPES:
+        return _whole_numbers(column)
+    if base == "timestamptz":
+        return _stamps(column)
+    if base == "date":
+        return pa.array(_as_dates(column), pa.date32())
+    if base in _FLOAT_TYPES:
+        return pa.array(pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan), from_pandas=True)
+    if base == "bool":
+        return pa.array(column.astype("boolean"), pa.bool_(), from_pandas=True)
+    return pa.array(column.astype("str"), pa.string(), from_pandas=True)
+
+
+def _whole_numbers(column: "pd.Series[Any]") -> pa.Array:
+    if column.dtype.kind not in "iu":
+        # "Int64" refuses fractions instead of cutting them off
+        column = column.astype("Int64")
+    return pa.array(column, pa.int64(), from_pandas=True)
+
+
+def _stamps(column: "pd.Series[Any]") -> pa.Array:
+    stamps = pd.to_datetime(column, utc=True)
+    wall = pa.array(
+        stamps.dt.tz_localize(None).astype("datetime64[us]"), pa.timestamp("us"), from_pandas=True
+    )
+    return pc.binary_join_element_wise(wall.cast(pa.string()), "+00", "")
+
+
+def _as_dates(column: "pd.Series[Any]") -> list[date | None]:
+    if column.dtype.kind == "M":
+        return [None if pd.isna(value) else value.date() for value in column]
+    return [None if value is None or value is pd.NaT or value != value else value for value in column]
+
+
+def _array_text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    return "{" + ",".join(_element_text(item) for item in items) + "}"
+
+
+def _element_text(item: Any) -> str:
+    if item is None:
+        return "NULL"
+    if isinstance(item, str):
+        return '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if hasattr(item, "isoformat"):
+        return f'"{item.isoformat()}"'
+    return str(item)
+
+
+def _document_text(value: Any) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    # Sorted keys: equal documents give equal bytes whatever order they were built in.
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+# ------------------------------------------------------------------------------------------------- read
+
+
+def _read_expression(name: str, base: str, is_array: bool) -> sql.Composable:
+    column = sql.Identifier("q", name)
+    if is_array:
+        return sql.SQL("array_to_json({})").format(column)
+    if base == "timestamptz":
+        return sql.SQL("{} AT TIME ZONE 'UTC'").format(column)
+    if base == "numeric":
+        return sql.SQL("{}::float8").format(column)
+    if base == "bool":
+        return sql.SQL("{}::int").format(column)
+    return column
+
+
+def _arrow_type(base: str, *, is_array: bool) -> pa.DataType:
+    if is_array:
+        return pa.string()
+    if base in _INTEGER_TYPES or base == "bool":
+        return pa.int64()
+    if base in _FLOAT_TYPES or base == "numeric":
+        return pa.float64()
+    return {"date": pa.date32(), "timestamptz": pa.timestamp("us")}.get(base, pa.string())
+
+
+def _parse(buffer: io.BytesIO, columns: list[tuple[str, str, bool]]) -> pd.DataFrame:
+    # Positions as names: a query may name two columns alike, and Arrow's parser would mix them.
+    places = [str(i) for i in range(len(columns))]
+    types = {
+        place: _arrow_type(base, is_array=is_array)
+        for place, (_, base, is_array) in zip(places, columns, strict=True)
+    }
+    if buffer.tell() == 0:
+        table = pa.table({place: pa.array([], types[place]) for place in places})
+    else:
+        buffer.seek(0)
+        table = pacsv.read_csv(
+            buffer,
+            read_options=pacsv.ReadOptions(
+                column_names=places, block_size=_CSV_BLOCK_BYTES, use_threads=False
+            ),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            convert_options=pacsv.ConvertOptions(
+                column_types=types,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    series = [
+        _to_pandas(table.column(place), base, is_array=is_array)
+        for place, (_, base, is_array) in zip(places, columns, strict=True)
+    ]
+    frame = pd.concat(series, axis=1) if series else pd.DataFrame()
+    frame.columns = pd.Index([name for name, _, _ in columns])
+    return frame
+
+
+def _to_pandas(column: pa.ChunkedArray, base: str, *, is_array: bool) -> "pd.Series[Any]":
+    if is_array or base in _DOCUMENT_TYPES:
+        values = [None if text is None else orjson.loads(text) for text in column.to_pylist()]
+        return pd.Series(values, dtype="object")
+    if base == "date":
+        return pd.Series(column.to_pylist(), dtype="object")
+    if base == "bool":
+        column = column.cast(pa.bool_())
+    plain: pd.Series[Any] = column.to_pandas(types_mapper=_nullable if column.null_count else None)
+    if base == "timestamptz":
+        return plain.astype("datetime64[ns]").dt.tz_localize("UTC")
+    return plain.astype("str") if pa.types.is_string(column.type) else plain
+
+
+def _nullable(kind: pa.DataType) -> Any:
+    return {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get(kind)

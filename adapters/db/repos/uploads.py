@@ -1,0 +1,349 @@
+"""Landing rows of an upload, its record, and the quarantine of rows that could not be taken."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from propdesk.core.clock import from_ns
+from propdesk.core.ids import derived_id
+
+_LOCK_KEY = 7_215_500_011
+"""Uploads land one after the other: a revision's number depends on what landed before."""
+
+_INCOMING = """
+CREATE TEMPORARY TABLE incoming (
+    row_number integer NOT NULL, record_id text NOT NULL, trade_date date NOT NULL, kind text NOT NULL,
+    content_hash text NOT NULL, received_at timestamptz NOT NULL, posted_at timestamptz NOT NULL,
+    content jsonb NOT NULL
+) ON COMMIT DROP
+"""
+_COPY_INCOMING = """
+COPY incoming (row_number, record_id, trade_date, kind, content_hash, received_at, posted_at, content)
+FROM STDIN
+"""
+_COPY_QUARANTINE = """
+COPY raw.quarantine (quarantine_id, stage, upload_id, row_number, trade_date, record_id, reason_codes,
+                     message, content, status)
+FROM STDIN
+"""
+# A content that was seen before, in this file or any other, is a repeat, whatever came after it: else an
+# older export, sent again, would undo a revision.
+_FRESH = """
+CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS
+SELECT i.*,
+       coalesce(known.newest, 0) + row_number() OVER (PARTITION BY i.record_id ORDER BY i.row_number)
+           AS revision
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY record_id, content_hash ORDER BY row_number) AS repeat
+    FROM incoming
+) AS i
+LEFT JOIN (
+    SELECT record_id, max(revision) AS newest FROM raw.landed_rows
+    WHERE record_id IN (SELECT record_id FROM incoming) GROUP BY record_id
+) AS known ON known.record_id = i.record_id
+WHERE i.repeat = 1
+  AND NOT EXISTS (
+      SELECT 1 FROM raw.landed_rows AS l WHERE l.record_id = i.record_id AND l.content_hash = i.content_hash
+  )
+"""
+_LAND = """
+INSERT INTO raw.landed_rows (upload_id, row_number, record_id, trade_date, kind, revision, content_hash,
+                             received_at, posted_at, content)
+SELECT %s, row_number, record_id, trade_date, kind, revision, content_hash, received_at, posted_at, content
+FROM fresh ORDER BY row_number, record_id
+"""
+_COUNT_FRESH = """
+SELECT count(*) FILTER (WHERE revision = 1), count(*) FILTER (WHERE revision > 1) FROM fresh
+"""
+# A revision may move a record to another day; the day it left must be rebuilt too.
+_TOUCHED = """
+SELECT DISTINCT trade_date FROM fresh
+UNION
+SELECT DISTINCT l.trade_date FROM raw.landed_rows AS l JOIN fresh AS f USING (record_id) WHERE f.revision > 1
+ORDER BY 1
+"""
+_RECORD_UPLOAD = """
+INSERT INTO raw.uploads (upload_id, file_name, sha256, source_profile, format, uploaded_by, ingested_at,
+    rows_read, rows_accepted, rows_duplicate, rows_revised, rows_quarantined, first_trade_date,
+    last_trade_date, status, error)
+VALUES (%(upload_id)s, %(file_name)s, %(sha256)s, %(source_profile)s, %(format)s, %(uploaded_by)s,
+    %(ingested_at)s, %(rows_read)s, %(rows_accepted)s, %(rows_duplicate)s, %(rows_revised)s,
+    %(rows_quarantined)s,
+    %(first_trade_date)s, %(last_trade_date)s, %(status)s, %(error)s)
+"""
+_UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """One attempt to bring something in; ``ingested_ns`` ns UTC, counts in records."""
+
+    upload_id: str
+    file_name: str
+    sha256: str
+    source_profile: str
+    format: str
+    uploaded_by: str
+    ingested_ns: int
+    rows_read: int = 0
+    rows_accepted: int = 0
+    rows_duplicate: int = 0
+    rows_revised: int = 0
+    rows_quarantined: int = 0
+    first_trade_date: date | None = None
+    last_trade_date: date | None = None
+    status: str = "ACCEPTED"
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingRow:
+    """A record on its way in; ``content_json`` is its canonical text fields."""
+
+    row_number: int
+    record_id: str
+    trade_date: date
+    kind: str
+    content_hash: str
+    received_ns: int
+    posted_ns: int
+    content_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRow:
+    """A row that was not taken; ``content`` is the row as JSON text."""
+
+    row_number: int
+    trade_date: date
+    record_id: str | None
+    reason_codes: tuple[str, ...]
+    message: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class LandedCounts:
+    """What became of the incoming records, and the trade dates whose partitions changed (rising)."""
+
+    accepted: int
+    revised: int
+    duplicate: int
+    trade_dates: tuple[date, ...]
+
+
+class UploadWriter:
+    """Writes one upload inside one transaction of the caller: all of it or nothing.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In a transaction; waits for other uploads to end.
+    upload_id : str
+        Id under which everything is stored.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], upload_id: str) -> None:
+        self._connection = connection
+        self._upload_id = upload_id
+        self._incoming = 0
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        connection.execute(_INCOMING)
+
+    def add(self, rows: Sequence[IncomingRow], quarantined: Sequence[QuarantinedRow]) -> None:
+        """Send a chunk."""
+        if rows:
+            with self._connection.cursor() as cursor, cursor.copy(_COPY_INCOMING) as copy:
+                for row in rows:
+                    copy.write_row(
+                        (
+                            row.row_number,
+                            row.record_id,
+                            row.trade_date,
+                            row.kind,
+                            row.content_hash,
+                            from_ns(row.received_ns),
+                            from_ns(row.posted_ns),
+                            row.content_json,
+                        )
+                    )
+            self._incoming += len(rows)
+        if quarantined:
+            self._quarantine(quarantined)
+
+    def _quarantine(self, rows: Sequence[QuarantinedRow]) -> None:
+        with self._connection.cursor() as cursor, cursor.copy(_COPY_QUARANTINE) as copy:
+            for place, row in enumerate(rows):
+                name = derived_id("quarantine", "INGEST", self._upload_id, row.row_number, place)
+                copy.write_row(
+                    (
+                        name,
+                        "INGEST",
+                        self._upload_id,
+                        row.row_number,
+                        row.trade_date,
+                        row.record_id,
+                        list(row.reason_codes),
+                        _sendable(row.message),
+                        _sendable(row.content),
+                        "OPEN",
+                    )
+                )
+
+    def land(self) -> LandedCounts:
+        """Tell repeats from revisions and new records, and store the latter two."""
+        connection = self._connection
+        connection.execute("ANALYZE incoming")
+        connection.execute(_FRESH)
+        accepted, revised = connection.execute(_COUNT_FRESH).fetchone() or (0, 0)
+        touched = tuple(row[0] for row in connection.execute(_TOUCHED).fetchall())
+        connection.execute(_LAND, (self._upload_id,))
+        connection.execute("DROP TABLE fresh")
+        return LandedCounts(accepted, revised, self._incoming - accepted - revised, touched)
+
+    def record(self, upload: UploadRecord) -> None:
+        """Store the upload's own record."""
+        record_upload(self._connection, upload)
+
+
+def free_upload_id(connection: psycopg.Connection[Any], wanted: str) -> str:
+    """Give an id no upload has: ``wanted``, or one derived from it.
+
+    Only a file that comes twice at one moment of a set clock needs the latter. Waits for other uploads.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+    name, attempt = wanted, 1
+    while connection.execute("SELECT 1 FROM raw.uploads WHERE upload_id = %s", (name,)).fetchone():
+        attempt += 1
+        name = derived_id("upload", wanted, attempt)
+    return name
+
+
+def record_upload(connection: psycopg.Connection[Any], upload: UploadRecord) -> None:
+    """Store the record of an upload, taken or failed."""
+    values = {name: getattr(upload, name) for name in UploadRecord.__slots__ if name != "ingested_ns"}
+    values["ingested_at"] = from_ns(upload.ingested_ns)
+    values["file_name"] = _sendable(upload.file_name)
+    connection.execute(_RECORD_UPLOAD, values)
+
+
+def is_uploaded(connection: psycopg.Connection[Any], sha256: str) -> bool:
+    """Tell whether a file with this digest was taken before."""
+    row = connection.execute(
+        "SELECT 1 FROM raw.uploads WHERE sha256 = %s AND status = 'ACCEPTED' LIMIT 1", (sha256,)
+    ).fetchone()
+    return row is not None
+
+
+def derivative_underlyings(connection: psycopg.Connection[Any]) -> frozenset[str]:
+    """Symbols of stocks that have listed derivatives in any master."""
+    rows = connection.execute(
+        "SELECT DISTINCT underlying FROM ref.instruments WHERE category IN ('STOCK_FUT', 'STOCK_OPT')"
+        " UNION SELECT DISTINCT underlying FROM ref.instruments WHERE category = 'NSE_EQ' AND has_derivatives"
+    ).fetchall()
+    return frozenset(row[0] for row in rows)
+
+
+# ------------------------------------------------------------------------------------------- quarantine
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineFilter:
+    """Which quarantined rows; None = any."""
+
+    upload_id: str | None = None
+    stage: str | None = None
+    reason: str | None = None
+    status: str | None = "OPEN"
+    first: date | None = None
+    last: date | None = None
+
+
+def list_quarantine(
+    connection: psycopg.Connection[Any], where: QuarantineFilter, *, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield quarantined rows, newest upload first, as dictionaries of the table's columns."""
+    conditions: list[sql.Composable] = []
+    values: list[object] = []
+    for clause, value in (
+        ("q.upload_id = %s", where.upload_id),
+        ("q.stage = %s", where.stage),
+        ("%s = ANY (q.reason_codes)", where.reason),
+        ("q.status = %s", where.status),
+        ("q.trade_date >= %s", where.first),
+        ("q.trade_date <= %s", where.last),
+    ):
+        if value is not None:
+            conditions.append(sql.SQL(clause))
+            values.append(value)
+    query = sql.SQL(
+        "SELECT q.*, u.file_name, u.source_profile FROM raw.quarantine q"
+        " LEFT JOIN raw.uploads u USING (upload_id) WHERE {} "
+        "ORDER BY u.ingested_at DESC NULLS LAST, q.upload_id, q.row_number, q.stage, q.quarantine_id LIMIT {}"
+    ).format(
+        sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("true"),
+        sql.Literal(limit) if limit is not None else sql.SQL("ALL"),
+    )
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(query, values)
+        yield from cursor
+
+
+def count_quarantine(connection: psycopg.Connection[Any]) -> list[tuple[str, str, int]]:
+    """Count open rows by stage and reason, most frequent first."""
+    return [
+        (stage, reason, count)
+        for stage, reason, count in connection.execute(
+            "SELECT stage, reason, count(*) FROM raw.quarantine, unnest(reason_codes) AS reason"
+            " WHERE status = 'OPEN' GROUP BY stage, reason ORDER BY count(*) DESC, stage, reason"
+        ).fetchall()
+    ]
+
+
+def find_quarantined(connection: psycopg.Connection[Any], prefix: str) -> list[dict[str, Any]]:
+    """Find rows whose id starts with ``prefix`` (at most two, enough to tell one from several)."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(
+            "SELECT q.*, u.file_name, u.source_profile, u.ingested_at FROM raw.quarantine q"
+            " LEFT JOIN raw.uploads u USING (upload_id) WHERE starts_with(q.quarantine_id, %s)"
+            " ORDER BY q.quarantine_id LIMIT 2",
+            (prefix,),
+        )
+        return cursor.fetchall()
+
+
+def mark_retried(connection: psycopg.Connection[Any], quarantine_ids: Sequence[str]) -> int:
+    """Note that rows were taken after all."""
+    cursor = connection.execute(
+        "UPDATE raw.quarantine SET status = 'RETRIED' WHERE quarantine_id = ANY (%s) AND status = 'OPEN'",
+        (list(quarantine_ids),),
+    )
+    return cursor.rowcount
+
+
+def read_uploads(connection: psycopg.Connection[Any], limit: int = 50) -> list[dict[str, Any]]:
+    """Give the newest upload records as dictionaries of the table's columns."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute("SELECT * FROM raw.uploads ORDER BY ingested_at DESC, upload_id LIMIT %s", (limit,))
+        return cursor.fetchall()
+
+
+def landed_range(connection: psycopg.Connection[Any]) -> tuple[date, date] | None:
+    """First and last trade date that has landed rows; None without any."""
+    first, last = connection.execute(
+        "SELECT min(trade_date), max(trade_date) FROM raw.landed_rows"
+    ).fetchone() or (
+        None,
+        None,
+    )
+    return None if first is None or last is None else (first, last)
+
+
+def _sendable(text: str) -> str:
+    return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text)

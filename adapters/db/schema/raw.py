@@ -1,0 +1,94 @@
+"""What came in, exactly as received: uploads, landed rows, the rows that count, quarantine."""
+
+from sqlalchemy import CheckConstraint, Index, Table
+
+from adapters.db.schema.base import day, document, metadata, moment, text, text_list, whole
+
+uploads = Table(
+    "uploads",
+    metadata,
+    text("upload_id", pk=True),
+    text("file_name"),
+    text("sha256"),
+    text("source_profile"),
+    text("format"),
+    text("uploaded_by"),
+    moment("ingested_at"),
+    whole("rows_read"),
+    whole("rows_accepted"),
+    whole("rows_duplicate"),
+    whole("rows_revised"),
+    whole("rows_quarantined"),
+    day("first_trade_date", null=True),
+    day("last_trade_date", null=True),
+    text("status"),
+    text("error", null=True),
+    CheckConstraint("status IN ('ACCEPTED', 'FAILED')", name="status"),
+    Index(None, "sha256"),
+    schema="raw",
+)
+"""One row per attempt to bring a file or batch in; a failed one left nothing but this row."""
+
+landed_rows = Table(
+    "landed_rows",
+    metadata,
+    text("upload_id", pk=True),
+    whole("row_number", pk=True),
+    day("trade_date"),
+    text("record_id", pk=True),
+    text("kind"),
+    whole("revision"),
+    text("content_hash"),
+    moment("received_at"),
+    moment("posted_at"),
+    document("content"),
+    Index(None, "trade_date"),
+    Index("uq_landed_rows_record_revision", "record_id", "revision", unique=True),
+    Index("uq_landed_rows_record_content", "record_id", "content_hash", unique=True),
+    schema="raw",
+)
+"""Append-only history: one row per distinct content of a record; `revision` counts from 1.
+
+A message may hold several records, so a row of a file may stand here more than once.
+"""
+
+raw_signals = Table(
+    "raw_signals",
+    metadata,
+    day("trade_date", pk=True),
+    text("record_id", pk=True),
+    text("kind"),
+    whole("revision"),
+    text("upload_id"),
+    whole("row_number"),
+    moment("posted_at"),
+    moment("received_at"),
+    document("content"),
+    text("content_hash"),
+    schema="raw",
+)
+"""Step 1: the newest revision of each record."""
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    text("quarantine_id", pk=True),
+    text("stage"),
+    text("upload_id"),
+    whole("row_number"),
+    day("trade_date"),
+    text("record_id", null=True),
+    text_list("reason_codes"),
+    text("message"),
+    text("content"),
+    text("status"),
+    CheckConstraint("stage IN ('INGEST', 'VALIDATE', 'NORMALISE', 'RESOLVE')", name="stage"),
+    CheckConstraint("status IN ('OPEN', 'RETRIED')", name="status"),
+    Index(None, "trade_date", "stage"),
+    Index(None, "upload_id", "row_number"),
+    schema="raw",
+)
+"""Rows that could not be taken, with reasons.
+
+`content` is the row as JSON text: jsonb refuses some of what comes in.
+"""

@@ -1,0 +1,435 @@
+"""Step 1's door: a file or a batch of documents lands completely or not at all (§1.3)."""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+from sqlalchemy import Engine
+
+from adapters.db.engine import DatabaseUnreachable, begin
+from adapters.db.repos.uploads import (
+    IncomingRow,
+    QuarantinedRow,
+    UploadRecord,
+    UploadWriter,
+    derivative_underlyings,
+    free_upload_id,
+    record_upload,
+)
+from adapters.settings import Settings
+from adapters.uploads.limits import UploadFault, UploadLimits
+from adapters.uploads.profiles import load_profile
+from adapters.uploads.readers import BadRow, Row, UploadReader
+from propdesk.core.calendar import MarketCalendar, Segment, ist_date, segment_of
+from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.errors import GapFault
+from propdesk.core.ids import derived_id
+from propdesk.intake import (
+    IntakeTimes,
+    LandedRecord,
+    Rejection,
+    RejectReason,
+    SourceProfile,
+    document_to_row,
+    fold_symbol,
+    land_row,
+)
+from propdesk.intake.reasons import RejectStage
+from propdesk.model.enums import Category
+
+_CHUNK = 10_000
+_CONTENT_LENGTH_MAX = 20_000
+_DERIVATIVES = frozenset(category.value for category in Category if category.is_derivative)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadProgress:
+    """How far an upload is; ``rows_per_second`` since its start."""
+
+    rows_read: int
+    rows_quarantined: int
+    rows_per_second: float
+
+
+ProgressCallback = Callable[[UploadProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSummary:
+    """What an upload brought.
+
+    ``rows_read = rows_accepted + rows_duplicate + rows_revised + rows_quarantined``, counted in records
+    (a message with two calls is two). ``trade_dates``: partitions that changed, rising. ``seconds`` of
+    wall time.
+    """
+
+    upload_id: str
+    file_name: str
+    sha256: str
+    format: str
+    rows_read: int
+    rows_accepted: int
+    rows_duplicate: int
+    rows_revised: int
+    rows_quarantined: int
+    trade_dates: tuple[date, ...]
+    seconds: float
+
+    @property
+    def first_trade_date(self) -> date | None:
+        """Oldest partition that changed; None where nothing landed."""
+        return min(self.trade_dates, default=None)
+
+    @property
+    def last_trade_date(self) -> date | None:
+        """Newest partition that changed; None where nothing landed."""
+        return max(self.trade_dates, default=None)
+
+
+class Sorter:
+    """Sorts rows into records to land and rows to quarantine, and dates them.
+
+    Parameters
+    ----------
+    profile, calendar, times
+        How to read, date and judge a row.
+    first_day : date
+        First partition; nothing lands before it.
+    with_derivatives : frozenset of str
+        Cash stocks with listed derivatives.
+    """
+
+    def __init__(
+        self,
+        profile: SourceProfile,
+        calendar: MarketCalendar,
+        times: IntakeTimes,
+        *,
+        first_day: date,
+        with_derivatives: frozenset[str],
+        field_length_max: int,
+    ) -> None:
+        self._profile = profile
+        self._calendar = calendar
+        self._times = times
+        self._first_day = max(first_day, calendar.first_day)
+        self._with_derivatives = with_derivatives
+        self._field_length_max = field_length_max
+        self._upload_day = calendar.trade_date(times.ingested_ns, Segment.CASH)
+
+    def sort(self, outcome: Row | BadRow) -> Iterator[IncomingRow | QuarantinedRow]:
+        """Sort one row; a message may hold several records."""
+        if isinstance(outcome, BadRow):
+            yield self._refused(outcome.number, (outcome.reason,), outcome.message, outcome.raw, None)
+            return
+        records = land_row(
+            outcome.fields, self._profile, self._times, field_length_max=self._field_length_max
+        )
+        for record in records:
+            dated = record if isinstance(record, Rejection) else self._date(outcome.number, record)
+            if isinstance(dated, Rejection):
+                raw = json.dumps(outcome.fields)
+                yield self._refused(outcome.number, dated.reasons, dated.message, raw, dated.record_id)
+            else:
+                yield dated
+
+    def _date(self, number: int, record: LandedRecord) -> IncomingRow | Rejection:
+        try:
+            early = ist_date(record.received_ns) < self._first_day
+            trade_date = (
+                None if early else self._calendar.trade_date(record.received_ns, self._segment(record))
+            )
+        except GapFault:
+            trade_date = None
+        if trade_date is None:
+            sentence = (
+                f"it was received outside the market days from {self._first_day} to "
+                f"{self._calendar.last_day} (setting first_day, config/market_calendar.yaml)"
+            )
+            return Rejection(RejectStage.INGEST, (RejectReason.BEYOND_CALENDAR,), sentence, record.record_id)
+        return IncomingRow(
+            number,
+            record.record_id,
+            trade_date,
+            record.kind.value,
+            record.content_hash,
+            record.received_ns,
+            record.posted_ns,
+            orjson.dumps(record.content, option=orjson.OPT_SORT_KEYS).decode(),
+        )
+
+    def _segment(self, record: LandedRecord) -> Segment:
+        is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
+        has_derivatives = (
+            not is_derivative and fold_symbol(record.content.get("symbol", "")) in self._with_derivatives
+        )
+        return segment_of(is_derivative=is_derivative, has_derivatives=has_derivatives)
+
+    def _refused(
+        self, number: int, reasons: tuple[RejectReason, ...], message: str, raw: str, record_id: str | None
+    ) -> QuarantinedRow:
+        codes = tuple(reason.value for reason in reasons)
+        return QuarantinedRow(number, self._upload_day, record_id, codes, message, raw[:_CONTENT_LENGTH_MAX])
+
+
+def ingest_file(
+    engine: Engine,
+    path: Path,
+    profile: SourceProfile | str,
+    calendar: MarketCalendar,
+    clock: Clock,
+    settings: Settings,
+    progress: ProgressCallback | None = None,
+    *,
+    limits: UploadLimits | None = None,
+    uploaded_by: str = "cli",
+    file_name: str | None = None,
+) -> UploadSummary:
+    """Bring a signal file in, in one transaction.
+
+    Parameters
+    ----------
+    path : Path
+        CSV, JSON array, JSON lines or Parquet, plain or gzip.
+    profile : SourceProfile or str
+        How to read it, or the name of a profile under ``config/source_profiles``.
+    clock : Clock
+        Its time is ingested_at and bounds the stamps in the file.
+    progress : callable, optional
+        Called about every ten thousand rows.
+    limits : UploadLimits, optional
+        Default: those of files on this machine.
+    file_name : str, optional
+        Name to record, if not the path's.
+
+    Returns
+    -------
+    UploadSummary
+        Also stored in ``raw.uploads``.
+
+    Raises
+    ------
+    UploadFault
+        If the file as a whole cannot be taken; nothing of it stays but its record with the reason.
+    """
+    chosen = load_profile(profile) if isinstance(profile, str) else profile
+    bounds = limits or UploadLimits.for_files(settings)
+    name = file_name or path.name
+    now_ns = clock.now_ns()
+    digest = _sha256(path, name)
+    record = UploadRecord(
+        upload_id=derived_id("upload", digest, chosen.name, now_ns),
+        file_name=name,
+        sha256=digest,
+        source_profile=chosen.name,
+        format="UNKNOWN",
+        uploaded_by=uploaded_by,
+        ingested_ns=now_ns,
+    )
+    try:
+        reader = UploadReader(path, chosen, bounds)
+        record = replace(record, format=reader.format.value)
+        return _ingest(engine, record, iter(reader), chosen, calendar, settings, bounds, progress)
+    except DatabaseUnreachable:
+        raise
+    except (UploadFault, OSError, psycopg.Error) as error:
+        raise _failed(engine, record, error) from error
+
+
+def ingest_documents(
+    engine: Engine,
+    documents: Iterable[Mapping[str, object]],
+    profile: SourceProfile | str,
+    calendar: MarketCalendar,
+    clock: Clock,
+    settings: Settings,
+    progress: ProgressCallback | None = None,
+    *,
+    name: str = "mongodb",
+    uploaded_by: str = "pipeline",
+) -> UploadSummary:
+    """Bring a batch of documents in, in one transaction; otherwise as `ingest_file`.
+
+    Parameters
+    ----------
+    documents : iterable of mapping
+        For example a MongoDB cursor; read once.
+    name : str
+        Recorded as file name.
+    """
+    chosen = load_profile(profile) if isinstance(profile, str) else profile
+    now_ns = clock.now_ns()
+    record = UploadRecord(
+        upload_id=derived_id("upload", name, chosen.name, now_ns),
+        file_name=name,
+        sha256="",
+        source_profile=chosen.name,
+        format="DOCUMENTS",
+        uploaded_by=uploaded_by,
+        ingested_ns=now_ns,
+    )
+    bounds = UploadLimits.for_files(settings)
+    try:
+        rows = _document_rows(documents, chosen)
+        return _ingest(engine, record, rows, chosen, calendar, settings, bounds, progress)
+    except DatabaseUnreachable:
+        raise
+    except (UploadFault, OSError, psycopg.Error) as error:
+        raise _failed(engine, record, error) from error
+
+
+def _document_rows(
+    documents: Iterable[Mapping[str, object]], profile: SourceProfile
+) -> Iterator[Row | BadRow]:
+    for number, document in enumerate(documents, start=1):
+        row = document_to_row(document, profile)
+        if isinstance(row, Rejection):
+            raw = json.dumps(dict(document), default=str)
+            yield BadRow(number, row.reasons[0], row.message, raw)
+        else:
+            yield Row(number, row)
+
+
+def _ingest(
+    engine: Engine,
+    record: UploadRecord,
+    rows: Iterator[Row | BadRow],
+    profile: SourceProfile,
+    calendar: MarketCalendar,
+    settings: Settings,
+    limits: UploadLimits,
+    progress: ProgressCallback | None,
+) -> UploadSummary:
+    started = time.monotonic()
+    times = IntakeTimes(
+        record.ingested_ns,
+        settings.default_receive_lag_s * NS_PER_SECOND,
+        settings.future_tolerance_s * NS_PER_SECOND,
+    )
+    with begin(engine) as connection:
+        sorter = Sorter(
+            profile,
+            calendar,
+            times,
+            first_day=settings.first_day,
+            with_derivatives=derivative_underlyings(connection),
+            field_length_max=limits.field_length_max,
+        )
+        record = replace(record, upload_id=free_upload_id(connection, record.upload_id))
+        writer = UploadWriter(connection, record.upload_id)
+        tally = _send(rows, sorter, writer, progress, started)
+        landed = writer.land()
+        record = replace(
+            record,
+            sha256=record.sha256 or tally.digest,
+            rows_read=tally.read,
+            rows_accepted=landed.accepted,
+            rows_duplicate=landed.duplicate,
+            rows_revised=landed.revised,
+            rows_quarantined=tally.quarantined,
+            first_trade_date=min(landed.trade_dates, default=None),
+            last_trade_date=max(landed.trade_dates, default=None),
+        )
+        writer.record(record)
+    return UploadSummary(
+        record.upload_id,
+        record.file_name,
+        record.sha256,
+        record.format,
+        record.rows_read,
+        record.rows_accepted,
+        record.rows_duplicate,
+        record.rows_revised,
+        record.rows_quarantined,
+        landed.trade_dates,
+        time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    read: int
+    quarantined: int
+    digest: str
+
+
+def _send(
+    rows: Iterator[Row | BadRow],
+    sorter: Sorter,
+    writer: UploadWriter,
+    progress: ProgressCallback | None,
+    started: float,
+) -> _Tally:
+    read = quarantined = 0
+    digest = hashlib.sha256()
+    good: list[IncomingRow] = []
+    bad: list[QuarantinedRow] = []
+
+    def flush() -> None:
+        writer.add(good, bad)
+        good.clear()
+        bad.clear()
+        if progress is not None:
+            rate = read / max(time.monotonic() - started, 1e-9)
+            progress(UploadProgress(read, quarantined, rate))
+
+    for outcome in rows:
+        for one in sorter.sort(outcome):
+            read += 1
+            if isinstance(one, IncomingRow):
+                digest.update(one.content_hash.encode())
+                good.append(one)
+            else:
+                quarantined += 1
+                digest.update(one.content.encode("utf-8", "replace"))
+                bad.append(one)
+        if len(good) + len(bad) >= _CHUNK:
+            flush()
+    flush()
+    return _Tally(read, quarantined, digest.hexdigest())
+
+
+def _failed(engine: Engine, record: UploadRecord, error: Exception) -> UploadFault:
+    """Keep the reason of a failed upload, in a transaction of its own, and word the fault."""
+    if isinstance(error, UploadFault):
+        reason = str(error)
+    elif isinstance(error, psycopg.Error):
+        reason = (
+            f"PostgreSQL refused it ({str(error).strip().splitlines()[0]}); nothing was stored, try again"
+        )
+    else:
+        reason = f"it could not be read to the end ({error}); nothing was stored, try again"
+    try:
+        with begin(engine) as connection:
+            name = free_upload_id(connection, record.upload_id)
+            record_upload(connection, replace(record, upload_id=name, status="FAILED", error=reason))
+    except (DatabaseUnreachable, psycopg.Error):
+        pass  # the fault itself is still raised; a dead server cannot take the note
+    return UploadFault(f"{record.file_name} was not taken: {reason}.")
+
+
+def _sha256(path: Path, name: str) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as raw:
+            while block := raw.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UploadFault(
+            f"{name} was not taken: it cannot be opened ({error.strerror}): check the path and its rights."
+        ) from error
+    return digest.hexdigest()
+
+
+def as_plain(summary: UploadSummary) -> dict[str, Any]:
+    """Give a summary as plain values for JSON."""
+    plain = {name: getattr(summary, name) for name in UploadSummary.__slots__}
+    plain["trade_dates"] = [day.isoformat() for day in summary.trade_dates]
+    return plain

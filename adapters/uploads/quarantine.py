@@ -1,0 +1,193 @@
+"""Work on quarantined rows: export for a spreadsheet, retry after a correction."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from adapters.db.engine import begin
+from adapters.db.repos.uploads import (
+    IncomingRow,
+    QuarantineFilter,
+    UploadRecord,
+    UploadWriter,
+    derivative_underlyings,
+    free_upload_id,
+    list_quarantine,
+    mark_retried,
+)
+from adapters.settings import Settings
+from adapters.uploads.ingest import Sorter
+from adapters.uploads.profiles import load_profile
+from adapters.uploads.readers import Row
+from propdesk.core.calendar import MarketCalendar
+from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.errors import ConfigFault
+from propdesk.core.ids import derived_id
+from propdesk.intake import IntakeTimes
+
+EXPORT_COLUMNS = (
+    "quarantine_id",
+    "file_name",
+    "row_number",
+    "stage",
+    "trade_date",
+    "record_id",
+    "reason_codes",
+    "message",
+    "content",
+)
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryResult:
+    """What a retry brought, in rows; ``trade_dates`` that changed, rising."""
+
+    retried: int
+    landed: int
+    still_quarantined: int
+    trade_dates: tuple[date, ...]
+
+
+def escape_cell(text: str) -> str:
+    """Make a cell safe for spreadsheets: what would run as a formula is marked as text.
+
+    Examples
+    --------
+    >>> escape_cell("=1+1"), escape_cell("-5.25"), escape_cell("BUY")
+    ("'=1+1", '-5.25', 'BUY')
+    """
+    if not text.startswith(_FORMULA_STARTS):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return "'" + text
+    return text  # a negative number stays a number
+
+
+def export_rows(rows: Iterable[Mapping[str, Any]], path: Path) -> int:
+    """Write quarantined rows as CSV; the same name is replaced only when all is written.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    ConfigFault
+        If the file cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(EXPORT_COLUMNS)
+            for row in rows:
+                writer.writerow([escape_cell(_cell(row.get(name))) for name in EXPORT_COLUMNS])
+                count += 1
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ConfigFault(f"{path} cannot be written ({error.strerror}): choose another place.") from error
+    return count
+
+
+def retry_rows(
+    engine: Engine,
+    where: QuarantineFilter,
+    calendar: MarketCalendar,
+    clock: Clock,
+    settings: Settings,
+) -> RetryResult:
+    """Read refused rows of uploads anew, with today's profiles and rules, in one transaction.
+
+    Parameters
+    ----------
+    where : QuarantineFilter
+        Which rows; only those of stage INGEST are kept as they came. Rows of later stages are retried by
+        materialising their partition.
+
+    Returns
+    -------
+    RetryResult
+        Landed rows are marked RETRIED; the others stay as they were.
+    """
+    now_ns = clock.now_ns()
+    landed: list[str] = []
+    kept: list[str] = []
+    with begin(engine) as connection:
+        rows = [row for row in list_quarantine(connection, where) if row["stage"] == "INGEST"]
+        with_derivatives = derivative_underlyings(connection)
+        times = IntakeTimes(
+            now_ns,
+            settings.default_receive_lag_s * NS_PER_SECOND,
+            settings.future_tolerance_s * NS_PER_SECOND,
+        )
+        sorters: dict[str, Sorter] = {}
+        incoming: list[IncomingRow] = []
+        for number, row in enumerate(rows, start=1):
+            name = row["source_profile"]
+            if name not in sorters:
+                sorters[name] = Sorter(
+                    load_profile(name),
+                    calendar,
+                    times,
+                    first_day=settings.first_day,
+                    with_derivatives=with_derivatives,
+                    field_length_max=settings.upload_field_length_max,
+                )
+            fields = _fields(row["content"])
+            found = [] if fields is None else list(sorters[name].sort(Row(number, fields)))
+            good = [one for one in found if isinstance(one, IncomingRow)]
+            incoming += good
+            (landed if good and len(good) == len(found) else kept).append(row["quarantine_id"])
+        retry_id = free_upload_id(connection, derived_id("retry", now_ns))
+        writer = UploadWriter(connection, retry_id)
+        writer.add(incoming, [])
+        counts = writer.land()
+        if incoming:
+            writer.record(
+                UploadRecord(
+                    upload_id=retry_id,
+                    file_name="quarantine retry",
+                    sha256="",
+                    source_profile="",
+                    format="RETRY",
+                    uploaded_by="quarantine",
+                    ingested_ns=now_ns,
+                    rows_read=len(incoming),
+                    rows_accepted=counts.accepted,
+                    rows_duplicate=counts.duplicate,
+                    rows_revised=counts.revised,
+                    first_trade_date=min(counts.trade_dates, default=None),
+                    last_trade_date=max(counts.trade_dates, default=None),
+                )
+            )
+        mark_retried(connection, landed)
+    return RetryResult(len(rows), len(landed), len(kept), counts.trade_dates)
+
+
+def _fields(content: str) -> dict[str, str] | None:
+    """Take the row's fields back from the quarantine; None for a row that never had any."""
+    try:
+        fields = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        return None
+    return fields
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,365 @@
+"""Rows of CSV, JSON and Parquet files as text under canonical names, streamed."""
+
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from adapters.uploads.limits import LINE_BYTES_MAX, UploadFault, UploadLimits
+from adapters.uploads.streams import check_text, open_bounded, text_lines
+from propdesk.core.errors import SchemaFault
+from propdesk.intake import RejectReason, SourceProfile, document_to_row
+from propdesk.intake.document import value_text
+from propdesk.intake.reasons import Rejection
+
+_PARQUET_MAGIC = b"PAR1"
+_HEAD_BYTES = 1 << 13
+_BATCH_ROWS = 8_192
+_JSON_BLOCK_BYTES = 1 << 18
+_BLANK = " \t\r\n"
+
+
+class UploadFormat(StrEnum):
+    """How a file is laid out."""
+
+    CSV = "CSV"
+    JSON = "JSON"
+    JSON_LINES = "JSON_LINES"
+    PARQUET = "PARQUET"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: canonical field to raw text. ``number`` counts data rows from 1."""
+
+    number: int
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that could not be taken apart; ``raw`` is what stood there."""
+
+    number: int
+    reason: RejectReason
+    message: str
+    raw: str
+
+
+class UploadReader:
+    """Read one file row by row; never holds more than a batch.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    profile : SourceProfile
+        Names its columns.
+    limits : UploadLimits
+        Bounds that end the reading with a fault.
+
+    Raises
+    ------
+    UploadFault
+        If it is empty, of no known kind, damaged, or over a limit; here or while iterating.
+    """
+
+    def __init__(self, path: Path, profile: SourceProfile, limits: UploadLimits) -> None:
+        self._path = path
+        self._profile = profile
+        self._limits = limits
+        self.format = _detect(path, limits)
+
+    def __iter__(self) -> Iterator[Row | BadRow]:
+        read = {
+            UploadFormat.CSV: self._csv,
+            UploadFormat.JSON: self._json,
+            UploadFormat.JSON_LINES: self._json_lines,
+            UploadFormat.PARQUET: self._parquet,
+        }[self.format]
+        count = 0
+        try:
+            for outcome in read():
+                count += 1
+                if count > self._limits.rows_max:
+                    raise UploadFault(f"it has more than {self._limits.rows_max:,} rows: split it")
+                yield outcome
+        except SchemaFault as fault:
+            raise UploadFault(str(fault)) from fault
+        if count == 0:
+            raise UploadFault("it holds no rows")
+
+    # -------------------------------------------------------------------------------------------- CSV
+
+    def _csv(self) -> Iterator[Row | BadRow]:
+        with open_bounded(self._path, self._limits) as stream:
+            lines = _Remembering(text_lines(stream))
+            reader = csv.reader(lines, delimiter=self._profile.delimiter, strict=True)
+            try:
+                header = next(reader, [])
+            except csv.Error as error:
+                raise UploadFault(f"its first line is no list of column names ({error})") from error
+            places = self._profile.map_header(header)
+            number = 0
+            while True:
+                try:
+                    values = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    number += 1
+                    yield _csv_fault(number, error, lines.last)
+                    continue
+                if not values:
+                    continue
+                number += 1
+                if len(values) != len(header):
+                    sentence = f"the row has {len(values)} fields, the header {len(header)}: check the quotes"
+                    raw = json.dumps(values, ensure_ascii=False)
+                    yield BadRow(number, RejectReason.RAGGED_ROW, sentence, raw)
+                    continue
+                yield Row(number, {name: values[place] for place, name in places.items()})
+
+    # ------------------------------------------------------------------------------------------- JSON
+
+    def _json_lines(self) -> Iterator[Row | BadRow]:
+        seen: set[str] = set()
+        with open_bounded(self._path, self._limits) as stream:
+            number = 0
+            for line in text_lines(stream):
+                if not line.strip():
+                    continue
+                number += 1
+                try:
+                    record = _load(line)
+                except (ValueError, RecursionError):
+                    sentence = "the line is no JSON object"
+                    yield BadRow(number, RejectReason.MALFORMED_ROW, sentence, line)
+                    continue
+                yield self._document(number, record, seen)
+        self._check_seen(seen, number)
+
+    def _json(self) -> Iterator[Row | BadRow]:
+        seen: set[str] = set()
+        number = 0
+        with open_bounded(self._path, self._limits) as stream:
+            for record in _ArrayScanner(stream).items():
+                number += 1
+                yield self._document(number, record, seen)
+        self._check_seen(seen, number)
+
+    def _document(self, number: int, record: object, seen: set[str]) -> Row | BadRow:
+        raw = json.dumps(record, ensure_ascii=True)
+        if not isinstance(record, Mapping):
+            return BadRow(number, RejectReason.MALFORMED_ROW, "the record is no JSON object", raw)
+        row = document_to_row(record, self._profile)
+        if isinstance(row, Rejection):
+            return BadRow(number, row.reasons[0], row.message, raw)
+        seen.update(row)
+        return Row(number, row)
+
+    def _check_seen(self, seen: set[str], count: int) -> None:
+        missing = [name for name in self._profile.required if name not in seen]
+        if count and missing:
+            raise UploadFault(
+                f"no record has a field {', '.join(missing)}: rename the fields or choose another source "
+                f"profile than {self._profile.name}"
+            )
+
+    # ---------------------------------------------------------------------------------------- Parquet
+
+    def _parquet(self) -> Iterator[Row | BadRow]:
+        import pyarrow as pa  # 40 MB that the live side, which reads profiles beside this, does not need
+        import pyarrow.parquet as pq
+
+        with tempfile.TemporaryFile() as spool:
+            try:
+                file = pq.ParquetFile(self._parquet_source(spool))
+                metadata = file.metadata
+                expanded = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+                if metadata.num_rows > self._limits.rows_max or expanded > self._limits.bytes_max:
+                    raise UploadFault(
+                        f"it has {metadata.num_rows:,} rows and {expanded:,} bytes unpacked, at most "
+                        f"{self._limits.rows_max:,} and {self._limits.bytes_max:,} are taken: split it"
+                    )
+                yield from self._parquet_rows(file)
+            except (pa.ArrowException, OSError) as error:
+                raise UploadFault(f"it is no readable Parquet file ({_first_line(error)})") from error
+
+    def _parquet_source(self, spool: Any) -> Any:
+        with open_bounded(self._path, self._limits) as stream:
+            if stream.peek(4)[:4] == _PARQUET_MAGIC and _is_plain(self._path):
+                return self._path
+            try:
+                while block := stream.read(_JSON_BLOCK_BYTES):
+                    spool.write(block)
+                spool.flush()
+            except OSError as error:
+                raise UploadFault(
+                    f"there is no room to unpack it ({error.strerror}): free space in {tempfile.gettempdir()}"
+                ) from error
+        spool.seek(0)
+        return spool
+
+    def _parquet_rows(self, file: Any) -> Iterator[Row]:
+        places = self._profile.map_header(file.schema_arrow.names)
+        number = 0
+        held = 0
+        for batch in file.iter_batches(_BATCH_ROWS):
+            held += batch.nbytes
+            if held > self._limits.bytes_max:
+                raise UploadFault(
+                    f"it holds more than {self._limits.bytes_max:,} bytes once unpacked: split it"
+                )
+            columns = {name: _texts(batch.column(place)) for place, name in places.items()}
+            for i in range(batch.num_rows):
+                number += 1
+                yield Row(number, {name: texts[i] for name, texts in columns.items()})
+
+
+class _Remembering:
+    """Pass lines on and keep the last for a message."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self.last = ""
+
+    def __iter__(self) -> "_Remembering":
+        return self
+
+    def __next__(self) -> str:
+        self.last = next(self._lines)
+        return self.last
+
+
+def _csv_fault(number: int, error: csv.Error, line: str) -> BadRow:
+    text = str(error)
+    if "field limit" in text or "end of data" in text:
+        # Everything after the quote was swallowed: rows would be lost without a trace.
+        raise UploadFault(f"row {number} opens a quote that is never closed: correct it") from error
+    return BadRow(number, RejectReason.MALFORMED_ROW, f"the row is no CSV ({text})", json.dumps([line]))
+
+
+def _load(text: str) -> Any:
+    # Numbers stay text: a float would turn 1e400 into infinity and 0.1 into something else.
+    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+
+
+class _ArrayScanner:
+    """Walk through the text of one JSON array without holding it whole."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        self._decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+        self._buffer = ""
+        self._at = 0
+        self.count = 0
+
+    def items(self) -> Iterator[Any]:
+        """Yield the items in order; an `UploadFault` where the text is no array."""
+        self._take("[")
+        if self._peek() == "]":
+            self._take("]")
+        else:
+            yield self._item()
+            while self._peek() == ",":
+                self._take(",")
+                yield self._item()
+            self._take("]")
+        if self._peek():
+            raise UploadFault("something stands after the JSON array: send one array, or JSON lines")
+
+    def _grow(self) -> bool:
+        try:
+            block = self._text.read(_JSON_BLOCK_BYTES)
+        except UnicodeDecodeError as error:
+            raise UploadFault("it is not UTF-8 text: save it as UTF-8") from error
+        self._buffer, self._at = self._buffer[self._at :] + block, 0
+        return bool(block)
+
+    def _peek(self) -> str:
+        """Next character that is not blank; empty at the end."""
+        while True:
+            while self._at < len(self._buffer) and self._buffer[self._at] in _BLANK:
+                self._at += 1
+            if self._at < len(self._buffer):
+                return self._buffer[self._at]
+            if not self._grow():
+                return ""
+
+    def _take(self, wanted: str) -> None:
+        found = self._peek()
+        if not found:
+            raise UploadFault(
+                f"the JSON array is cut off after {self.count} records: copy it again, completely"
+            )
+        if found != wanted:
+            raise UploadFault(
+                f"after {self.count} records stands {found!r}, not {wanted!r}: it is no JSON array"
+            )
+        self._at += 1
+
+    def _item(self) -> Any:
+        self._peek()
+        while True:
+            try:
+                item, self._at = self._decoder.raw_decode(self._buffer, self._at)
+            except RecursionError as error:
+                raise UploadFault(f"record {self.count + 1} is nested too deeply") from error
+            except ValueError as error:
+                # A record may simply not be complete yet; one longer than the bound is no record.
+                if len(self._buffer) - self._at > LINE_BYTES_MAX or not self._grow():
+                    raise UploadFault(f"record {self.count + 1} is no JSON ({_first_line(error)})") from error
+            else:
+                self.count += 1
+                return item
+
+
+def _texts(column: Any) -> list[str]:
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("us", tz=column.type.tz), safe=False)
+    return [_parquet_text(value) for value in column.to_pylist()]
+
+
+def _parquet_text(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.isoformat(sep=" ")  # the profile's zone, as in a CSV
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    text = value_text(value)
+    return json.dumps(value, default=str) if text is None else text
+
+
+def _is_plain(path: Path) -> bool:
+    with path.open("rb") as raw:
+        return raw.read(4) == _PARQUET_MAGIC
+
+
+def _detect(path: Path, limits: UploadLimits) -> UploadFormat:
+    """Tell the format by content first, by name where the content allows both."""
+    with open_bounded(path, limits) as stream:
+        head = stream.read(_HEAD_BYTES)
+    if head.startswith(_PARQUET_MAGIC):
+        return UploadFormat.PARQUET
+    check_text(head)
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    suffixes = {suffix.lower() for suffix in path.suffixes}
+    if start == b"[" and ".csv" not in suffixes:
+        return UploadFormat.JSON
+    if start == b"{" and ".csv" not in suffixes:
+        return UploadFormat.JSON_LINES
+    if suffixes & {".json", ".jsonl", ".ndjson"}:
+        raise UploadFault("it is named as JSON but starts with neither [ nor {")
+    return UploadFormat.CSV
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

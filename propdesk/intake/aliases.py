@@ -1,0 +1,78 @@
+"""Names of underlyings: many spellings, one symbol, as of a date."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+_SEPARATORS = re.compile(r"[\s_.\-]+")
+
+
+def fold_symbol(text: str) -> str:
+    """Strip case, blanks, dots, dashes and underscores, for comparing names.
+
+    Examples
+    --------
+    >>> fold_symbol(" Nifty 50 "), fold_symbol("M&M"), fold_symbol("BAJAJ-AUTO")
+    ('NIFTY50', 'M&M', 'BAJAJAUTO')
+    """
+    return _SEPARATORS.sub("", text).upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """A symbol the exchange renamed: from ``since`` on the old name means the new one."""
+
+    old: str
+    new: str
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class Aliases:
+    """Spellings of symbols; build it with `Aliases.build`."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    indices: frozenset[str] = frozenset()
+    renames: Mapping[str, Rename] = field(default_factory=dict)
+
+    @classmethod
+    def build(
+        cls,
+        indices: Mapping[str, Iterable[str]],
+        stocks: Mapping[str, Iterable[str]],
+        renames: Iterable[Rename] = (),
+    ) -> "Aliases":
+        """Index spellings by their folded form.
+
+        Parameters
+        ----------
+        indices, stocks : mapping of str to iterable of str
+            Symbol to its other spellings.
+        renames : iterable of Rename
+            Dated changes of symbols.
+
+        Returns
+        -------
+        Aliases
+            Also knows every symbol by its own name.
+        """
+        names: dict[str, str] = {}
+        for symbol, spellings in (*stocks.items(), *indices.items()):
+            for spelling in (symbol, *spellings):
+                names[fold_symbol(spelling)] = symbol
+        return cls(names, frozenset(indices), {rename.old: rename for rename in renames})
+
+    def canonical(self, text: str, on_date: date) -> str:
+        """Give the symbol for a spelling, as of a date.
+
+        An unknown name comes back in upper case without blanks: whether it exists, the instrument
+        master decides.
+        """
+        symbol = self.names.get(fold_symbol(text)) or "".join(text.split()).upper()
+        rename = self.renames.get(symbol)
+        return rename.new if rename is not None and rename.since <= on_date else symbol
+
+    def is_index(self, symbol: str) -> bool:
+        """Whether a canonical symbol is an index."""
+        return symbol in self.indices

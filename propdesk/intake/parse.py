@@ -1,0 +1,223 @@
+"""One row of a file to canonical text: what is stored as received, named and dated.
+
+Only what is needed to store a row is judged here (kind, times, identity); its meaning is judged by
+`propdesk.intake.validate`, so that a row that reads badly is kept where a person finds it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from propdesk.core.clock import NS_PER_SECOND
+from propdesk.core.ids import content_hash, content_signal_id, derived_id, signal_id
+from propdesk.core.limits import FIELD_LENGTH_MAX, FUTURE_TOLERANCE_NS
+from propdesk.intake.fields import paise_text_to_rupees, parse_date, parse_time, time_text
+from propdesk.intake.oneline import parse_calls
+from propdesk.intake.profile import PRICE_FIELDS, PriceUnit, SourceProfile
+from propdesk.intake.reasons import Rejection, RejectReason, RejectStage
+
+RECEIVE_LAG_NS = 30 * NS_PER_SECOND
+"""received_at - posted_at where a row has no received_at (§1); a setting overrides it."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_ORDINAL = re.compile(r"[0-9]{1,3}\Z")
+_NOT_IDENTITY = frozenset({"received_at"})
+"""When a message was heard does not change what it says: hearing it twice is no revision."""
+
+
+class RecordKind(StrEnum):
+    """What a row is."""
+
+    SIGNAL = "SIGNAL"
+    FOLLOWUP = "FOLLOWUP"
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeTimes:
+    """Moments that judge a row.
+
+    Attributes
+    ----------
+    ingested_ns : int
+        When the row came in, ns UTC; stamps may not lie beyond it but for the tolerance.
+    receive_lag_ns : int
+        Default of received_at after posted_at.
+    future_tolerance_ns : int
+        How far a stamp may lie after ``ingested_ns``.
+    """
+
+    ingested_ns: int
+    receive_lag_ns: int = RECEIVE_LAG_NS
+    future_tolerance_ns: int = FUTURE_TOLERANCE_NS
+
+
+@dataclass(frozen=True, slots=True)
+class LandedRecord:
+    """A row that can be stored: named, dated, its content in canonical text."""
+
+    kind: RecordKind
+    record_id: str
+    content_hash: str
+    posted_ns: int
+    received_ns: int
+    content: dict[str, str]
+
+
+def land_row(
+    row: Mapping[str, str],
+    profile: SourceProfile,
+    times: IntakeTimes,
+    *,
+    field_length_max: int = FIELD_LENGTH_MAX,
+) -> list[LandedRecord | Rejection]:
+    """Turn one row into the records it holds.
+
+    Parameters
+    ----------
+    row : mapping of str to str
+        Canonical field to raw text (`SourceProfile.map_header` names the fields).
+    profile : SourceProfile
+        How to read it.
+    times : IntakeTimes
+        When it came in.
+    field_length_max : int
+        Characters one field may have.
+
+    Returns
+    -------
+    list of LandedRecord or Rejection
+        One entry, or one per call of a free-text message.
+    """
+    fields = {name: value for name, text in row.items() if (value := text.strip())}
+    joined = "".join(fields.values())
+    if len(joined) > field_length_max or _CONTROL.search(joined):
+        fault = _field_fault(fields, field_length_max)
+        if fault is not None:
+            return [fault]
+    for name, value in profile.defaults.items():
+        fields.setdefault(name, value)
+    if not profile.free_text or "text" not in fields:
+        return [_land(fields, profile, times)]
+    return _land_message(fields, profile, times)
+
+
+def _field_fault(fields: Mapping[str, str], length_max: int) -> Rejection | None:
+    for name, value in fields.items():
+        if len(value) > length_max:
+            sentence = f"{name} has {len(value)} characters, at most {length_max} are taken: shorten it"
+            return _refuse(RejectReason.FIELD_TOO_LONG, sentence)
+        if _CONTROL.search(value):
+            return _refuse(RejectReason.BAD_CHARACTER, f"{name} holds a control character: remove it")
+    return None
+
+
+def _land_message(
+    fields: dict[str, str], profile: SourceProfile, times: IntakeTimes
+) -> list[LandedRecord | Rejection]:
+    landed: list[LandedRecord | Rejection] = []
+    for ordinal, call in enumerate(parse_calls(fields["text"], profile.index_names)):
+        if call is None:
+            sentence = (
+                "the text does not read as a call (side, symbol and entry in one line): enter it by hand"
+            )
+            landed.append(_refuse(RejectReason.UNREADABLE, sentence))
+        else:
+            landed.append(_land({**fields, **call.fields, "ordinal": str(ordinal)}, profile, times))
+    return landed
+
+
+def _land(fields: dict[str, str], profile: SourceProfile, times: IntakeTimes) -> LandedRecord | Rejection:
+    translated = _translate(fields, profile)
+    kind = translated.get("kind", "").upper()
+    if kind not in RecordKind.__members__:
+        return _refuse(RejectReason.BAD_KIND, f"kind {kind!r} is neither SIGNAL nor FOLLOWUP")
+    stamps = _stamps(translated, profile, times)
+    if isinstance(stamps, Rejection):
+        return stamps
+    posted_ns, received_ns = stamps
+    translated.update(kind=kind, posted_at=time_text(posted_ns), received_at=time_text(received_ns))
+    translated.setdefault("source", profile.source)
+    ordinal = translated.get("ordinal", "0")
+    if not _ORDINAL.match(ordinal):
+        return _refuse(RejectReason.MISSING_FIELD, f"ordinal {ordinal!r} is no number from 0 to 999")
+    canonical = canonical_text(translated)
+    record_id = _record_id(RecordKind(kind), translated, int(ordinal), canonical)
+    return LandedRecord(
+        RecordKind(kind), record_id, content_hash(canonical), posted_ns, received_ns, translated
+    )
+
+
+def canonical_text(content: Mapping[str, str]) -> str:
+    """Write content in one way only: by name, without the moment of receipt.
+
+    Separated by control characters, which no field may hold, so that two contents never read alike.
+    """
+    return "\x1e".join(
+        f"{name}\x1f{value}" for name, value in sorted(content.items()) if name not in _NOT_IDENTITY
+    )
+
+
+def _record_id(kind: RecordKind, content: Mapping[str, str], ordinal: int, canonical: str) -> str:
+    source, message = content["source"], content.get("source_message_id")
+    if kind is RecordKind.FOLLOWUP:
+        return derived_id("followup", source, message or canonical, ordinal)
+    return signal_id(source, message, ordinal) if message else content_signal_id(source, canonical)
+
+
+def _translate(fields: Mapping[str, str], profile: SourceProfile) -> dict[str, str]:
+    """Apply the profile's words, unit and date formats; what does not fit stays as it was."""
+    content = dict(fields)
+    for name, words in profile.values.items():
+        if name in content:
+            content[name] = words.get(content[name].upper(), content[name])
+    if profile.price_unit is PriceUnit.PAISE:
+        for name in PRICE_FIELDS:
+            if name in content:
+                content[name] = paise_text_to_rupees(content[name]) or content[name]
+        if "targets" in content:
+            parts = content["targets"].split("/")
+            content["targets"] = "/".join(paise_text_to_rupees(part.strip()) or part for part in parts)
+    if "expiry" in content:
+        day = parse_date(content["expiry"], profile.date_formats)
+        content["expiry"] = day.isoformat() if day else content["expiry"].upper()
+    if "reported_exit_at" in content:
+        exit_ns = parse_time(content["reported_exit_at"], profile.time_formats, profile.offset_minutes)
+        if exit_ns is not None:
+            content["reported_exit_at"] = time_text(exit_ns)
+    return content
+
+
+def _stamps(
+    content: Mapping[str, str], profile: SourceProfile, times: IntakeTimes
+) -> tuple[int, int] | Rejection:
+    """Read posted_at and received_at, ns UTC (§1)."""
+    read: dict[str, int] = {}
+    for name in ("posted_at", "received_at"):
+        text = content.get(name)
+        if text is None:
+            continue
+        moment = parse_time(text, profile.time_formats, profile.offset_minutes)
+        if moment is None:
+            sentence = (
+                f"{name} {text!r} is no date and time this profile reads: write 2025-01-31T09:20:00+05:30"
+            )
+            return _refuse(RejectReason.BAD_TIME, sentence)
+        read[name] = moment
+    if "posted_at" not in read:
+        return _refuse(
+            RejectReason.MISSING_FIELD, "posted_at is empty: a call without a time cannot be judged"
+        )
+    posted = read["posted_at"]
+    received = read.get("received_at", posted + times.receive_lag_ns)
+    if max(posted, read.get("received_at", posted)) > times.ingested_ns + times.future_tolerance_ns:
+        sentence = f"{time_text(max(posted, received))} lies after the moment of ingestion"
+        return _refuse(RejectReason.FUTURE_TIME, sentence)
+    if received < posted - times.future_tolerance_ns:
+        sentence = f"received_at {time_text(received)} lies before posted_at {time_text(posted)}"
+        return _refuse(RejectReason.RECEIVED_BEFORE_POSTED, sentence)
+    return posted, received
+
+
+def _refuse(reason: RejectReason, sentence: str) -> Rejection:
+    return Rejection(RejectStage.INGEST, (reason,), sentence)

@@ -1,0 +1,1 @@
+"""Tables in, tables out: the nine steps over whole ranges of partitions."""
