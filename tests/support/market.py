@@ -124,7 +124,13 @@ def signal_row(signal_id: str, day: date, clock: str, **changes: object) -> dict
 def signal_frame(rows: list[dict[str, object]]) -> pd.DataFrame:
     """Rows of step 4 as they come from the database."""
     frame = pd.DataFrame(rows)
-    for name in ("entry_low_paise", "entry_high_paise", "stoploss_paise", "strike_paise", "reported_exit_paise"):
+    for name in (
+        "entry_low_paise",
+        "entry_high_paise",
+        "stoploss_paise",
+        "strike_paise",
+        "reported_exit_paise",
+    ):
         frame[name] = frame[name].astype("Int64")
     return frame
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -44,12 +45,22 @@ def regimes_for_table(frames: RuleFrames) -> pd.DataFrame:
     """Market regime per trade date as the trades carry it."""
     days = frames.trades.drop_duplicates("trade_date")
     frame = pd.DataFrame({"trade_date": days["trade_date"], "scope": "MARKET", "label": days["regime"]})
-    for name in ("reason", "realised_label", "adx", "slope", "close_to_ema20", "log_return_20", "lean_threshold"):
+    for name in (
+        "reason",
+        "realised_label",
+        "adx",
+        "slope",
+        "close_to_ema20",
+        "log_return_20",
+        "lean_threshold",
+    ):
         frame[name] = None
     return frame
 
 
-def load(pg_url: str, frames: RuleFrames, as_of: Sequence[date], config: GroupConfig | None = None) -> GroupTables:
+def load(
+    pg_url: str, frames: RuleFrames, as_of: Sequence[date], config: GroupConfig | None = None
+) -> GroupTables:
     """Write trades, regimes, thresholds and the group facts of the as-of dates."""
     gates = load_gates()
     config = config or GroupConfig(minimum_trades=gates.minimum_trades())
@@ -87,7 +98,7 @@ def run_dbt(pg_url: str, target: Path, *words: str) -> subprocess.CompletedProce
     """Run dbt's own program on the project, its files outside the clone."""
     return subprocess.run(
         [
-            str(ROOT / ".venv" / "bin" / "dbt"),
+            str(Path(sys.executable).with_name("dbt")),
             *words,
             "--project-dir", str(ROOT / "dbt_project"),
             "--profiles-dir", str(ROOT / "dbt_project"),

@@ -95,7 +95,9 @@ def make_frames(
             "side": np.where(sign > 0, "BUY", "SELL").astype(object),
             "period": np.array(PERIODS, dtype=object)[period],
             "session": np.array(SESSIONS, dtype=object)[session],
-            "weekday": np.array([w.value if (w := weekday_of(d)) else None for d in day_of[at]], dtype=object),
+            "weekday": np.array(
+                [w.value if (w := weekday_of(d)) else None for d in day_of[at]], dtype=object
+            ),
             "regime": regime_of_day[at].astype(object),
             "entry_type": "MARKET",
             "stoploss_paise": entry_paise - sign * risk,
@@ -139,7 +141,9 @@ def make_frames(
     trades.loc[still_open, [*money, "desk_net_pnl_paise"]] = pd.NA
     trades.loc[still_open, ["r_multiple", "gross_r", "charges_r", "return_ratio"]] = np.nan
     trades.loc[still_open, "is_winning_trade"] = pd.NA
-    return RuleFrames(trades, _excursions(trades, rng), _marks(trades, at, exit_at, days, rng), calendar, days)
+    return RuleFrames(
+        trades, _excursions(trades, rng), _marks(trades, at, exit_at, days, rng), calendar, days
+    )
 
 
 def _excursions(trades: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -157,7 +161,9 @@ def _excursions(trades: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
             "post_target_extension": np.where(closed & ~stopped, rng.normal(0.001, 0.003, n), np.nan),
             "wse": np.nan,
             "wte": np.nan,
-            "crossed_entry_after_stop": pd.array(np.where(stopped, rng.random(n) < 0.3, False), dtype="boolean"),
+            "crossed_entry_after_stop": pd.array(
+                np.where(stopped, rng.random(n) < 0.3, False), dtype="boolean"
+            ),
             "bar_resolution": True,
             "is_complete": True,
         }

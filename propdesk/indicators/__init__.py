@@ -1,0 +1,1 @@
+"""Market indicators as plain functions over arrays."""

@@ -1,0 +1,190 @@
+"""What a trade's surroundings were: bars laid side by side, sessions, prices before a moment (§2.6)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from propdesk.core.calendar import MarketCalendar, Segment, ist_date
+from propdesk.ports import BarArrays, PriceSource
+
+Int = NDArray[np.int64]
+Float = NDArray[np.float64]
+
+_SLOT_MINUTES = 5
+_NS_PER_SLOT = _SLOT_MINUTES * 60 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KeyBars:
+    """Bars of one key; ``end_ns`` is the moment from which each is known."""
+
+    bars: BarArrays
+    end_ns: Int
+    is_daily: bool
+
+    def known_before(self, moments: Int) -> Int:
+        """Index of the last bar that is complete at each moment, -1 where none is."""
+        return np.searchsorted(self.end_ns, moments, side="right") - 1
+
+    def close_before(self, moments: Int) -> Int:
+        """Last known close before each moment, paise; -1 where there is none."""
+        at = self.known_before(moments)
+        return np.where(at >= 0, self.bars.close_paise[at], -1)
+
+
+BarBook = dict[str, KeyBars]
+"""Bars by price key; a key without any price is absent."""
+
+
+def load_bars(
+    prices: PriceSource, keys: Iterable[str], calendar: MarketCalendar, first: date, last: date
+) -> BarBook:
+    """Read the bars of all keys: minutes, or daily bars for a key that has no minute.
+
+    Parameters
+    ----------
+    prices : PriceSource
+        The store.
+    keys : iterable of str
+        Price keys; duplicates are read once.
+    calendar : MarketCalendar
+        Hours, to place daily bars into their sessions.
+    first, last : date
+        Closed range of IST days.
+
+    Returns
+    -------
+    BarBook
+        Contiguous, writable arrays (the compiled kernels know no other kind).
+    """
+    wanted = sorted(set(keys))
+    found = prices.minute_bars(wanted, first, last) if wanted else {}
+    book = {
+        key: KeyBars(_writable(bars), bars.start_ns + bars.interval_ns, is_daily=False)
+        for key, bars in found.items()
+    }
+    missing = [key for key in wanted if key not in book]
+    daily = prices.daily_bars(missing, first, last) if missing else {}
+    book.update({key: _in_sessions(bars, calendar) for key, bars in daily.items()})
+    return book
+
+
+def _writable(bars: BarArrays) -> BarArrays:
+    if bars.close_paise.flags.writeable:
+        return bars
+    return BarArrays(
+        bars.start_ns.copy(),
+        bars.open_paise.copy(),
+        bars.high_paise.copy(),
+        bars.low_paise.copy(),
+        bars.close_paise.copy(),
+        bars.volume.copy(),
+        bars.interval_ns,
+    )
+
+
+def _in_sessions(bars: BarArrays, calendar: MarketCalendar) -> KeyBars:
+    """Move daily bars from midnight to their session's open; days off the calendar are left out."""
+    days = [ist_date(int(ns)) for ns in bars.start_ns]
+    keep = np.array([calendar.is_market_day(day) for day in days], bool)
+    hours = [calendar.hours(day, Segment.CASH) for day, kept in zip(days, keep, strict=True) if kept]
+    moved = BarArrays(
+        np.array([h.open_ns for h in hours], np.int64),
+        bars.open_paise[keep],
+        bars.high_paise[keep],
+        bars.low_paise[keep],
+        bars.close_paise[keep],
+        bars.volume[keep],
+        bars.interval_ns,
+    )
+    return KeyBars(moved, np.array([h.close_ns for h in hours], np.int64), is_daily=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DaySessions:
+    """Hours of one segment on many market days, as arrays.
+
+    ``days`` holds days since 1970-01-01, rising; the others ns UTC, one per day.
+    """
+
+    days: Int
+    open_ns: Int
+    close_ns: Int
+
+    def index_at_or_before(self, ns: Int) -> Int:
+        """Position of the last session that has opened at each moment; -1 before the first."""
+        return np.searchsorted(self.open_ns, ns, side="right") - 1
+
+    def holding(self, ns: Int) -> tuple[Int, Int]:
+        """Session (open, close) that each moment lies in, its close included; 0 and 0 outside hours."""
+        at = np.maximum(self.index_at_or_before(ns), 0)
+        inside = (self.open_ns[at] <= ns) & (ns <= self.close_ns[at])
+        return np.where(inside, self.open_ns[at], 0), np.where(inside, self.close_ns[at], 0)
+
+
+def day_sessions(calendar: MarketCalendar, segment: Segment, first: date, last: date) -> DaySessions:
+    """Lay out the sessions of a segment over a closed range of days."""
+    days = calendar.market_days(first, last)
+    hours = [calendar.hours(day, segment) for day in days]
+    epoch = date(1970, 1, 1).toordinal()
+    return DaySessions(
+        np.array([day.toordinal() - epoch for day in days], np.int64),
+        np.array([h.open_ns for h in hours], np.int64),
+        np.array([h.close_ns for h in hours], np.int64),
+    )
+
+
+def average_slot_value(key_bars: KeyBars | None, moments: Int, sessions: DaySessions) -> Float:
+    """Average 5-minute traded value of the last full trading day before each moment.
+
+    Parameters
+    ----------
+    key_bars : KeyBars or None
+        Bars of the instrument.
+    moments : ndarray of int64, shape (n,)
+        ns UTC, in or after a session.
+    sessions : DaySessions
+        Hours of the instrument.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        Paise per 5 minutes of market time, counting from the same clock time of the market day before (or
+        from the first known bar, if later); NaN without any bar of known volume.
+
+    Notes
+    -----
+    One whole day back, so that the smile of the day's volume does not make mornings look liquid.
+    Source: §2.6 (traded_value_share).
+    """
+    if key_bars is None or not len(key_bars.end_ns):
+        return np.full(len(moments), np.nan)
+    bars = key_bars.bars
+    known = bars.volume >= 0
+    value = _running(np.where(known, bars.close_paise.astype(np.float64) * bars.volume, 0.0))
+    measured = _running(known.astype(np.float64))
+    today = np.maximum(sessions.index_at_or_before(moments), 0)
+    before = np.maximum(today - 1, 0)
+    elapsed = np.clip(
+        moments - sessions.open_ns[today], 0, sessions.close_ns[today] - sessions.open_ns[today]
+    )
+    since = np.where(today > 0, sessions.open_ns[before] + elapsed, sessions.open_ns[today])
+    since = np.maximum(since, bars.start_ns[0])
+    end = key_bars.known_before(moments) + 1
+    begin = np.minimum(np.searchsorted(bars.start_ns, since, side="left"), end)
+    # market time between the two moments: the rest of the day before plus what has passed today
+    rest = np.clip(sessions.close_ns[before] - since, 0, None) * (today > 0)
+    passed = np.minimum(moments, sessions.close_ns[today]) - np.maximum(sessions.open_ns[today], since)
+    slots = (rest + np.clip(passed, 0, None)) / _NS_PER_SLOT
+    usable = (measured[end] > measured[begin]) & (slots > 0)
+    return np.where(usable, (value[end] - value[begin]) / np.where(usable, slots, 1.0), np.nan)
+
+
+def _running(values: Float) -> Float:
+    """Sum the values before each position; the total stands last."""
+    total = np.zeros(len(values) + 1)
+    np.cumsum(values, out=total[1:])
+    return total

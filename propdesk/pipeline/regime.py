@@ -1,0 +1,91 @@
+"""Step 6: the state of the market and of every underlying, known before each open (§2.7)."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propdesk.core.calendar import ist_midnight_ns
+from propdesk.core.clock import NS_PER_DAY
+from propdesk.indicators.regime import RegimeConfig, label_for
+from propdesk.ports import BarArrays
+
+MARKET_SCOPE = "MARKET"
+MARKET_KEY = "INDEX:NIFTY"
+"""Whose state is the market's: NIFTY 50."""
+
+COLUMNS = (
+    *("trade_date", "scope", "label", "reason", "realised_label", "adx", "slope", "close_to_ema20"),
+    *("log_return_20", "lean_threshold"),
+)
+
+
+def compute_regimes(
+    daily: dict[str, BarArrays], trade_dates: Sequence[date], config: RegimeConfig | None = None
+) -> pd.DataFrame:
+    """Label every trade date for the market and for each underlying.
+
+    Parameters
+    ----------
+    daily : dict of str to BarArrays
+        Daily bars by price key (``INDEX:NIFTY``, ``NSE_EQ:RELIANCE``), from ``config.history_days`` before
+        the first trade date on; older ones change nothing.
+    trade_dates : sequence of date
+        Days to label.
+    config : RegimeConfig, optional
+        Parameters.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ref.regimes in the order of (trade_date, scope): ``label`` from bars before the trade date,
+        ``realised_label`` with the day's own bar (null until it exists). The scope is MARKET or the name of
+        the underlying; MARKET has a row for every date.
+    """
+    config = config or RegimeConfig()
+    scopes = {key.split(":", 1)[1]: bars for key, bars in daily.items()}
+    scopes[MARKET_SCOPE] = daily.get(MARKET_KEY, _NO_BARS)
+    rows = [_row(day, scope, bars, config) for scope, bars in scopes.items() for day in trade_dates]
+    rows.sort(key=lambda row: (row[0], row[1]))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _row(day: date, scope: str, bars: BarArrays, config: RegimeConfig) -> tuple[Any, ...]:
+    midnight = ist_midnight_ns(day)
+    reach = midnight - config.history_days * NS_PER_DAY
+    begin, before, until = np.searchsorted(
+        bars.start_ns, [reach, midnight, midnight + NS_PER_DAY], side="left"
+    )
+    known = label_for(_between(bars, begin, before), config)
+    realised = label_for(_between(bars, begin, until), config).label if until > before else None
+    return (
+        day,
+        scope,
+        None if known.label is None else known.label.value,
+        known.reason,
+        None if realised is None else realised.value,
+        known.adx,
+        known.slope,
+        known.close_to_ema20,
+        known.log_return_20,
+        known.lean_threshold,
+    )
+
+
+def _between(bars: BarArrays, begin: int, end: int) -> BarArrays:
+    part = slice(begin, end)
+    return BarArrays(
+        bars.start_ns[part],
+        bars.open_paise[part],
+        bars.high_paise[part],
+        bars.low_paise[part],
+        bars.close_paise[part],
+        bars.volume[part],
+        bars.interval_ns,
+    )
+
+
+_NONE = np.empty(0, np.int64)
+_NO_BARS = BarArrays(_NONE, _NONE, _NONE, _NONE, _NONE, _NONE, NS_PER_DAY)

@@ -1,0 +1,278 @@
+"""Step 5: what each idea was worth, by the market's word (§2.5, §2.6)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from propdesk.core.calendar import MarketCalendar, ist_date
+from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
+from propdesk.pipeline import outcome_kernel as kernel
+from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
+from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
+from propdesk.pipeline.trade_frames import Resolution, TradeTables, assemble, concatenate, empty_tables
+from propdesk.pipeline.trade_plan import (
+    BLOCKING,
+    SESSION_SEGMENTS,
+    UNAFFORDABLE,
+    Plan,
+    Sizes,
+    TradeConfig,
+    day_of,
+    int_column,
+    make_plan,
+    ns_column,
+    size_ideas,
+    split_lots,
+)
+from propdesk.ports import PriceSource
+
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+Outages = dict[date, list[tuple[int, int]]]
+
+__all__ = ["TradeConfig", "TradeTables", "build_trades"]
+
+_LOOK_BACK_DAYS = 2
+_BLOCK_DAYS = 130
+"""Trade dates resolved at once: bounds the bars held in memory."""
+_CLOSED_CODES = np.array([REASON_CODES[r] for r in sorted(CLOSED_EXIT_REASONS)], np.int64)
+
+
+def build_trades(
+    resolved: pd.DataFrame,
+    followups: pd.DataFrame,
+    prices: PriceSource,
+    calendar: MarketCalendar,
+    config: TradeConfig,
+    known_until_ns: int,
+) -> TradeTables:
+    """Verify every idea against the prices that followed it.
+
+    Parameters
+    ----------
+    resolved : DataFrame
+        Rows of step 4 (research.resolved_signals), any order.
+    followups : DataFrame
+        Rows of research.followups of any range; those of other signals are ignored.
+    prices : PriceSource
+        Minute bars, or daily ones where an instrument has no minutes; ``outages`` is asked where it exists.
+    calendar : MarketCalendar
+        Market days and hours.
+    config : TradeConfig
+        Settings and dated tables.
+    known_until_ns : int
+        Nothing after this moment is read: a trade not ended by then is OPEN, an entry that may still fill is
+        OPEN without entry.
+
+    Returns
+    -------
+    TradeTables
+        Frames of research.trades, trade_legs, trade_marks and outcome_audit.
+
+    Raises
+    ------
+    GapFault
+        If a dated table does not reach back to the ideas.
+    """
+    dates = sorted(set(resolved["trade_date"]))
+    blocks = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
+    if len(blocks) <= 1:
+        return _build_block(resolved, followups, prices, calendar, config, known_until_ns)
+    built = [
+        _build_block(
+            resolved[resolved["trade_date"].between(block[0], block[-1])],
+            followups,
+            prices,
+            calendar,
+            config,
+            known_until_ns,
+        )
+        for block in blocks
+    ]
+    return concatenate(built)
+
+
+def _build_block(
+    resolved: pd.DataFrame,
+    followups: pd.DataFrame,
+    prices: PriceSource,
+    calendar: MarketCalendar,
+    config: TradeConfig,
+    known_until_ns: int,
+) -> TradeTables:
+    if resolved.empty:
+        return empty_tables()
+    plan = make_plan(resolved, calendar, config)
+    first, last = _price_range(plan, calendar, known_until_ns)
+    keys = [*plan.frame["price_key"], *plan.frame["underlying_key"]]
+    book = load_bars(prices, keys, calendar, first, last)
+    sessions = [day_sessions(calendar, segment, first, calendar.last_day) for segment in SESSION_SEGMENTS]
+    rows_of = _rows_by_key(plan, book)
+    begin, end, first_open = _bar_ranges(plan, book, rows_of, known_until_ns)
+    sizes = size_ideas(plan, book, first_open, config)
+    plan = _with_affordability(plan, sizes)
+    blocked = np.array([reason in BLOCKING for reason in plan.reason], bool)
+    quantity, target = split_lots(plan, np.where(blocked, 0, sizes.lots))
+    acts, first_act, end_act = _followup_arrays(plan, followups, sessions, config.latency_ns)
+    exit_open, exit_close = _sessions_of(plan, plan.exit_at, sessions)
+    ideas = kernel.IdeaArrays(
+        first_bar=begin,
+        end_bar=end,
+        sign=plan.sign,
+        entry_type=plan.entry_type,
+        entry_low=plan.entry_low,
+        entry_high=plan.entry_high,
+        stop=plan.stop,
+        first_target=np.array([t[0] if t else NONE for t in plan.targets], np.int64),
+        lot_size=plan.lot_size,
+        tick=plan.tick,
+        valid_until=plan.valid,
+        exit_at=plan.exit_at,
+        exit_reason=plan.exit_reason,
+        exit_open=exit_open,
+        exit_close=exit_close,
+        known_until=np.full(plan.size, known_until_ns, np.int64),
+        leg_quantity=quantity,
+        leg_target=target,
+        first_followup=first_act,
+        end_followup=end_act,
+    )
+    groups = ((book[key].bars, rows) for key, rows in rows_of.items())
+    found, legs = kernel.resolve_all(groups, ideas, acts, allow_loosening=config.allow_loosening)
+    resolution = Resolution(
+        reason=found[:, kernel.OUT_REASON].copy(),
+        entry_ns=found[:, kernel.OUT_ENTRY_NS],
+        targets_hit=found[:, kernel.OUT_TARGETS_HIT],
+        ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
+        legs=legs,
+        blocked=blocked,
+    )
+    _judge(plan, resolution, book, _known_outages(prices, first, last), known_until_ns)
+    return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
+
+
+def _price_range(plan: Plan, calendar: MarketCalendar, known_until_ns: int) -> tuple[date, date]:
+    """Days whose prices can matter: two market days before the first idea to the last latest moment."""
+    earliest = day_of(int(plan.trade_day.min()))
+    first = earliest
+    if calendar.index_of(earliest) >= _LOOK_BACK_DAYS:
+        first = calendar.shift(earliest, -_LOOK_BACK_DAYS)
+    ends = plan.exit_at[plan.exit_at != NEVER]
+    latest = int(ends.max()) if len(ends) == plan.size else known_until_ns
+    return first, max(first, ist_date(min(latest, known_until_ns)))
+
+
+def _rows_by_key(plan: Plan, book: BarBook) -> dict[str, Int]:
+    """Rows of the ideas on each instrument that has a price."""
+    groups = plan.frame.groupby("price_key", sort=True).indices
+    return {str(key): np.asarray(rows, dtype=np.int64) for key, rows in groups.items() if key in book}
+
+
+def _bar_ranges(
+    plan: Plan, book: BarBook, rows_of: dict[str, Int], known_until_ns: int
+) -> tuple[Int, Int, Int]:
+    """Bars of each idea (starting at or after it is active, complete by now), and the first one's open."""
+    begin = np.zeros(plan.size, np.int64)
+    end = np.zeros(plan.size, np.int64)
+    opened = np.full(plan.size, NONE, np.int64)
+    for key, rows in rows_of.items():
+        bars = book[key].bars
+        known = int(np.searchsorted(book[key].end_ns, known_until_ns, side="right"))
+        at = np.searchsorted(bars.start_ns, plan.active[rows], side="left")
+        begin[rows], end[rows] = at, np.maximum(at, known)
+        opened[rows] = np.where(at < known, bars.open_paise[np.minimum(at, len(bars.start_ns) - 1)], NONE)
+    return begin, end, opened
+
+
+def _with_affordability(plan: Plan, sizes: Sizes) -> Plan:
+    free = np.array([reason is None or reason not in BLOCKING for reason in plan.reason], bool)
+    poor = free & (sizes.margin == 0) & (sizes.reference > 0) & (sizes.lots == 0)
+    return replace(plan, reason=np.where(poor, UNAFFORDABLE, plan.reason))
+
+
+def _sessions_of(plan: Plan, moments: Int, sessions: list[DaySessions]) -> tuple[Int, Int]:
+    """Session of each idea's own instrument that a moment lies in; 0 and 0 outside hours."""
+    opened = np.zeros(plan.size, np.int64)
+    closed = np.zeros(plan.size, np.int64)
+    for code, hours in enumerate(sessions):
+        rows = plan.session_segment == code
+        opened[rows], closed[rows] = hours.holding(moments[rows])
+    return opened, closed
+
+
+def _followup_arrays(
+    plan: Plan, followups: pd.DataFrame, sessions: list[DaySessions], latency_ns: int
+) -> tuple[kernel.FollowupArrays, Int, Int]:
+    """Order the follow-ups by idea and moment, and tell each idea's range of them."""
+    nobody = np.zeros(plan.size, np.int64)
+    if followups.empty:
+        return kernel.no_followups(), nobody, nobody
+    row_of = pd.Series(np.arange(plan.size), index=plan.frame["signal_id"].astype(str))
+    owner = followups["signal_id"].astype(str).map(row_of)
+    said = followups[owner.notna()].copy()
+    if said.empty:
+        return kernel.no_followups(), nobody, nobody
+    said["owner"] = owner[owner.notna()].astype(np.int64)
+    said["act_ns"] = ns_column(said, "received_at") + latency_ns
+    said = said.sort_values(["owner", "act_ns", "followup_id"], kind="stable").reset_index(drop=True)
+    rows = said["owner"].to_numpy(dtype=np.int64)
+    moments = said["act_ns"].to_numpy(dtype=np.int64)
+    opened = np.zeros(len(said), np.int64)
+    closed = np.zeros(len(said), np.int64)
+    for code, hours in enumerate(sessions):
+        mine = plan.session_segment[rows] == code
+        opened[mine], closed[mine] = hours.holding(moments[mine])
+    arrays = kernel.FollowupArrays(
+        act_ns=moments,
+        kind=np.array([kernel.KIND_CODES[FollowupKind(kind)] for kind in said["kind"]], np.int64),
+        stop=int_column(said, "stoploss_paise"),
+        targets=_target_rows(said, plan.sign[rows]),
+        fraction=pd.to_numeric(said["fraction"]).fillna(0.0).to_numpy(dtype=np.float64),
+        session_open=opened,
+        session_close=closed,
+    )
+    row = np.arange(plan.size)
+    return arrays, np.searchsorted(rows, row, side="left"), np.searchsorted(rows, row, side="right")
+
+
+def _target_rows(said: pd.DataFrame, sign: Int) -> Int:
+    levels = [
+        sorted((int(t) for t in row), reverse=bool(s < 0))
+        if isinstance(row, (list, tuple, np.ndarray))
+        else []
+        for row, s in zip(said["targets_paise"], sign, strict=True)
+    ]
+    table = np.full((len(levels), max(1, *map(len, levels))), NONE, np.int64)
+    for row, found in enumerate(levels):
+        table[row, : len(found)] = found
+    return table
+
+
+def _known_outages(prices: PriceSource, first: date, last: date) -> Outages:
+    """Ask a store that records outages for them; another source has none to tell."""
+    ask = cast("Callable[[date, date], Outages] | None", getattr(prices, "outages", None))
+    return {} if ask is None else ask(first, last)
+
+
+def _judge(plan: Plan, resolution: Resolution, book: BarBook, outages: Outages, known_until_ns: int) -> None:
+    """Withdraw what the prices cannot settle: UNDETERMINED on daily bars, INCOMPLETE through an outage."""
+    by_day = {key for key, bars in book.items() if bars.is_daily}
+    daily = plan.frame["price_key"].isin(by_day).to_numpy(dtype=bool)
+    reason = resolution.reason
+    reason[daily & resolution.ambiguous] = REASON_CODES[ExitReason.UNDETERMINED]
+    no_price = reason == REASON_CODES[ExitReason.NO_PRICE_DATA]
+    exit_ns = resolution.legs[:, :, kernel.EXIT_NS].max(axis=1)
+    ended = np.isin(reason, _CLOSED_CODES)
+    waiting = resolution.entry_ns == NONE
+    until = np.where(
+        ended, exit_ns, np.where(waiting, np.minimum(plan.valid, known_until_ns), known_until_ns)
+    )
+    for span_from, span_to in (span for spans in outages.values() for span in spans):
+        alive = (plan.active < min(span_to, known_until_ns)) & (until > span_from)
+        lost = alive & ~daily & ~no_price & ~resolution.blocked
+        reason[lost] = REASON_CODES[ExitReason.INCOMPLETE]

@@ -1,0 +1,164 @@
+"""Group facts: known at the end of the day only, one day alone equals the range, planted skill is found."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from propdesk.metrics.expectancy import losing_streak_max, pain_reward_ratio
+from propdesk.model.enums import Category, Period, Regime, RuleLevel, Session, Weekday
+from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
+from propdesk.rules.dimensions import cells_of
+from tests.support.rule_frames import RuleFrames, make_frames
+
+CONFIG = GroupConfig(size_models=("analytical", "desk"))
+
+
+@pytest.fixture(scope="module")
+def frames() -> RuleFrames:
+    return make_frames(
+        seed=4, first=date(2025, 1, 1), last=date(2025, 4, 30), per_day=40, advisors=6, edge={1: 0.2}
+    )
+
+
+@pytest.fixture(scope="module")
+def tables(frames: RuleFrames) -> GroupTables:
+    return build(frames, frames.days[-12:])
+
+
+def build(frames: RuleFrames, days: list[date]) -> GroupTables:
+    return build_group_facts(frames.trades, frames.excursions, frames.marks, frames.calendar, days, CONFIG)
+
+
+def same(left: GroupTables, right: GroupTables, day: date) -> None:
+    for name in ("replays", "curves", "metrics"):
+        a, b = (getattr(t, name) for t in (left, right))
+        a, b = (f[f["as_of_date"] == day].reset_index(drop=True) for f in (a, b))
+        assert len(a) > 0
+        pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+def test_one_day_alone_equals_the_range_bit_for_bit(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-7]
+    same(build(frames, [day]), tables, day)
+
+
+def test_deleting_the_future_changes_nothing(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-7]
+    trades = frames.trades[frames.trades["entry_date"] <= day].copy()
+    ends = pd.to_datetime(trades["exit_date"])
+    later = ends.isna() | (ends > pd.Timestamp(day))
+    trades.loc[later, ["exit_at"]] = pd.NaT
+    trades.loc[later, ["exit_date"]] = None
+    trades.loc[later, ["exit_paise", "net_pnl_paise", "desk_net_pnl_paise", "is_winning_trade"]] = pd.NA
+    trades.loc[later, ["r_multiple", "gross_r", "return_ratio"]] = np.nan
+    trades.loc[later, "exit_reason"] = "OPEN"
+    excursions = frames.excursions[frames.excursions["trade_id"].isin(trades.loc[~later, "trade_id"])]
+    marks = frames.marks[frames.marks["mark_date"] <= day]
+    known = build_group_facts(trades, excursions, marks, frames.calendar, [day], CONFIG)
+    same(known, tables, day)
+
+
+def test_order_of_rows_changes_nothing(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-1]
+    shuffled = RuleFrames(
+        frames.trades.sample(frac=1, random_state=3),
+        frames.excursions.sample(frac=1, random_state=4),
+        frames.marks.sample(frac=1, random_state=5),
+        frames.calendar,
+        frames.days,
+    )
+    same(build(shuffled, [day]), tables, day)
+
+
+def test_figures_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-1]
+    row = tables.metrics.set_index(["as_of_date", "rule_text"]).loc[(day, "ADVISOR|A02")]
+    t = frames.trades.merge(frames.excursions.drop(columns="trade_date"), on="trade_id")
+    t = t[t["is_counted"] & (t["advisor_id"] == "A02")]
+    inside = pd.to_datetime(t["entry_date"]) > pd.Timestamp(day) - pd.Timedelta(days=90)
+    closed = t[inside & t["exit_date"].notna()].sort_values(["exit_at", "trade_id"])
+    assert row["n"] == len(closed)
+    assert row["n_open"] == int((inside & t["exit_date"].isna()).sum())
+    assert row["n_days"] == closed["entry_date"].nunique()
+    assert row["median_r"] == pytest.approx(np.median(closed["r_multiple"]))
+    assert row["best_return"] == closed["return_ratio"].max()
+    mae, mfe = closed["mae_r"].to_numpy(), closed["mfe_r"].to_numpy()
+    assert row["pain_reward"] == pytest.approx(pain_reward_ratio(mae, mfe))
+    assert row["mae_r_p75"] == pytest.approx(np.percentile(mae, 75))
+    assert row["mfe_r_p90"] == pytest.approx(np.percentile(mfe, 90))
+    assert row["losing_streak_max"] == losing_streak_max(closed["is_winning_trade"].to_numpy(dtype=bool))
+    stopped = closed[closed["exit_reason"] == "STOPLOSS"]
+    assert row["stopped_trades"] == len(stopped)
+    assert row["mean_post_sl_extension"] == pytest.approx(stopped["post_sl_extension"].mean())
+    assert row["stop_hunt_rate"] == pytest.approx(stopped["crossed_entry_after_stop"].astype(float).mean())
+
+
+def test_skill_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-1]
+    row = tables.metrics.set_index(["as_of_date", "rule_text"]).loc[(day, "ADVISOR|A02")]
+    t = frames.trades[frames.trades["is_counted"] & (frames.trades["advisor_id"] == "A02")].copy()
+    index = {d: i for i, d in enumerate(frames.days)}
+    t["age"] = [
+        index[frames.days[-1]] - index[d] if d else 0
+        for d in t["exit_date"].where(t["exit_date"].notna(), None)
+    ]
+    last = frames.marks[frames.marks["mark_date"] == day].set_index("trade_id")["mark_pnl_paise"]
+    marked = last.reindex(t["trade_id"]).to_numpy() / (t["risk_paise"] * t["quantity"]).to_numpy()
+    r = t["r_multiple"].where(t["exit_date"].notna(), marked)
+    w = 0.5 ** (t["age"] / 60.0)
+    assert row["mean_r_weighted"] == pytest.approx(float((w * r).sum() / w.sum()))
+    assert row["weighted_n"] == pytest.approx(float(w.sum() ** 2 / (w**2).sum()))
+    assert row["skill_n"] == int(t["exit_date"].notna().sum())
+
+
+def test_planted_skill_stands_above_everyone(frames: RuleFrames, tables: GroupTables) -> None:
+    last = tables.metrics[tables.metrics["as_of_date"] == frames.days[-1]]
+    advisors = last[last["level"] == "ADVISOR"].set_index("advisor_id")
+    assert advisors["post_mean_r"].idxmax() == "A01"
+    assert advisors.loc["A01", "excess_z"] > 4
+    assert advisors.loc["A01", "prob_edge"] > 0.99
+    others = advisors.drop("A01")
+    assert (others["excess_z"].abs() < 3.5).all()
+    assert (others["pain_reward_no_skill"].between(0.6, 1.0)).all()
+
+
+def test_thin_cells_carry_counts_and_skill_only(frames: RuleFrames, tables: GroupTables) -> None:
+    thin = tables.metrics[tables.metrics["losing_streak_max"].isna()]
+    assert (thin["n"] < 10).all()
+    assert thin["pain_reward"].isna().all()
+    assert thin[["post_mean_r", "prob_edge", "post_sd_r"]].notna().all(axis=None)
+    replayed = set(tables.replays["rule_text"])
+    full = tables.metrics[tables.metrics["losing_streak_max"].notna()]
+    assert set(full["rule_text"]) <= replayed
+
+
+def test_both_sizes_are_replayed(tables: GroupTables) -> None:
+    counts = tables.replays.groupby("size_model").size()
+    assert counts["analytical"] == counts["desk"]
+    wide = tables.replays.pivot_table(
+        index=["as_of_date", "rule_text"], columns="size_model", values="mean_utilisation_ratio"
+    )
+    assert (wide["desk"] < wide["analytical"]).mean() > 0.9
+
+
+def test_texts_are_those_of_the_rule_keys(frames: RuleFrames, tables: GroupTables) -> None:
+    trade = frames.trades[frames.trades["session"] == "MORNING"].iloc[-1]
+    keys = cells_of(
+        trade["advisor_id"], Category(trade["category"]), Period(trade["period"]),
+        regime=Regime(trade["regime"]), weekday=Weekday(trade["weekday"]), session=Session.MORNING,
+    )  # fmt: skip
+    known = set(tables.metrics["rule_text"])
+    assert {key.text for key in keys if key.level is not RuleLevel.RULE_6D} <= known
+    sixes = tables.metrics[tables.metrics["level"] == "RULE_6D"]
+    assert not sixes["session"].eq("AFTER_HOURS").any()
+
+
+def test_nothing_traded_gives_empty_tables(frames: RuleFrames) -> None:
+    nothing = build_group_facts(
+        frames.trades.iloc[:0], frames.excursions.iloc[:0], frames.marks.iloc[:0], frames.calendar,
+        frames.days[:2], CONFIG,
+    )  # fmt: skip
+    assert len(nothing.metrics) == len(nothing.replays) == len(nothing.curves) == 0
+    assert "post_mean_r" in nothing.metrics.columns

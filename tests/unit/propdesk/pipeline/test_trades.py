@@ -1,0 +1,412 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adapters.config_files import load_charges, load_margins, load_slippage
+from propdesk.core.clock import NS_PER_MINUTE
+from propdesk.model.enums import Side
+from propdesk.pipeline.trade_frames import read_claim
+from propdesk.pipeline.trades import TradeConfig, TradeTables, build_trades
+from propdesk.risk.charges import ChargedFill, ChargeSegment, trade_charges
+from tests.support.market import (
+    MemoryPrices,
+    at,
+    bars,
+    followup_frame,
+    signal_frame,
+    signal_row,
+    small_calendar,
+)
+
+DAY = date(2025, 1, 8)
+KEY = "NSE_EQ:ACME"
+EVENING = at(DAY, "16:00")
+QUIET = [("09:15", 10_100, 10_110, 10_090, 10_100), ("09:16", 10_100, 10_100, 9_990, 10_020)]
+
+
+def config() -> TradeConfig:
+    return TradeConfig(load_charges(), load_margins(), load_slippage())
+
+
+def verified(
+    rows: list[dict[str, object]],
+    minutes: list[tuple[str, int, int, int, int]] | dict[str, list[tuple[int, ...]]],
+    *,
+    followups: list[dict[str, object]] | None = None,
+    known: int = EVENING,
+    **source: object,
+) -> TradeTables:
+    prices = minutes if isinstance(minutes, dict) else {KEY: bars(DAY, minutes)}
+    return build_trades(
+        signal_frame(rows),
+        followup_frame(followups or []),
+        MemoryPrices(prices, **source),  # type: ignore[arg-type]
+        small_calendar(),
+        config(),
+        known,
+    )
+
+
+def only(tables: TradeTables) -> pd.Series:
+    assert len(tables.trades) == 1
+    return tables.trades.iloc[0]
+
+
+def test_trade_that_reaches_its_target_to_the_paisa() -> None:
+    found = verified([signal_row("s", DAY, "09:10")], [*QUIET, ("09:17", 10_020, 10_410, 10_010, 10_400)])
+    trade = only(found)
+    assert (trade.exit_reason, trade.exit_target, trade.targets_hit) == ("TARGET", 1, 1)
+    assert (trade.entry_paise, trade.exit_paise) == (10_000, 10_400)
+    assert trade.entry_at == pd.Timestamp("2025-01-08 09:16", tz="Asia/Kolkata")
+    assert (trade["product"], trade.lots, trade.margin_paise) == ("INTRADAY", 25_000, 50_000_000)
+    assert (trade.notional_paise, trade.leverage) == (250_000_000, 5.0)
+    fills = [ChargedFill(DAY, Side.BUY, 250_000_000), ChargedFill(DAY, Side.SELL, 260_000_000)]
+    charges = trade_charges(load_charges(), ChargeSegment.INTRADAY, fills).total_paise
+    assert trade.gross_pnl_paise == 10_000_000
+    assert (trade.slippage_paise, trade.charges_paise) == (0, charges)
+    assert trade.net_pnl_paise == 10_000_000 - charges
+    assert trade.risk_paise == 200
+    assert trade.r_multiple == pytest.approx((10_000_000 - charges) / (200 * 25_000))
+    assert trade.return_ratio == pytest.approx((10_000_000 - charges) / 50_000_000)
+    assert (trade.is_winning_trade, trade.target_hit, trade.stoploss_hit) == (True, True, False)
+    assert trade.is_counted
+    # 0.25 % of one crore at risk: 25,000 INR / 2 INR a share
+    assert trade.desk_lots == 12_500
+    assert found.legs.iloc[0].gross_pnl_paise == 10_000_000
+    assert found.marks.empty
+
+
+def test_stop_in_the_targets_bar_counts_as_the_stop_and_pays_slippage() -> None:
+    trade = only(verified([signal_row("s", DAY, "09:10")], [*QUIET, ("09:17", 10_020, 10_410, 9_790, 9_900)]))
+    assert (trade.exit_reason, trade.exit_paise, trade.ambiguous_bar) == ("STOPLOSS", 9_800, True)
+    assert trade.gross_pnl_paise == -200 * 25_000
+    assert trade.slippage_paise > 0
+    assert trade.r_multiple < -1
+    assert trade.stoploss_hit
+
+
+def test_several_targets_trail_and_end_with_the_last_leg() -> None:
+    row = signal_row("s", DAY, "09:10", targets_paise=[10_200, 10_400])
+    found = verified(
+        [row],
+        [*QUIET, ("09:17", 10_020, 10_250, 10_010, 10_240), ("09:18", 10_240, 10_240, 9_950, 9_960)],
+    )
+    trade = only(found)
+    assert (trade.exit_reason, trade.targets_hit, trade.exit_paise) == ("TRAILED_STOP", 1, 10_000)
+    assert (trade.target_hit, trade.stoploss_hit) == (True, False)
+    assert pd.isna(trade.exit_target)
+    assert found.legs["exit_reason"].tolist() == ["TARGET", "TRAILED_STOP"]
+    assert found.legs["gross_pnl_paise"].sum() == trade.gross_pnl_paise == 200 * 12_500
+
+
+def test_intraday_squares_off_at_the_next_open_or_the_last_close() -> None:
+    row = signal_row("s", DAY, "09:10", targets_paise=[])
+    trade = only(
+        verified(
+            [row],
+            [*QUIET, ("15:09", 10_050, 10_050, 10_050, 10_050), ("15:12", 10_060, 10_070, 10_060, 10_070)],
+        )
+    )
+    assert (trade.exit_reason, trade.exit_paise) == ("SQUARE_OFF", 10_060)
+    trade = only(verified([row], [*QUIET, ("15:09", 10_050, 10_050, 10_040, 10_045)]))
+    assert (trade.exit_reason, trade.exit_paise) == ("SQUARE_OFF", 10_045)
+    assert trade.exit_at == pd.Timestamp("2025-01-08 15:10", tz="Asia/Kolkata")
+
+
+def test_latency_and_receipt_decide_which_bars_count() -> None:
+    rows = [signal_row("early", DAY, "09:15"), signal_row("late", DAY, "09:16")]
+    found = verified(rows, QUIET)
+    assert found.trades.set_index("trade_id")["exit_reason"].to_dict() == {
+        "early": "SQUARE_OFF",
+        "late": "NO_PRICE_DATA",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"side": "SELL", "stoploss_paise": 10_200, "targets_paise": [9_600], "period": "SWING"},
+            "UNSHORTABLE",
+        ),
+        ({"series": "BE"}, "TRADE_FOR_TRADE"),
+        ({"lot_size": 1_000_000}, "UNAFFORDABLE"),
+        (
+            {
+                "category": "STOCK_FUT",
+                "expiry": date(2025, 1, 10),
+                "price_key": KEY,
+                "lot_size": 10,
+            },
+            "EXPIRY_TOO_NEAR",
+        ),
+    ],
+)
+def test_what_cannot_be_traded_says_why(changes: dict[str, object], reason: str) -> None:
+    trade = only(verified([signal_row("s", DAY, "09:10", **changes)], QUIET))
+    assert trade.product_reason == reason
+    assert pd.isna(trade.exit_reason)
+    assert pd.isna(trade.entry_at)
+    assert (trade.quantity, trade.is_counted) == (0, False)
+
+
+def test_swing_may_be_traded_for_trade_and_short_intraday() -> None:
+    rows = [
+        signal_row("a", DAY, "09:10", period="SWING", series="BE"),
+        signal_row("b", DAY, "09:10", side="SELL", stoploss_paise=10_200, targets_paise=[9_600]),
+    ]
+    assert verified(rows, QUIET).trades["product_reason"].isna().all()
+
+
+def test_reposts_and_multi_leg_ideas_are_resolved_but_not_counted() -> None:
+    rows = [
+        signal_row("a", DAY, "09:10", duplicate_of="z"),
+        signal_row("b", DAY, "09:10", group_key="pair"),
+        signal_row("c", DAY, "09:10", group_key="pair"),
+        signal_row("d", DAY, "09:10", group_key="alone"),
+    ]
+    trades = verified(rows, QUIET).trades.set_index("trade_id")
+    assert trades["exit_reason"].tolist() == ["SQUARE_OFF"] * 4
+    assert trades["is_counted"].tolist() == [False, False, False, True]
+    assert trades.loc["b", "product_reason"] == "MULTI_LEG"
+
+
+def test_open_trade_is_marked_each_day_less_both_sides_charges() -> None:
+    prices = {
+        KEY: bars(DAY, QUIET) + bars(DAY + timedelta(days=1), [("15:29", 10_090, 10_100, 10_080, 10_100)])
+    }
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    found = verified([row], prices, known=at(DAY + timedelta(days=1), "15:30"))
+    trade = only(found)
+    assert (trade.exit_reason, trade.is_counted) == ("OPEN", True)
+    assert pd.isna(trade.net_pnl_paise)
+    assert found.marks["mark_date"].tolist() == [DAY, DAY + timedelta(days=1)]
+    assert found.marks["close_paise"].tolist() == [10_020, 10_100]
+    quantity = int(trade.quantity)
+    fills = [
+        ChargedFill(DAY, Side.BUY, 10_000 * quantity),
+        ChargedFill(DAY + timedelta(days=1), Side.SELL, 10_100 * quantity),
+    ]
+    charges = trade_charges(load_charges(), ChargeSegment.DELIVERY, fills).total_paise
+    assert found.marks["mark_pnl_paise"].iloc[1] == 100 * quantity - charges
+
+
+def test_entry_that_may_still_fill_is_open_without_an_entry() -> None:
+    row = signal_row("s", DAY, "09:10", period="SWING", entry_low_paise=9_000, entry_high_paise=9_000)
+    trade = only(verified([row | {"stoploss_paise": 8_800, "targets_paise": [9_500]}], QUIET))
+    assert (trade.exit_reason, trade.is_counted) == ("OPEN", False)
+    assert pd.isna(trade.entry_at)
+
+
+def test_outage_in_a_trades_life_makes_it_incomplete() -> None:
+    spans = {DAY: [(at(DAY, "10:00"), at(DAY, "11:00"))]}
+    rows = [
+        signal_row("open through it", DAY, "09:10", targets_paise=[]),
+        signal_row("after it", DAY, "12:00"),
+    ]
+    minutes = [*QUIET, ("12:05", 10_020, 10_030, 9_990, 10_000), ("12:06", 10_000, 10_410, 10_000, 10_400)]
+    trades = verified(rows, minutes, spans=spans).trades.set_index("trade_id")
+    assert trades["exit_reason"].to_dict() == {"open through it": "INCOMPLETE", "after it": "TARGET"}
+    assert trades["is_counted"].tolist() == [True, False]
+    assert pd.isna(trades.loc["open through it", "net_pnl_paise"])
+
+
+def test_daily_bar_with_both_levels_is_undetermined() -> None:
+    def daily(day: date, *levels: int) -> tuple[int, ...]:
+        return (at(day, "00:00"), *levels, 1_000)
+
+    rows = [signal_row("s", DAY, "09:10", period="SWING")]
+    next_day = DAY + timedelta(days=1)
+    both = {KEY: [daily(DAY, 10_050, 10_060, 9_990, 10_010), daily(next_day, 10_010, 10_450, 9_700, 10_000)]}
+    one = {KEY: [both[KEY][0], daily(next_day, 10_010, 10_450, 9_900, 10_400)]}
+    known = at(next_day, "16:00")
+    trade = only(verified(rows, {}, daily=both, known=known))
+    assert (trade.exit_reason, trade.is_counted) == ("UNDETERMINED", False)
+    trade = only(verified(rows, {}, daily=one, known=known))
+    assert (trade.exit_reason, trade.exit_paise) == ("TARGET", 10_400)
+
+
+def test_followups_of_the_idea_act_and_others_do_not() -> None:
+    said = [
+        {
+            "followup_id": "f1",
+            "signal_id": "s",
+            "kind": "EXIT",
+            "received_at": pd.Timestamp(at(DAY, "09:17"), unit="ns", tz="UTC"),
+        },
+        {
+            "followup_id": "f2",
+            "signal_id": None,
+            "kind": "EXIT",
+            "received_at": pd.Timestamp(at(DAY, "09:16"), unit="ns", tz="UTC"),
+        },
+    ]
+    minutes = [*QUIET, ("09:17", 10_020, 10_030, 10_010, 10_030), ("09:18", 10_035, 10_040, 10_030, 10_040)]
+    trade = only(verified([signal_row("s", DAY, "09:10")], minutes, followups=said))
+    assert (trade.exit_reason, trade.exit_paise) == ("FOLLOWUP_EXIT", 10_035)
+
+
+def option_row(**changes: object) -> dict[str, object]:
+    return signal_row(
+        "o",
+        DAY,
+        "09:10",
+        **{
+            "category": "INDEX_OPT",
+            "underlying": "NIFTY",
+            "underlying_key": "INDEX:NIFTY",
+            "price_key": "INDEX_OPT:NIFTY:2025-01-09:2350000:PE",
+            "instrument_key": "INDEX_OPT:NIFTY:2025-01-09:2350000:PE",
+            "expiry": date(2025, 1, 9),
+            "strike_paise": 2_350_000,
+            "option_type": "PE",
+            "lot_size": 75,
+            **changes,
+        },
+    )
+
+
+def test_option_features_and_the_margin_of_a_sale() -> None:
+    prices = {
+        "INDEX_OPT:NIFTY:2025-01-09:2350000:PE": bars(DAY, QUIET),
+        "INDEX:NIFTY": bars(date(2025, 1, 7), [("15:29", 2_303_000, 2_303_000, 2_303_000, 2_303_000)]),
+    }
+    bought = only(verified([option_row()], prices))
+    assert (bought.days_to_expiry, bought.is_expiry_day) == (1, False)
+    assert bought.moneyness == pytest.approx(0.02)
+    assert bought.lots == 50_000_000 // (10_000 * 75)
+    sold = only(verified([option_row(side="SELL", stoploss_paise=10_200, targets_paise=[9_800])], prices))
+    assert sold.margin_paise == sold.lots * 2_303_000 * 75 * 12 // 100
+    assert sold.lots == 2
+
+
+def test_index_option_held_to_expiry_settles_at_its_last_close() -> None:
+    expiry = date(2025, 1, 9)
+    prices = {
+        "INDEX_OPT:NIFTY:2025-01-09:2350000:PE": bars(DAY, QUIET)
+        + bars(expiry, [("15:29", 10_100, 10_150, 10_090, 10_120)])
+    }
+    row = option_row(period="SWING", targets_paise=[])
+    trade = only(verified([row], prices, known=at(expiry, "15:30")))
+    assert (trade.exit_reason, trade.exit_paise) == ("EXPIRY", 10_120)
+    assert trade.slippage_paise == 0
+
+
+def test_traded_value_share_looks_one_day_back() -> None:
+    yesterday = date(2025, 1, 7)
+    prices = {
+        KEY: bars(yesterday, [("09:20", 10_000, 10_000, 10_000, 10_000)], volume=75_000) + bars(DAY, QUIET, 0)
+    }
+    trade = only(verified([signal_row("s", DAY, "09:10")], prices))
+    # 75,000 x 100 INR over the day's 375 minutes less the first five: 1.0135 lakh INR in five minutes
+    slots = (375 - 5) / 5 + 1 / 5
+    assert trade.traded_value_share == pytest.approx(250_000_000 / (75_000 * 10_000 / slots), rel=1e-9)
+
+
+def test_audit_sets_claims_against_the_market() -> None:
+    rows = [
+        signal_row("honest", DAY, "09:10", reported_status="SL hit", reported_exit_paise=9_800),
+        signal_row("flatters", DAY, "09:10", reported_status="TARGET", reported_exit_paise=10_400),
+        signal_row("silent", DAY, "09:10"),
+        signal_row("unclear", DAY, "09:10", reported_status="see group"),
+        signal_row(
+            "never",
+            DAY,
+            "09:10",
+            entry_low_paise=9_000,
+            entry_high_paise=9_000,
+            stoploss_paise=8_000,
+            reported_status="target 1 done",
+        ),
+    ]
+    audit = verified(rows, [*QUIET, ("09:17", 10_000, 10_010, 9_700, 9_750)]).audit.set_index("trade_id")
+    assert audit["agrees"].dropna().to_dict() == {"flatters": False, "honest": True, "never": False}
+    assert audit["agrees"].isna().to_dict()["unclear"]
+    assert audit.loc["flatters", "flattering_ratio"] == pytest.approx(0.06)
+    assert audit.loc["honest", "flattering_ratio"] == pytest.approx(0.0)
+    assert np.isnan(audit.loc["never", "flattering_ratio"])
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("SL hit", "STOPLOSS"),
+        ("Target 2 achieved", "TARGET"),
+        ("not triggered", "NOT_TRIGGERED"),
+        ("booked", "EXIT"),
+        ("hold", "OPEN"),
+        ("??", None),
+    ],
+)
+def test_claims_are_read(text: str, claim: str | None) -> None:
+    assert read_claim(text) == claim
+
+
+def test_no_signals_give_empty_tables_with_all_columns() -> None:
+    blank = signal_frame([signal_row("s", DAY, "09:10")]).iloc[:0]
+    found = build_trades(blank, followup_frame([]), MemoryPrices({}), small_calendar(), config(), EVENING)
+    assert found.trades.empty
+    assert "net_pnl_paise" in found.trades.columns
+    assert list(found.marks.columns)[-1] == "mark_pnl_paise"
+
+
+def wandering(seed: int, days: int) -> tuple[list[dict[str, object]], list[tuple[int, ...]]]:
+    """Ideas of every kind on one random walk."""
+    rng = np.random.default_rng(seed)
+    calendar = small_calendar()
+    dates = calendar.market_days(DAY, calendar.shift(DAY, days - 1))
+    price, minutes, rows = 10_000, [], []
+    for day in dates:
+        for minute in range(0, 375, 15):
+            moves = price + rng.integers(-60, 61, 3)
+            levels = [price, *map(int, moves)]
+            start = at(day, "09:15") + minute * NS_PER_MINUTE
+            minutes.append(
+                (start, price, max(levels), min(levels), int(moves[-1]), int(rng.integers(1, 999)))
+            )
+            price = max(5_000, int(moves[-1]))
+        for number in range(12):
+            side = 1 if rng.random() < 0.5 else -1
+            entry = price + int(rng.integers(-80, 81))
+            rows.append(
+                signal_row(
+                    f"{day}-{number}",
+                    day,
+                    f"{rng.integers(8, 15):02d}:{rng.integers(0, 60):02d}",
+                    side="BUY" if side > 0 else "SELL",
+                    period=("INTRADAY", "SWING", "POSITIONAL")[rng.integers(3)],
+                    entry_type=("LIMIT", "STOP", "MARKET", "RANGE")[rng.integers(4)],
+                    entry_low_paise=entry,
+                    entry_high_paise=entry,
+                    stoploss_paise=entry - side * int(rng.integers(30, 1_500)),
+                    targets_paise=[entry + side * d for d in (100, 400, 1_500)[: rng.integers(0, 4)]],
+                )
+            )
+    return rows, minutes
+
+
+def test_nothing_after_the_known_moment_is_read() -> None:
+    rows, minutes = wandering(seed=3, days=20)
+    cut = date(2025, 1, 20)
+    known = at(cut, "16:00")
+    early = [row for row in rows if row["trade_date"] <= cut]
+    full = verified(early, {KEY: minutes}, known=known)
+    blind = verified(early, {KEY: [m for m in minutes if m[0] < known]}, known=known)
+    for name in ("trades", "legs", "marks", "audit"):
+        pd.testing.assert_frame_equal(getattr(full, name), getattr(blind, name))
+    assert (full.trades["exit_at"].dropna() <= pd.Timestamp(known, unit="ns", tz="UTC")).all()
+    assert (full.trades["exit_reason"] == "OPEN").sum() > 5
+
+
+def test_row_order_and_company_of_other_days_change_nothing() -> None:
+    rows, minutes = wandering(seed=4, days=8)
+    known = at(date(2025, 3, 31), "16:00")
+    together = verified(rows, {KEY: minutes}, known=known).trades
+    shuffled = verified(rows[::-1], {KEY: minutes}, known=known).trades
+    pd.testing.assert_frame_equal(together, shuffled)
+    day = rows[0]["trade_date"]
+    alone = verified([r for r in rows if r["trade_date"] == day], {KEY: minutes}, known=known).trades
+    part = together[together["trade_date"] == day].reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, alone, check_dtype=False)
