@@ -64,11 +64,16 @@ class BrokerAck:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a broker can do, so that the daemon does the rest itself (§5.8)."""
+    """What a broker can do, so that the daemon does the rest itself (§5.8).
+
+    ``absence_is_proof``: a call of a dead process that is not in the broker's lists was never accepted and
+    never will be (a broker inside this process); of a real broker absence proves nothing.
+    """
 
     has_super_orders: bool
     has_trigger_entries: bool
     modifications_max: int
+    absence_is_proof: bool = False
 
 
 class Broker(Protocol):
@@ -93,6 +98,10 @@ class Broker(Protocol):
 
     async def exit(self, intent: OrderIntent) -> BrokerAck:
         """Close what is filled at a marketable price."""
+        ...
+
+    async def find(self, intent: OrderIntent) -> BrokerAck | None:
+        """Look in the broker's full lists for what an intent did; None = not there."""
         ...
 
     async def snapshot(self) -> tuple[BrokerUpdate, ...]:

@@ -1,0 +1,437 @@
+"""Brings price files into the store: streaming, refused rows counted and kept, all of a file or nothing."""
+
+import csv
+import hashlib
+import io
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from adapters.ticks.layouts import (
+    NO_PRICE,
+    NO_TIME,
+    Batch,
+    Kind,
+    Layout,
+    count_rows,
+    find_layout,
+    read_tables,
+)
+from adapters.ticks.store import BAR_COLUMNS, TICK_COLUMNS, ParquetPriceStore, Stage
+from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_text
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
+from propdesk.core.errors import DataFault
+from propdesk.intake.aliases import Aliases
+from propdesk.model.enums import Category
+from propdesk.model.instrument import Instrument
+
+Int64Array = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""Takes the file, the rows read and the rows it has (0 = not known)."""
+
+SPILL_ROWS = 3_000_000
+"""Rows of open days held in memory; more go to temporary files until their day is written."""
+
+_IST_SHIFT = 330 * NS_PER_MINUTE
+
+
+class Defect(IntEnum):
+    """Why a row was not taken."""
+
+    NONE = 0
+    BAD_TIME = 1
+    BAD_PRICE = 2
+    IMPOSSIBLE_OHLC = 3
+    FILLED = 4
+    OFF_DAY = 5
+    OUT_OF_HOURS = 6
+    DUPLICATE = 7
+    OTHER_SERIES = 8
+
+
+@dataclass(slots=True)
+class FileReport:
+    """What became of one file.
+
+    Attributes
+    ----------
+    rows, accepted : int
+        Rows read and written.
+    defects : Counter of str
+        Refused rows by reason; all but OTHER_SERIES stand in the file ``rejects`` with their row number.
+    rejects : str
+        Address of that file; empty where nothing was refused.
+    spans : dict of str to (date, date)
+        First and last imported day per price key.
+    """
+
+    path: str
+    layout: str
+    rows: int = 0
+    accepted: int = 0
+    defects: Counter[str] = field(default_factory=Counter)
+    rejects: str = ""
+    days: set[date] = field(default_factory=set)
+    spans: dict[str, tuple[date, date]] = field(default_factory=dict)
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """List the price files named by files and folders.
+
+    Raises
+    ------
+    DataFault
+        If a path does not exist or a folder holds no Parquet or CSV file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.name.endswith((".parquet", ".csv", ".csv.gz"))]
+            if not inside:
+                raise DataFault(f"{path} holds no .parquet, .csv or .csv.gz file; name the folder that does.")
+            found += inside
+        elif path.exists():
+            found.append(path)
+        else:
+            raise DataFault(f"{path} does not exist; check the path.")
+    return found
+
+
+def import_prices(
+    store: ParquetPriceStore,
+    paths: Sequence[Path],
+    calendar: MarketCalendar,
+    aliases: Aliases,
+    *,
+    kind: str = "auto",
+    progress: Progress | None = None,
+) -> list[FileReport]:
+    """Import files one after the other; each is published as a whole or not at all.
+
+    Parameters
+    ----------
+    store : ParquetPriceStore
+        Where to.
+    paths : sequence of Path
+        Files and folders.
+    calendar : MarketCalendar
+        Rows on other days or outside the hours are refused.
+    aliases : Aliases
+        Tells which names are indices.
+    kind : str
+        ``auto`` or the layout every file must have.
+    progress : callable, optional
+        Told after each batch.
+
+    Returns
+    -------
+    list of FileReport
+        One per file.
+
+    Raises
+    ------
+    DataFault
+        If a file cannot be read, fits no layout or cannot be written; earlier files stay imported.
+    """
+    files = [(path, find_layout(path, kind)) for path in expand(paths)]  # all are known before one is written
+    tell = progress or (lambda _path, _done, _total: None)
+    return [_import_file(store, path, layout, calendar, aliases, tell) for path, layout in files]
+
+
+def _import_file(
+    store: ParquetPriceStore,
+    path: Path,
+    layout: Layout,
+    calendar: MarketCalendar,
+    aliases: Aliases,
+    tell: Progress,
+) -> FileReport:
+    report = FileReport(str(path), layout.name)
+    total = count_rows(path)
+    stem = path.name.split(".")[0]
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="propdesk-import-") as folder,
+            _Rejects(Path(folder)) as rejects,
+        ):
+            buckets = _DayBuckets(Path(folder), layout.kind)
+            for table in read_tables(path):
+                batch = layout.read(table, stem, aliases)
+                defect = judge(batch, layout.kind, calendar)
+                rejects.add(batch, defect, report.rows)
+                buckets.add(batch, defect == Defect.NONE, report.rows)
+                report.rows += len(batch.codes)
+                report.defects.update(_counts(defect))
+                tell(str(path), report.rows, total)
+            if not report.rows:
+                raise DataFault(f"{path} has no rows; copy it again.")
+            with store.stage() as stage:
+                _publish(stage, buckets, rejects, layout.kind, report)
+            report.rejects = rejects.publish(store, path)
+    except OSError as error:
+        raise DataFault(
+            f"{path} could not be imported into {store.url} ({error.strerror or error}); "
+            "make room or choose another folder, nothing of this file was taken."
+        ) from error
+    return report
+
+
+def _publish(
+    stage: Stage, buckets: "_DayBuckets", rejects: "_Rejects", kind: Kind, report: FileReport
+) -> None:
+    for day, columns in buckets.days():
+        kept, repeated = _without_repeats(columns, kind)
+        rejects.add_repeats(buckets.keys, columns, repeated)
+        if repeated.any():
+            report.defects[Defect.DUPLICATE.name] += int(repeated.sum())
+        stage.add(kind, day, _table(buckets.keys, kept, kind))
+        report.accepted += len(kept["code"])
+        report.days.add(day)
+        for code in np.unique(kept["code"]).tolist():
+            first, last = report.spans.get(buckets.keys[code], (day, day))
+            report.spans[buckets.keys[code]] = (min(first, day), max(last, day))
+
+
+def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8]:
+    """Tell what is wrong with each row of a batch.
+
+    Parameters
+    ----------
+    batch : Batch
+        n rows.
+    kind : str
+        minute, daily or tick.
+    calendar : MarketCalendar
+        Days and hours.
+
+    Returns
+    -------
+    ndarray of int8, shape (n,)
+        `Defect` per row; 0 = nothing found. Repeats are found later, when a whole day is known.
+    """
+    result = np.zeros(len(batch.codes), np.int8)
+    no_time = batch.ts == NO_TIME
+    ts = np.where(no_time, 0, batch.ts)
+    day_number = (ts + _IST_SHIFT) // NS_PER_DAY
+    for number in np.unique(day_number[~no_time]).tolist():
+        day = ist_date(number * NS_PER_DAY - _IST_SHIFT)
+        on_day = (day_number == number) & ~no_time
+        if not calendar.is_market_day(day):
+            result[on_day] = Defect.OFF_DAY
+        elif kind != "daily":
+            hours = calendar.hours(day, Segment.DERIVATIVES)
+            result[on_day & ((ts < hours.open_ns) | (ts >= hours.close_ns))] = Defect.OUT_OF_HOURS
+    result[batch.is_filled] = Defect.FILLED
+    if len(batch.prices) > 1:
+        opened, high, low, close = batch.prices
+        result[(high < np.maximum(opened, close)) | (low > np.minimum(opened, close))] = (
+            Defect.IMPOSSIBLE_OHLC
+        )
+    for price in batch.prices:
+        result[price == NO_PRICE] = Defect.BAD_PRICE
+    result[no_time] = Defect.BAD_TIME
+    result[batch.is_other_series] = Defect.OTHER_SERIES
+    return result
+
+
+def price_instruments(reports: Sequence[FileReport]) -> list[Instrument]:
+    """Make instrument rows for the cash stocks that prices were imported for.
+
+    Parameters
+    ----------
+    reports : sequence of FileReport
+        What was imported.
+
+    Returns
+    -------
+    list of Instrument
+        NSE_EQ, lot 1, tick 5 paise, valid from the first to the last imported day; by key.
+    """
+    spans: dict[str, tuple[date, date]] = {}
+    for report in reports:
+        for key, (first, last) in report.spans.items():
+            low, high = spans.get(key, (first, last))
+            spans[key] = (min(low, first), max(high, last))
+    prefix = f"{Category.NSE_EQ.value}:"
+    return [
+        Instrument(
+            instrument_key=key,
+            category=Category.NSE_EQ,
+            underlying=key.removeprefix(prefix),
+            expiry=None,
+            strike_paise=None,
+            option_type=None,
+            exchange_segment="NSE_EQ",
+            security_id=key.removeprefix(prefix),
+            lot_size=1,
+            tick_paise=5,
+            freeze_quantity=0,
+            series="EQ",
+            has_derivatives=False,
+            valid_from=first,
+            valid_to=last,
+        )
+        for key, (first, last) in sorted(spans.items())
+        if key.startswith(prefix)
+    ]
+
+
+def _counts(defect: NDArray[np.int8]) -> dict[str, int]:
+    codes, counts = np.unique(defect[defect != Defect.NONE], return_counts=True)
+    return {
+        Defect(code).name: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+    }
+
+
+def _columns_of(kind: Kind) -> tuple[str, ...]:
+    return ("code", "row", *(TICK_COLUMNS if kind == "tick" else BAR_COLUMNS))
+
+
+def _without_repeats(
+    columns: dict[str, Int64Array], kind: Kind
+) -> tuple[dict[str, Int64Array], NDArray[np.bool_]]:
+    """Order a day by (key, time, place in the file) and tell repeats: the first of equal ones stays.
+
+    Two bars of one moment are repeats whatever they say; two ticks only if they follow each other and price
+    and volume are equal too.
+    """
+    order = np.lexsort((columns["row"], columns["ts"], columns["code"]))
+    ordered = {name: values[order] for name, values in columns.items()}
+    compared = ("code", "ts", "price", "volume") if kind == "tick" else ("code", "ts")
+    same = np.ones(len(order) - 1, np.bool_)
+    for name in compared:
+        same &= ordered[name][1:] == ordered[name][:-1]
+    repeated = np.concatenate([[False], same])
+    back = np.zeros(len(order), np.bool_)
+    back[order] = repeated
+    return {name: values[~repeated] for name, values in ordered.items()}, back
+
+
+def _table(keys: list[str], columns: dict[str, Int64Array], kind: Kind) -> pa.Table:
+    symbol = pa.DictionaryArray.from_arrays(
+        pa.array(columns["code"].astype(np.int32)), pa.array(keys, pa.string())
+    )
+    names = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
+    return pa.table({"symbol": symbol, **{name: columns[name] for name in names}})
+
+
+class _DayBuckets:
+    """Collects rows by day; what does not fit into memory waits in temporary files."""
+
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self._folder = folder
+        self._names = _columns_of(kind)
+        self._pending: dict[int, list[dict[str, Int64Array]]] = {}
+        self._spilled: dict[int, list[Path]] = {}
+        self._rows = 0
+        self._files = 0
+        self._number: dict[str, int] = {}
+        self.keys: list[str] = []
+
+    def add(self, batch: Batch, wanted: NDArray[np.bool_], first_row: int) -> None:
+        """Take the wanted rows of a batch whose first row is number ``first_row`` of the file."""
+        at = np.flatnonzero(wanted)
+        if not len(at):
+            return
+        code = np.array([self._code(key) for key in batch.keys], np.int64)[batch.codes[at]]
+        values = (
+            code,
+            at + first_row,
+            batch.ts[at],
+            *(price[at] for price in batch.prices),
+            batch.volume[at],
+        )
+        day = (batch.ts[at] + _IST_SHIFT) // NS_PER_DAY
+        order = np.argsort(day, kind="stable")
+        edges = np.flatnonzero(np.diff(day[order])) + 1
+        for part in np.split(order, edges):
+            columns = {name: value[part] for name, value in zip(self._names, values, strict=True)}
+            self._pending.setdefault(int(day[part[0]]), []).append(columns)
+        self._rows += len(at)
+        if self._rows > SPILL_ROWS:
+            self._spill()
+
+    def _code(self, key: str) -> int:
+        if key not in self._number:
+            self._number[key] = len(self.keys)
+            self.keys.append(key)
+        return self._number[key]
+
+    def _spill(self) -> None:
+        for number, parts in self._pending.items():
+            path = self._folder / f"{self._files}.parquet"
+            self._files += 1
+            pq.write_table(pa.table({n: np.concatenate([p[n] for p in parts]) for n in self._names}), path)
+            self._spilled.setdefault(number, []).append(path)
+        self._pending, self._rows = {}, 0
+
+    def days(self) -> Iterator[tuple[date, dict[str, Int64Array]]]:
+        """Give the rows of each day, days rising."""
+        for number in sorted({*self._pending, *self._spilled}):
+            parts = list(self._pending.get(number, []))
+            for path in self._spilled.get(number, []):
+                table = pq.read_table(path)
+                parts.append({name: table[name].to_numpy() for name in self._names})
+            day = date(1970, 1, 1) + timedelta(days=number)
+            yield day, {name: np.concatenate([part[name] for part in parts]) for name in self._names}
+
+
+class _Rejects:
+    """Writes refused rows to a CSV file beside the day's manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "rejects.csv"
+        self._count = 0
+        self._file: io.TextIOWrapper | None = None
+
+    def __enter__(self) -> Self:
+        self._file = self._path.open("w", encoding="utf-8", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(("row", "reason", "key", "time", "prices_paise"))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, batch: Batch, defect: NDArray[np.int8], first_row: int) -> None:
+        """Write the refused rows of a batch; other share classes are counted only."""
+        at = np.flatnonzero((defect != Defect.NONE) & (defect != Defect.OTHER_SERIES))
+        for n in at.tolist():
+            time = "" if batch.ts[n] == NO_TIME else ist_text(int(batch.ts[n]))
+            prices = "/".join(str(int(price[n])) for price in batch.prices)
+            reason = Defect(int(defect[n])).name
+            self._writer.writerow((first_row + n + 1, reason, batch.keys[batch.codes[n]], time, prices))
+        self._count += len(at)
+
+    def add_repeats(
+        self, keys: list[str], columns: dict[str, Int64Array], repeated: NDArray[np.bool_]
+    ) -> None:
+        """Write the repeats of a day."""
+        names = [name for name in columns if name not in ("code", "row", "ts", "volume")]
+        for n in np.flatnonzero(repeated).tolist():
+            prices = "/".join(str(int(columns[name][n])) for name in names)
+            key, time = keys[int(columns["code"][n])], ist_text(int(columns["ts"][n]))
+            self._writer.writerow((int(columns["row"][n]) + 1, Defect.DUPLICATE.name, key, time, prices))
+            self._count += 1
+
+    def publish(self, store: ParquetPriceStore, path: Path) -> str:
+        """Copy the file into the store; returns its address, empty where nothing was refused."""
+        if not self._count or self._file is None:
+            return ""
+        self._file.flush()
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
+        return store.write_note(f"rejects/{path.name}-{place}.csv", self._path.read_bytes())

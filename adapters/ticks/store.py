@@ -1,0 +1,600 @@
+"""Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or any fsspec address.
+
+Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick; the date is the IST day), rows
+sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day.
+A file is written beside its place and moved there, so a reader sees the old day or the new day, never half.
+"""
+
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import NDArray
+
+from adapters.calendar import load_calendar
+from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnight_ns
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
+from propdesk.core.errors import DataFault, SchemaFault
+from propdesk.core.invariant import require
+from propdesk.ports import BarArrays
+
+Kind = Literal["minute", "daily", "tick"]
+Int64Array = NDArray[np.int64]
+
+OUTAGE_NS = 30 * NS_PER_MINUTE
+"""A silence of the whole feed of at least this length in market hours is an outage (§2.5)."""
+
+GAP_MINUTES = 15
+"""A silence of one symbol of at least this many minutes between two of its rows is listed in the manifest."""
+
+ROW_GROUP_ROWS = 100_000
+"""Rows of a Parquet row group (§2.8): its symbol statistics let a reader skip what it does not ask for."""
+
+_BAR_PRICES = ("open", "high", "low", "close")
+BAR_COLUMNS = ("ts", *_BAR_PRICES, "volume")
+TICK_COLUMNS = ("ts", "price", "volume")
+_COLUMNS: Mapping[str, tuple[str, ...]] = {"minute": BAR_COLUMNS, "daily": BAR_COLUMNS, "tick": TICK_COLUMNS}
+_staged = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class DayCoverage:
+    """What one day of one kind holds.
+
+    Attributes
+    ----------
+    rows, symbols : int
+        Counts.
+    outages : tuple of (int, int)
+        Spans [from_ns, to_ns) of market hours in which the whole feed was silent for 30 minutes or longer.
+    gaps : mapping of symbol to tuple of (int, int)
+        Spans between two rows of one symbol of 15 minutes or longer (minute bars only).
+    """
+
+    day: date
+    rows: int
+    symbols: int
+    outages: tuple[tuple[int, int], ...]
+    gaps: Mapping[str, tuple[tuple[int, int], ...]]
+
+
+class ParquetPriceStore:
+    """Stored prices behind `propdesk.ports.PriceSource`.
+
+    Parameters
+    ----------
+    url : str
+        Folder or fsspec address (``memory://prices``, ``s3://bucket/prices``).
+    calendar : MarketCalendar, optional
+        Market hours for the outages; the exchange's own by default.
+    """
+
+    def __init__(self, url: str, calendar: MarketCalendar | None = None) -> None:
+        self._fs, root = fsspec.core.url_to_fs(url)
+        self._root = str(root).rstrip("/")
+        self._is_local = isinstance(self._fs, LocalFileSystem)
+        self._calendar = calendar
+        self.url = url
+
+    # ------------------------------------------------------------------------------------------- writing
+
+    def write_minutes(self, day: date, table: pa.Table) -> None:
+        """Replace the minute bars of the table's symbols on one IST day; see `stage` for the columns."""
+        self._write_one("minute", day, table)
+
+    def write_daily(self, day: date, table: pa.Table) -> None:
+        """Replace the daily bars of the table's symbols on one IST day; see `stage` for the columns."""
+        self._write_one("daily", day, table)
+
+    def write_ticks(self, day: date, table: pa.Table) -> None:
+        """Replace the ticks of the table's symbols on one IST day; see `stage` for the columns."""
+        self._write_one("tick", day, table)
+
+    def _write_one(self, kind: Kind, day: date, table: pa.Table) -> None:
+        with self.stage() as stage:
+            stage.add(kind, day, table)
+
+    def stage(self) -> "Stage":
+        """Collect many days and publish them together: leaving the block by an error publishes none."""
+        return Stage(self)
+
+    def _merged(self, kind: Kind, day: date, table: pa.Table) -> pa.Table:
+        """Join the table with the day's other symbols and put it into the store's order."""
+        table = _conform(table, kind, day)
+        path = self._path(kind, day)
+        if self._fs.exists(path):
+            old = _conform(self._open(path).read(), kind, day)
+            names = pa.array(table["symbol"].unique().to_pylist(), pa.string())
+            replaced = pc.is_in(old["symbol"].cast(pa.string()), value_set=names)
+            kept = old.filter(pc.invert(replaced))
+            if kept.num_rows:
+                table = pa.concat_tables([kept, table])
+        return _sorted(table)
+
+    def write_note(self, name: str, payload: bytes) -> str:
+        """Keep a file beside the manifests (rows an import refused); returns its address."""
+        path = f"{self._root}/manifest/{name}"
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        self._fs.pipe_file(path, payload)
+        return path
+
+    # ------------------------------------------------------------------------------------------- reading
+
+    def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Read minute bars of the closed interval of IST days; a key without data is absent.
+
+        Parameters
+        ----------
+        price_keys : sequence of str
+            As in `propdesk.model.instrument`.
+        first, last : date
+            IST days, both included.
+
+        Returns
+        -------
+        dict of str to BarArrays
+            Contiguous arrays, ns UTC strictly rising, paise.
+
+        Raises
+        ------
+        DataFault
+            If a file of the range cannot be read.
+        """
+        found = self._gather("minute", price_keys, first, last)
+        return {key: _bar_arrays(columns, NS_PER_MINUTE) for key, columns in found.items()}
+
+    def ticks(
+        self, price_keys: Sequence[str], first: date, last: date
+    ) -> dict[str, tuple[Int64Array, Int64Array]]:
+        """Read ticks (ns UTC, not falling; paise) of the closed interval of IST days."""
+        found = self._gather("tick", price_keys, first, last)
+        return {key: (columns["ts"], columns["price"]) for key, columns in found.items()}
+
+    def daily_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Read daily bars (start = IST midnight), built from minutes where no daily row stands.
+
+        Raises
+        ------
+        DataFault
+            If a file of the range cannot be read.
+        """
+        found: dict[str, list[dict[str, Int64Array]]] = {}
+        for day in self._days_between("daily", first, last):
+            for key, part in self._read("daily", day, price_keys, BAR_COLUMNS).items():
+                found.setdefault(key, []).append(part)
+        stamps = {key: {int(part["ts"][0]) for part in found.get(key, ())} for key in price_keys}
+        for day in self._days_between("minute", first, last):
+            midnight = ist_midnight_ns(day)
+            missing = [key for key, known in stamps.items() if midnight not in known]
+            if missing:
+                for key, part in self._read("minute", day, missing, BAR_COLUMNS).items():
+                    found.setdefault(key, []).append(_daily_from_minutes(part, midnight))
+        for parts in found.values():
+            parts.sort(key=lambda part: int(part["ts"][0]))
+        joined = {
+            key: {name: np.concatenate([part[name] for part in parts]) for name in BAR_COLUMNS}
+            for key, parts in found.items()
+        }
+        return {key: _bar_arrays(columns, NS_PER_DAY) for key, columns in joined.items()}
+
+    def market_minutes(
+        self, price_keys: Sequence[str], day: date
+    ) -> Iterator[tuple[int, dict[str, tuple[int, int, int, int, int]]]]:
+        """Go through one day minute by minute, for replay.
+
+        Yields
+        ------
+        tuple of (int, dict)
+            Start of the minute in ns UTC, rising, and per key with a bar in it
+            ``(open, high, low, close, volume)`` in paise and units.
+        """
+        found = self._read("minute", day, price_keys, BAR_COLUMNS)
+        by_minute: dict[int, dict[str, tuple[int, int, int, int, int]]] = {}
+        for key in sorted(found):
+            columns = [found[key][name].tolist() for name in BAR_COLUMNS]
+            for ts, opened, high, low, close, volume in zip(*columns, strict=True):
+                by_minute.setdefault(ts, {})[key] = (opened, high, low, close, volume)
+        for ts in sorted(by_minute):
+            yield ts, by_minute[ts]
+
+    def days(self, kind: Kind) -> list[date]:
+        """List the IST days that have a file of this kind, rising."""
+        folder = f"{self._root}/{kind}"
+        if not self._fs.exists(folder):
+            return []
+        names = (str(path).rsplit("/", 1)[-1] for path in self._fs.ls(folder, detail=False))
+        return sorted(date.fromisoformat(n.removesuffix(".parquet")) for n in names if n.endswith(".parquet"))
+
+    def symbols(self, kind: Kind, day: date) -> list[str]:
+        """List the keys that one day of this kind holds, by code point; empty without a file."""
+        path = self._path(kind, day)
+        if not self._fs.exists(path):
+            return []
+        return sorted(self._open(path).read(columns=["symbol"])["symbol"].unique().to_pylist())
+
+    def outages(self, first: date, last: date) -> dict[date, list[tuple[int, int]]]:
+        """Spans [from_ns, to_ns) in which the whole feed was silent for 30 minutes of market hours or more.
+
+        A day that has minute bars is judged by them, else by its ticks; a day without any is absent.
+        """
+        result: dict[date, list[tuple[int, int]]] = {}
+        for kind in ("tick", "minute"):
+            for day in self._days_between(kind, first, last):
+                found = list(self.day_coverage(kind, day).outages)
+                result.pop(day, None)
+                if found:
+                    result[day] = found
+        return dict(sorted(result.items()))
+
+    def day_coverage(self, kind: Kind, day: date) -> DayCoverage:
+        """Read the manifest of one day.
+
+        Raises
+        ------
+        DataFault
+            If the day has no readable manifest.
+        """
+        path = self._manifest_path(kind, day)
+        try:
+            data = json.loads(self._fs.cat_file(path))
+            return DayCoverage(
+                day,
+                data["rows"],
+                data["symbols"],
+                tuple((a, b) for a, b in data["outages"]),
+                {key: tuple((a, b) for a, b in spans) for key, spans in data["gaps"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataFault(
+                f"{path} is not a readable manifest ({error}); import the prices of {day} again to rebuild it"
+            ) from error
+
+    def coverage(self, kind: Kind, first: date, last: date) -> list[DayCoverage]:
+        """Read the manifests of the days of a closed interval that have data, rising."""
+        return [self.day_coverage(kind, day) for day in self._days_between(kind, first, last)]
+
+    # ------------------------------------------------------------------------------------------- helpers
+
+    @property
+    def calendar(self) -> MarketCalendar:
+        """The market's hours."""
+        if self._calendar is None:
+            self._calendar = load_calendar()
+        return self._calendar
+
+    def _path(self, kind: str, day: date) -> str:
+        return f"{self._root}/{kind}/{day.isoformat()}.parquet"
+
+    def _manifest_path(self, kind: str, day: date) -> str:
+        return f"{self._root}/manifest/{kind}/{day.isoformat()}.json"
+
+    def _days_between(self, kind: Kind, first: date, last: date) -> list[date]:
+        return [day for day in self.days(kind) if first <= day <= last]
+
+    def _open(self, path: str) -> pq.ParquetFile:
+        try:
+            source = path if self._is_local else io.BytesIO(self._fs.cat_file(path))
+            return pq.ParquetFile(source, read_dictionary=["symbol"], memory_map=self._is_local)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
+
+    def _gather(
+        self, kind: Kind, keys: Sequence[str], first: date, last: date
+    ) -> dict[str, dict[str, Int64Array]]:
+        """Columns per key over all days, filled in place: counting first keeps the memory at one copy."""
+        columns = _COLUMNS[kind]
+        days = self._days_between(kind, first, last)
+        sizes: dict[str, int] = {}
+        for day in days:
+            for key, part in self._read(kind, day, keys, ()).items():
+                sizes[key] = sizes.get(key, 0) + len(part["row"])
+        found = {key: {name: np.empty(size, np.int64) for name in columns} for key, size in sizes.items()}
+        filled = dict.fromkeys(sizes, 0)
+        for day in days:
+            for key, part in self._read(kind, day, keys, columns).items():
+                at = slice(filled[key], filled[key] + len(part["ts"]))
+                filled[key] = at.stop
+                for name in columns:
+                    found[key][name][at] = part[name]
+        return found
+
+    def _read(
+        self, kind: Kind, day: date, keys: Sequence[str], columns: tuple[str, ...]
+    ) -> dict[str, dict[str, Int64Array]]:
+        """Slices of one day's file per wanted key; without columns only ``row``, to be counted.
+
+        The file is sorted, so a key is one run of rows.
+        """
+        path = self._path(kind, day)
+        if not keys or not self._fs.exists(path):
+            return {}
+        wanted = set(keys)
+        file = self._open(path)
+        groups = [g for g in range(file.num_row_groups) if _may_hold(file, g, wanted)]
+        if not groups:
+            return {}
+        try:
+            table = file.read_row_groups(groups, columns=["symbol", *columns], use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
+        arrays = {name: table[name].to_numpy() for name in columns}
+        if not columns:
+            arrays["row"] = np.arange(table.num_rows)
+        return {
+            symbol: {name: array[start:end] for name, array in arrays.items()}
+            for symbol, start, end in _runs(table["symbol"])
+            if symbol in wanted
+        }
+
+
+def _unreadable(path: str, error: Exception) -> DataFault:
+    return DataFault(f"{path} is not a readable price file ({error}); import the prices of that day again")
+
+
+class Stage:
+    """Days written together; use as a context manager (`ParquetPriceStore.stage`)."""
+
+    def __init__(self, store: ParquetPriceStore) -> None:
+        self._store = store
+        self._folder = f"{store._root}/.staging-{os.getpid()}-{next(_staged)}"
+        self._spooled: list[tuple[str, str]] = []
+        self._known: set[tuple[Kind, date]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, kind: Kind, day: date, table: pa.Table) -> None:
+        """Prepare one day.
+
+        Parameters
+        ----------
+        kind : {"minute", "daily", "tick"}
+            What the rows are.
+        day : date
+            IST day of every row.
+        table : pyarrow.Table
+            ``symbol`` (price key), ``ts`` (int64 ns UTC; bar start, IST midnight for daily), bars:
+            ``open high low close`` (int64 paise), ticks: ``price`` (int64 paise); ``volume`` (int64, -1
+            unknown).
+
+        Raises
+        ------
+        SchemaFault
+            If columns, types, the day, the prices or the order of the stamps are not as promised.
+        """
+        require((kind, day) not in self._known, f"the {kind} rows of {day} were staged twice")
+        self._known.add((kind, day))
+        merged = self._store._merged(kind, day, table)
+        if kind != "tick":
+            _check_unique(merged, kind, day)
+        missing = _manifest(merged, kind, day, self._store.calendar)
+        for path, payload in (
+            (self._store._path(kind, day), _parquet_bytes(merged)),
+            (self._store._manifest_path(kind, day), json.dumps(missing).encode()),
+        ):
+            self._spool(path, payload)
+
+    def _spool(self, path: str, payload: bytes) -> None:
+        staged = f"{self._folder}/{len(self._spooled)}"
+        try:
+            self._store._fs.makedirs(self._folder, exist_ok=True)
+            self._store._fs.pipe_file(staged, payload)
+        except OSError as error:
+            raise _unwritable(self._store.url, error) from error
+        self._spooled.append((staged, path))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        fs = self._store._fs
+        try:
+            if kind is None:
+                self._publish()
+        except OSError as fault:
+            raise _unwritable(self._store.url, fault) from fault
+        finally:
+            if fs.exists(self._folder):
+                fs.rm(self._folder, recursive=True)
+
+    def _publish(self) -> None:
+        fs = self._store._fs
+        for staged, path in self._spooled:
+            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            if self._store._is_local:
+                os.replace(staged, path)
+            else:
+                fs.mv(staged, path)
+
+
+def _unwritable(url: str, error: OSError) -> DataFault:
+    return DataFault(
+        f"The price store {url} cannot be written ({error.strerror or error}); make room or move it."
+    )
+
+
+def bars_table(rows: Iterable[tuple[str, BarArrays]]) -> pa.Table:
+    """Put bars of several keys into one table as `Stage.add` takes it.
+
+    Returns
+    -------
+    pyarrow.Table
+        Rows in the order given; ``symbol`` dictionary-encoded.
+    """
+    pairs = list(rows)
+    keys = [key for key, _ in pairs]
+    lengths = [len(bars.start_ns) for _, bars in pairs]
+    codes = np.repeat(np.arange(len(keys), dtype=np.int32), lengths)
+    fields = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise", "volume")
+    columns = {
+        name: np.concatenate([getattr(bars, field) for _, bars in pairs]) if pairs else np.empty(0, np.int64)
+        for name, field in zip(BAR_COLUMNS, fields, strict=True)
+    }
+    symbol = pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(keys, pa.string()))
+    return pa.table({"symbol": symbol, **columns})
+
+
+def _conform(table: pa.Table, kind: Kind, day: date) -> pa.Table:
+    names = ("symbol", *_COLUMNS[kind])
+    missing = [name for name in names if name not in table.column_names]
+    if missing:
+        raise SchemaFault(f"a {kind} table of {day} lacks the column {', '.join(missing)}")
+    try:
+        columns = [table[name].cast(pa.int64()) for name in names[1:]]
+        symbol = table["symbol"]
+        if not pa.types.is_dictionary(symbol.type):
+            symbol = symbol.cast(pa.string()).dictionary_encode()
+        symbol = symbol.cast(pa.dictionary(pa.int32(), pa.string()))
+    except pa.ArrowException as error:
+        raise SchemaFault(f"a {kind} table of {day} has a column of the wrong type: {error}") from error
+    result = pa.table([symbol, *columns], names=list(names)).unify_dictionaries()
+    nulls = [name for name in names if result[name].null_count]
+    if nulls:
+        raise SchemaFault(f"a {kind} table of {day} has empty values in {', '.join(nulls)}")
+    _check_values(result, kind, day)
+    return result
+
+
+def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
+    if not table.num_rows:
+        return
+    ts = table["ts"].to_numpy()
+    if ist_date(int(ts.min())) != day or ist_date(int(ts.max())) != day:
+        raise SchemaFault(f"a {kind} table of {day} has rows of another IST day")
+    prices = [table[name].to_numpy() for name in (("price",) if kind == "tick" else _BAR_PRICES)]
+    if any(int(column.min()) <= 0 for column in prices):
+        raise SchemaFault(f"a {kind} table of {day} has a price that is not positive")
+    if kind != "tick":
+        opened, high, low, close = prices
+        if (high < np.maximum(opened, close)).any() or (low > np.minimum(opened, close)).any():
+            raise SchemaFault(f"a {kind} table of {day} has a bar whose high or low does not hold its prices")
+
+
+def _check_unique(table: pa.Table, kind: Kind, day: date) -> None:
+    for key, start, end in _runs(table["symbol"]):
+        if (np.diff(table["ts"].to_numpy()[start:end]) <= 0).any():
+            raise SchemaFault(f"a {kind} table of {day} has two bars of {key} at one moment")
+
+
+def _sorted(table: pa.Table) -> pa.Table:
+    """Order by (symbol, ts), keeping the order of arrival of equal ticks."""
+    table = table.combine_chunks().unify_dictionaries()
+    symbol = table["symbol"].chunk(0) if table.num_rows else None
+    if symbol is None:
+        return table
+    names = np.asarray(symbol.dictionary.to_pylist(), dtype=object)
+    rank = np.empty(len(names), np.int64)
+    rank[np.argsort(names, kind="stable")] = np.arange(len(names))
+    place = rank[symbol.indices.to_numpy()]
+    ts = table["ts"].to_numpy()
+    falls = (np.diff(place) < 0) | ((np.diff(place) == 0) & (np.diff(ts) < 0))
+    return table.take(pa.array(np.lexsort((ts, place)))) if falls.any() else table
+
+
+def _parquet_bytes(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        row_group_size=ROW_GROUP_ROWS,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=["symbol"],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name in table.column_names if name != "symbol"},
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+def _may_hold(file: pq.ParquetFile, group: int, wanted: set[str]) -> bool:
+    stats = file.metadata.row_group(group).column(0).statistics
+    if stats is None or not stats.has_min_max:
+        return True
+    return any(stats.min <= key <= stats.max for key in wanted)
+
+
+def _runs(symbol: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
+    combined = symbol.unify_dictionaries().combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        if not combined.num_chunks:
+            return
+        combined = combined.chunk(0)
+    codes = combined.indices.to_numpy()
+    if not len(codes):
+        return
+    names = combined.dictionary.to_pylist()
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    for start, end in itertools.pairwise(edges):
+        yield names[codes[start]], start, end
+
+
+def _bar_arrays(columns: Mapping[str, Int64Array], interval_ns: int) -> BarArrays:
+    return BarArrays(
+        start_ns=columns["ts"],
+        open_paise=columns["open"],
+        high_paise=columns["high"],
+        low_paise=columns["low"],
+        close_paise=columns["close"],
+        volume=columns["volume"],
+        interval_ns=interval_ns,
+    )
+
+
+def _daily_from_minutes(part: dict[str, Int64Array], midnight_ns: int) -> dict[str, Int64Array]:
+    volume = part["volume"]
+    known = volume[volume >= 0]
+    values = {
+        "ts": midnight_ns,
+        "open": part["open"][0],
+        "high": part["high"].max(),
+        "low": part["low"].min(),
+        "close": part["close"][-1],
+        "volume": known.sum() if len(known) else -1,
+    }
+    return {name: np.array([value], np.int64) for name, value in values.items()}
+
+
+def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) -> dict[str, Any]:
+    ts = table["ts"].to_numpy()
+    runs = list(_runs(table["symbol"]))
+    gaps: dict[str, list[tuple[int, int]]] = {}
+    if kind == "minute":
+        for key, start, end in runs:
+            spans = _silences(ts[start:end] // NS_PER_MINUTE * NS_PER_MINUTE, GAP_MINUTES * NS_PER_MINUTE)
+            if spans:
+                gaps[key] = spans
+    return {
+        "rows": table.num_rows,
+        "symbols": len(runs),
+        "outages": [] if kind == "daily" else _outages(ts, day, calendar),
+        "gaps": gaps,
+    }
+
+
+def _outages(ts: Int64Array, day: date, calendar: MarketCalendar) -> list[tuple[int, int]]:
+    """Silent spans of market hours; the feed's first and last minutes count from open and close."""
+    if not calendar.is_market_day(day):
+        return []
+    hours = calendar.hours(day, Segment.CASH)
+    minutes = np.unique(ts // NS_PER_MINUTE * NS_PER_MINUTE)
+    inside = minutes[(minutes >= hours.open_ns) & (minutes < hours.close_ns)]
+    edges = np.concatenate([[hours.open_ns - NS_PER_MINUTE], inside, [hours.close_ns]])
+    return _silences(edges, OUTAGE_NS)
+
+
+def _silences(minutes: Int64Array, length_ns: int) -> list[tuple[int, int]]:
+    require(bool((np.diff(minutes) >= 0).all()), "stamps of a price file must not fall")
+    starts, ends = minutes[:-1] + NS_PER_MINUTE, minutes[1:]
+    long = ends - starts >= length_ns
+    return list(zip(starts[long].tolist(), ends[long].tolist(), strict=True))

@@ -1,0 +1,214 @@
+"""``propdesk prices``: bring prices in, show what is there and what is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from cli.output import JsonOption, emit, parse_day, progress_console, say, show_table
+from propdesk.core.errors import ConfigFault
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from adapters.ticks.importers import FileReport, Progress
+    from adapters.ticks.store import DayCoverage, ParquetPriceStore
+
+_ROWS_SHOWN = 60
+_Store = Annotated[str, typer.Option("--store", help="Price store; the one of the settings by default.")]
+_First = Annotated[str, typer.Option("--first", help="First day; the store's first by default.")]
+_Last = Annotated[str, typer.Option("--last", help="Last day; the store's last by default.")]
+_Kind = Annotated[str, typer.Option("--kind", help="minute, tick or daily.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this area."""
+    prices = typer.Typer(no_args_is_help=True, help="Stored minute bars, daily bars and ticks.")
+    prices.command("import")(import_files)
+    prices.command("gaps")(gaps)
+    prices.command("coverage")(coverage)
+    app.add_typer(prices, name="prices")
+
+
+def import_files(
+    paths: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, plain or gzip, or folders.")],
+    kind: Annotated[
+        str, typer.Option("--kind", help="auto, or the layout: minute, tick, bhavcopy, daily.")
+    ] = "auto",
+    store: _Store = "",
+    instruments: Annotated[
+        bool, typer.Option(help="Add NSE_EQ rows to the instrument master for stocks it lacks.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Import price files; refused rows are counted by reason and kept in the store's manifest."""
+    from adapters.calendar import load_calendar
+    from adapters.ticks.importers import import_prices, price_instruments
+    from adapters.uploads.profiles import load_aliases
+
+    # without the database the instrument rows could not follow: ask before anything is written
+    engine = _database() if instruments else None
+    target = _open_store(store)
+    with _progress() as tell:
+        reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
+    added = 0
+    if engine is not None:
+        from adapters.db.repos.instruments import add_price_instruments
+
+        try:
+            added = add_price_instruments(engine, price_instruments(reports))
+        finally:
+            engine.dispose()
+    if as_json:
+        emit({"store": target.url, "files": [_as_dict(r) for r in reports], "count_instruments": added})
+        return
+    _show_reports(reports)
+    outages = _outage_days(target, reports)
+    say(
+        f"{sum(r.accepted for r in reports)} of {sum(r.rows for r in reports)} rows are in {target.url}; "
+        f"{added} instrument rows stand for them; {outages} days have an outage of the whole feed "
+        "(`propdesk prices gaps`)."
+    )
+
+
+def gaps(
+    store: _Store = "",
+    kind: _Kind = "minute",
+    first: _First = "",
+    last: _Last = "",
+    symbol: Annotated[str, typer.Option("--symbol", help="Also list the gaps of this price key.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List outages of the whole feed, market days without a file, and the gaps of one symbol."""
+    from propdesk.core.calendar import ist_text
+
+    target = _open_store(store)
+    found = _coverage(target, kind, first, last)
+    missing = _missing_days(target, found)
+    rows = [(str(c.day), "whole feed", ist_text(a), ist_text(b), (b - a) // 60_000_000_000)
+            for c in found for a, b in c.outages]  # fmt: skip
+    if symbol:
+        rows += [(str(c.day), symbol, ist_text(a), ist_text(b), (b - a) // 60_000_000_000)
+                 for c in found for a, b in c.gaps.get(symbol, ())]  # fmt: skip
+    rows.sort()
+    if as_json:
+        names = ("day", "what", "from", "to", "minutes")
+        emit({"store": target.url, "gaps": [dict(zip(names, row, strict=True)) for row in rows],
+              "missing_days": missing})  # fmt: skip
+        return
+    show_table("Silence in market hours", ("day", "what", "from", "to", "minutes"), rows)
+    if missing:
+        shown = ", ".join(str(day) for day in missing[:10])
+        say(f"{len(missing)} market days between the first and the last one have no {kind} file: {shown}"
+            f"{' …' if len(missing) > 10 else ''}.")  # fmt: skip
+
+
+def coverage(
+    store: _Store = "",
+    kind: _Kind = "minute",
+    first: _First = "",
+    last: _Last = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show rows and symbols per day."""
+    target = _open_store(store)
+    found = _coverage(target, kind, first, last)
+    rows = [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages)) for c in found]
+    names = ("day", "rows", "symbols", "symbols with gaps", "outages")
+    if as_json:
+        emit(
+            {"store": target.url, "kind": kind, "days": [dict(zip(names, row, strict=True)) for row in rows]}
+        )
+        return
+    show_table(f"Coverage of {target.url} ({kind})", names, rows[-_ROWS_SHOWN:])
+    if len(rows) > _ROWS_SHOWN:
+        say(f"The last {_ROWS_SHOWN} of {len(rows)} days; --json gives all.")
+
+
+def _open_store(url: str) -> "ParquetPriceStore":
+    from adapters.settings import load_settings
+    from adapters.ticks.store import ParquetPriceStore
+
+    return ParquetPriceStore(url or load_settings().price_store_url)
+
+
+def _database() -> "Engine":
+    from adapters.db.engine import begin, create_engine
+    from adapters.settings import load_settings
+
+    engine = create_engine(load_settings().database_url("pipeline"), "propdesk-prices")
+    with begin(engine):
+        return engine
+
+
+def _coverage(target: "ParquetPriceStore", kind: str, first: str, last: str) -> "list[DayCoverage]":
+    if kind not in ("minute", "tick", "daily"):
+        raise ConfigFault(f"--kind: {kind!r} is not stored; use minute, tick or daily.")
+    low = parse_day(first, "--first") if first else date.min
+    high = parse_day(last, "--last") if last else date.max
+    found = target.coverage(cast(Literal["minute", "tick", "daily"], kind), low, high)
+    if not found:
+        raise ConfigFault(
+            f"{target.url} has no {kind} prices in that range; use `propdesk prices import PATH` first."
+        )
+    return found
+
+
+def _missing_days(target: "ParquetPriceStore", found: "list[DayCoverage]") -> list[date]:
+    present = {c.day for c in found}
+    return [day for day in target.calendar.market_days(found[0].day, found[-1].day) if day not in present]
+
+
+def _outage_days(target: "ParquetPriceStore", reports: "list[FileReport]") -> int:
+    days = sorted({day for report in reports for day in report.days})
+    return len([d for d in target.outages(days[0], days[-1]) if d in set(days)]) if days else 0
+
+
+def _as_dict(report: "FileReport") -> dict[str, object]:
+    days = sorted(report.days)
+    return {
+        "file": report.path,
+        "layout": report.layout,
+        "rows": report.rows,
+        "accepted": report.accepted,
+        "defects": dict(sorted(report.defects.items())),
+        "rejects": report.rejects or None,
+        "first": days[0] if days else None,
+        "last": days[-1] if days else None,
+        "days": len(days),
+        "symbols": len(report.spans),
+    }
+
+
+def _show_reports(reports: "list[FileReport]") -> None:
+    rows = []
+    for report in reports:
+        days = sorted(report.days)
+        refused = ", ".join(f"{name} {count}" for name, count in sorted(report.defects.items())) or "–"
+        span = f"{days[0]} … {days[-1]}" if days else "–"
+        name = Path(report.path).name
+        rows.append((name, report.layout, report.rows, report.accepted, len(report.spans), span, refused))
+    show_table("Imported", ("file", "layout", "rows", "taken", "symbols", "days", "refused"), rows)
+    for report in reports:
+        if report.rejects:
+            say(f"Refused rows of {Path(report.path).name}: {report.rejects}")
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} rows"),
+        TimeElapsedColumn(), console=progress_console(), transient=True,
+    )  # fmt: skip
+    task = bar.add_task("Reading", total=None)
+
+    def tell(path: str, done: int, total: int) -> None:
+        bar.update(task, description=Path(path).name, completed=done, total=total or None)
+
+    with bar:
+        yield tell
