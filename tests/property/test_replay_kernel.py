@@ -14,9 +14,7 @@ from propdesk.replay.inputs import NEVER_NS, CorpusTrades, epoch_day, market_day
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 6, 30)
 DAYS = [FIRST + timedelta(i) for i in range(181) if (FIRST + timedelta(i)).weekday() < 5]
-CALENDAR = MarketCalendar(
-    DAYS, [HoursRule(s, date(2000, 1, 1), 555, 930, 910) for s in Segment]
-)
+CALENDAR = MarketCalendar(DAYS, [HoursRule(s, date(2000, 1, 1), 555, 930, 910) for s in Segment])
 MARKET = market_days(CALENDAR, FIRST, LAST)
 BASE = epoch_day(date(2025, 3, 3))
 AS_OF = epoch_day(date(2025, 5, 16))
@@ -66,7 +64,7 @@ def books(draw: st.DrawFn) -> CorpusTrades:
 
 
 @given(books(), st.sampled_from([100, 500, 1000, 10**9]), st.sampled_from([AS_OF, AS_OF + 1, AS_OF + 40]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_kernel_equals_readable_replay(trades: CorpusTrades, capital: int, as_of: int) -> None:
     slow = replay_corpus(trades, MARKET, as_of=as_of, capital_paise=capital, risk_free=0.05)
     fast = replay_one(trades, MARKET, as_of=as_of, capital_paise=capital, risk_free=0.05)

@@ -1,0 +1,130 @@
+"""Reads and writes of step 8 and of the gates' thresholds."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pandas as pd
+import psycopg
+
+from adapters.db.frames.copy import Connection, append_frame, read_frame, replace_range
+from adapters.settings import Settings
+from propdesk.core.calendar import MarketCalendar
+from propdesk.core.errors import GapFault
+from propdesk.pipeline.groups import GroupConfig, GroupTables
+from propdesk.rules.gates import GateTable
+
+_TRADES = """
+    SELECT t.trade_id, t.advisor_id, t.category, t.period, t.session, t.weekday, g.label AS regime, t.side,
+        t.underlying_key, t.stoploss_paise, t.targets_paise, t.lots, t.quantity, t.margin_paise,
+        t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date, t.entry_paise, t.exit_at, t.exit_date,
+        t.exit_paise, t.exit_reason, t.targets_hit, t.net_pnl_paise, t.desk_net_pnl_paise, t.risk_paise,
+        t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share, t.is_counted
+    FROM research.trades t
+    LEFT JOIN ref.regimes g ON g.trade_date = t.trade_date
+        AND g.scope = CASE WHEN %(scope)s = 'market' THEN 'MARKET' ELSE t.underlying END
+    WHERE t.is_counted AND t.entry_date BETWEEN %(first)s AND %(last)s
+"""
+_EXCURSIONS = """
+    SELECT e.trade_id, e.mae_r, e.mfe_r, e.post_sl_extension, e.post_sl_recovery, e.post_target_extension,
+        e.wse, e.wte, e.crossed_entry_after_stop
+    FROM research.excursions e JOIN research.trades t USING (trade_date, trade_id)
+    WHERE t.is_counted AND t.entry_date BETWEEN %(first)s AND %(last)s
+"""
+_MARKS = """
+    SELECT m.trade_id, m.mark_date, m.mark_pnl_paise
+    FROM research.trade_marks m JOIN research.trades t USING (trade_date, trade_id)
+    WHERE t.is_counted AND t.entry_date BETWEEN %(first)s AND %(last)s AND m.mark_date <= %(last)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInputs:
+    """What `propdesk.pipeline.groups.build_group_facts` reads."""
+
+    trades: pd.DataFrame
+    excursions: pd.DataFrame
+    marks: pd.DataFrame
+
+
+def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
+    """Take step 8's settings from the process's."""
+    return GroupConfig(
+        capital_paise=settings.corpus_paise,
+        window_days=settings.window_days,
+        skill_window_days=settings.skill_window_market_days,
+        skill_window_days_positional=2 * settings.skill_window_market_days,
+        skill_half_life_days=settings.skill_half_life_days,
+        hurdle_r=settings.skill_hurdle_r,
+        risk_free=settings.risk_free,
+        size_models=(settings.size_model,),
+        minimum_trades=gates.minimum_trades(),
+    )
+
+
+def evidence_start(calendar: MarketCalendar, first: date, config: GroupConfig) -> date:
+    """First entry date that any window of the as-of date ``first`` can reach."""
+    try:
+        skill = calendar.shift(first, -max(config.skill_window_days, config.skill_window_days_positional))
+    except GapFault:  # the calendar begins later than the window: everything there is
+        skill = calendar.first_day
+    return min(skill, first - timedelta(days=config.window_days))
+
+
+def read_group_inputs(
+    connection: Connection, calendar: MarketCalendar, first: date, last: date, config: GroupConfig, scope: str
+) -> GroupInputs:
+    """Read the counted trades, excursions and marks that the as-of dates of a range need.
+
+    Parameters
+    ----------
+    connection : psycopg or SQLAlchemy connection
+        Read within its transaction.
+    calendar : MarketCalendar
+        The exchange's.
+    first, last : date
+        Closed range of as-of dates.
+    config : GroupConfig
+        Windows.
+    scope : str
+        ``market`` or ``underlying``: whose regime labels the trades.
+
+    Returns
+    -------
+    GroupInputs
+        Frames for `build_group_facts`.
+    """
+    params = {"first": evidence_start(calendar, first, config), "last": last, "scope": scope}
+    reach = {key: params[key] for key in ("first", "last")}
+    return GroupInputs(
+        read_frame(connection, _TRADES, params),
+        read_frame(connection, _EXCURSIONS, reach),
+        read_frame(connection, _MARKS, reach),
+    )
+
+
+def write_group_tables(
+    connection: Connection, tables: GroupTables, first: date, last: date
+) -> dict[str, int]:
+    """Replace the as-of dates of the range in step 8's three tables; rows written per table."""
+    frames = {
+        "corpus_replays": tables.replays,
+        "equity_curves": tables.curves,
+        "group_metrics": tables.metrics,
+    }
+    return {
+        name: replace_range(
+            connection, f"research.{name}", frame, partition_column="as_of_date", first=first, last=last
+        )
+        for name, frame in frames.items()
+    }
+
+
+def write_gate_thresholds(connection: Connection, gates: GateTable) -> str:
+    """Make ``ref.gate_thresholds`` hold exactly these thresholds; returns their version."""
+    statement = "DELETE FROM ref.gate_thresholds"
+    if isinstance(connection, psycopg.Connection):
+        connection.execute(statement)
+    else:
+        connection.exec_driver_sql(statement)
+    append_frame(connection, "ref.gate_thresholds", pd.DataFrame(gates.rows()))
+    return gates.version

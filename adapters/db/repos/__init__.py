@@ -1,0 +1,1 @@
+"""Reads and writes of single records for processes that run without pandas."""

@@ -1,0 +1,222 @@
+"""`propdesk rules` and `propdesk advisors`: which rules stand, which gate stops the others, who leads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.output import JsonOption, emit, parse_day, show_table
+from propdesk.core.errors import ConfigFault
+from propdesk.model.enums import GateProfile, RuleLevel
+
+if TYPE_CHECKING:
+    import psycopg
+
+AsOf = Annotated[str | None, typer.Option("--as-of", help="As-of date; the newest by default.")]
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="desk or original; the setting by default.")
+]
+
+
+@contextmanager
+def _reading() -> "Iterator[tuple[psycopg.Connection[Any], GateProfile]]":
+    from adapters.db.engine import begin, create_engine
+    from adapters.settings import load_settings
+
+    settings = load_settings()
+    engine = create_engine(settings.database_url("reader"), "propdesk-rules")
+    try:
+        with begin(engine) as connection:
+            yield connection, GateProfile(settings.gate_profile)
+    finally:
+        engine.dispose()
+
+
+def _day(connection: "psycopg.Connection[Any]", text: str | None) -> date:
+    from adapters.db.repos.rules import newest_as_of
+
+    return parse_day(text, "--as-of") if text else newest_as_of(connection)
+
+
+def _profile(text: str | None, default: GateProfile) -> GateProfile:
+    try:
+        return GateProfile(text) if text else default
+    except ValueError:
+        raise ConfigFault(f"--profile: {text!r} is none of {', '.join(GateProfile)}.") from None
+
+
+def _level(text: str | None) -> RuleLevel | None:
+    try:
+        return RuleLevel(text.upper()) if text else None
+    except ValueError:
+        raise ConfigFault(f"--level: {text!r} is none of {', '.join(RuleLevel)}.") from None
+
+
+def _short(value: float | None, digits: int = 2) -> str | None:
+    return None if value is None else f"{value:.{digits}f}"
+
+
+def list_rules(
+    profile: ProfileOption = None,
+    as_of: AsOf = None,
+    level: Annotated[str | None, typer.Option("--level", help="MINI, MINI_REGIME or RULE_6D.")] = None,
+    eligible: Annotated[bool, typer.Option("--eligible", help="Only rules that pass every gate.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows of the table; --json has all.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the rules of a day, best first, and the gates that stop them."""
+    from adapters.db.repos.rules import read_rules
+
+    wanted = _level(level)
+    with _reading() as (connection, default):
+        chosen = _profile(profile, default)
+        day = _day(connection, as_of)
+        rules = read_rules(connection, day, chosen, level=wanted, eligible_only=eligible)
+    if as_json:
+        emit({"as_of_date": day, "profile": chosen.value, "rules": [asdict(rule) for rule in rules]})
+        return
+    passing = sum(rule.passes for rule in rules)
+    show_table(
+        f"Rules at the end of {day}, profile {chosen.value}: {passing} of {len(rules)} pass",
+        ("rule", "trades", "days", "win %", "PF", "MDD %", "post R", "prob", "trust", "stopped by"),
+        [
+            (
+                rule.rule_text,
+                rule.n,
+                rule.n_days,
+                _short(rule.win_rate_pct, 1),
+                _short(rule.profit_factor),
+                _short(rule.mdd_pct),
+                _short(rule.post_mean_r, 3),
+                _short(rule.prob_edge),
+                rule.trust_flag,
+                ", ".join(rule.failed_gates) or "nothing",
+            )
+            for rule in rules[:limit]
+        ],
+    )
+
+
+def why(
+    rule: Annotated[str, typer.Argument(help="A rule as `rules list` names it.")],
+    as_of: AsOf = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every gate of one rule: value, threshold, verdict, under both profiles."""
+    from adapters.db.repos.rules import why_rule
+
+    with _reading() as (connection, _):
+        verdict = why_rule(connection, rule, _day(connection, as_of))
+    if as_json:
+        gates = {p.value: [asdict(gate) for gate in found] for p, found in verdict.gates.items()}
+        head = {"rule_text": verdict.rule_text, "level": verdict.level, "as_of_date": verdict.as_of_date}
+        emit(
+            {
+                **head,
+                "n": verdict.n,
+                "post_mean_r": verdict.post_mean_r,
+                "prob_edge": verdict.prob_edge,
+                "is_judged": verdict.is_judged,
+                "gates": gates,
+            }
+        )
+        return
+    for profile, found in verdict.gates.items():
+        count = sum(gate.passed for gate in found)
+        show_table(
+            f"{verdict.rule_text} at the end of {verdict.as_of_date}, profile {profile.value}: "
+            f"{count} of {len(found)} gates hold",
+            ("gate", "value", "threshold", "verdict"),
+            [(g.gate, _short(g.value, 4), g.threshold, "holds" if g.passed else "FAILS") for g in found],
+        )
+
+
+def funnel(as_of: AsOf = None, as_json: JsonOption = False) -> None:
+    """Count what each gate stops, under both profiles."""
+    from adapters.db.repos.rules import read_funnel, read_rules
+
+    with _reading() as (connection, _):
+        day = _day(connection, as_of)
+        found = {profile: read_funnel(connection, day, profile) for profile in GateProfile}
+        rules = {profile: read_rules(connection, day, profile) for profile in GateProfile}
+    if as_json:
+        emit(
+            {
+                "as_of_date": day,
+                **{
+                    profile.value: {
+                        "rules": len(rules[profile]),
+                        "pass": sum(rule.passes for rule in rules[profile]),
+                        "gates": [asdict(row) for row in rows],
+                    }
+                    for profile, rows in found.items()
+                },
+            }
+        )
+        return
+    for profile, rows in found.items():
+        passing = sum(rule.passes for rule in rules[profile])
+        show_table(
+            f"Profile {profile.value}, end of {day}: {passing} of {len(rules[profile])} judged rules pass",
+            ("gate", "rules stopped", "by it alone", "ideas of 6D rules stopped"),
+            [(row.gate, row.failed, row.failed_alone, row.trades) for row in rows],
+        )
+
+
+def advisors(as_of: AsOf = None, as_json: JsonOption = False) -> None:
+    """Show the leaderboard: advisors by shrunk mean net R."""
+    from adapters.db.repos.rules import read_leaderboard
+
+    with _reading() as (connection, _):
+        day = _day(connection, as_of)
+        leaders = read_leaderboard(connection, day)
+    if as_json:
+        emit({"as_of_date": day, "advisors": [asdict(leader) for leader in leaders]})
+        return
+    show_table(
+        f"Advisors at the end of {day}",
+        (
+            "#",
+            "advisor",
+            "closed",
+            "open",
+            "win %",
+            "PF",
+            "post R",
+            "± R",
+            "prob",
+            "Sharpe",
+            "MDD %",
+            "trust",
+        ),
+        [
+            (
+                x.rank,
+                x.advisor_id,
+                x.n,
+                x.n_open,
+                _short(x.win_rate_pct, 1),
+                _short(x.profit_factor),
+                _short(x.post_mean_r, 3),
+                _short(x.post_sd_r, 3),
+                _short(x.prob_edge),
+                _short(x.sharpe),
+                _short(x.mdd_pct),
+                f"{x.trust_flag} (noise)" if x.trust_is_noise else x.trust_flag,
+            )
+            for x in leaders
+        ],
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``rules list|why|funnel`` and ``advisors``."""
+    group = typer.Typer(no_args_is_help=True, help="Rules: which stand, and which gate stops the others.")
+    group.command("list")(list_rules)
+    group.command("why")(why)
+    group.command("funnel")(funnel)
+    app.add_typer(group, name="rules")
+    app.command("advisors")(advisors)

@@ -1,0 +1,119 @@
+{{ config(materialized='table', pre_hook="{{ prepare_range() }}", post_hook="analyze {{ this }}") }}
+-- Everything known of a replayed group (advisors, and cells with at least half their minimum of trades), one row
+-- per (as_of_date, rule_text): sums turned into rates, beside what step 8 computed. Ratios are fractions here; the
+-- marts turn them into percent. Holds the range of the newest build only.
+{% set z2 = '3.8414588206941236::double precision' %}
+with joined as (
+    select
+        g.*,
+        s.wins,
+        s.n::double precision as n_float,
+        s.wins::double precision / s.n as win_rate,
+        s.win_weight / nullif(s.weight, 0) as weighted_win_rate,
+        s.weight * s.weight / nullif(s.weight_squared, 0) as n_eff,
+        s.return_sum / s.n as mean_return,
+        s.r_sum / nullif(s.r_count, 0) as mean_r,
+        s.r_weighted / nullif(s.r_weight, 0) as weighted_mean_r,
+        case
+            when s.losses_paise < 0 then s.gains_paise::double precision / -s.losses_paise
+            when s.gains_paise > 0 then 'Infinity'::double precision
+        end as profit_factor,
+        case
+            when s.weighted_losses_paise < 0 then s.weighted_gains_paise / -s.weighted_losses_paise
+            when s.weighted_gains_paise > 0 then 'Infinity'::double precision
+        end as weighted_profit_factor,
+        (s.gains_paise::double precision / nullif(s.winners, 0))
+        / nullif(-s.losses_paise::double precision / nullif(s.losers, 0), 0) as payoff_ratio,
+        s.net_pnl_paise,
+        s.charges_paise,
+        s.hours / s.n as mean_holding_hours,
+        s.first_half_net_pnl_paise,
+        s.second_half_net_pnl_paise,
+        s.reverse_net_pnl_paise,
+        r.return_ratio,
+        r.mdd_ratio,
+        r.marked_mdd_ratio,
+        least(r.mdd_ratio, r.marked_mdd_ratio) as worse_mdd,
+        r.sharpe,
+        r.sharpe_se,
+        r.sortino,
+        r.calmar,
+        r.volatility_ratio,
+        r.trades_executed,
+        r.trades_skipped_capital,
+        r.trades_skipped_capital::double precision
+        / nullif(r.trades_executed + r.trades_skipped_capital, 0) as skipped_share,
+        r.peak_utilisation_ratio,
+        g.pain_reward / nullif(g.pain_reward_no_skill, 0) as pain_reward_ratio,
+        g.median_traded_value_share as traded_value_share
+    from {{ ref('stg_group_metrics') }} as g
+    inner join {{ ref('stg_corpus_replays') }} as r on r.as_of_date = g.as_of_date and r.rule_text = g.rule_text
+    inner join {{ ref('int_rule_cells') }} as s on s.as_of_date = g.as_of_date and s.rule_text = g.rule_text
+    where
+        g.losing_streak_max is not null
+        and {{ in_range('g.as_of_date') }}
+        and {{ in_range('r.as_of_date') }}
+        and {{ in_range('s.as_of_date') }}
+),
+
+read as (
+    select
+        *,
+        weighted_win_rate - win_rate as divergence,
+        -- half the width and the middle of the 95 % Wilson interval
+        (win_rate + {{ z2 }} / (2 * n_float)) / (1 + {{ z2 }} / n_float) as wilson_middle,
+        sqrt({{ z2 }}) * sqrt(win_rate * (1 - win_rate) / n_float + {{ z2 }} / (4 * n_float * n_float))
+        / (1 + {{ z2 }} / n_float) as wilson_half
+    from joined
+),
+
+flagged as (
+    select
+        *,
+        wilson_middle - wilson_half as win_rate_low,
+        wilson_middle + wilson_half as win_rate_high,
+        case
+            when win_rate * (1 - win_rate) * (1 / n_eff - 1 / n_float) > 1e-15::double precision
+                then divergence / sqrt(win_rate * (1 - win_rate) * (1 / n_eff - 1 / n_float))
+        end as divergence_z,
+        -- with a tolerance, so that exactly five points are not decided by the last bit
+        case
+            when n < {{ number('trust_min_trades') }} then null
+            when abs(divergence) > 0.05::double precision + 1e-12::double precision then 'UNTRUSTED'
+            when divergence >= -1e-12::double precision then 'TRUSTED'
+            else 'WATCHLIST'
+        end as own_flag
+    from read
+),
+
+advisors as (
+    select
+        as_of_date,
+        advisor_id,
+        own_flag,
+        own_flag is not null and coalesce(abs(divergence_z) < 1.96::double precision, true) as is_noise
+    from flagged
+    where level = 'ADVISOR'
+),
+
+trusted as (
+    select
+        f.*,
+        coalesce(f.own_flag, a.own_flag) as trust_flag,
+        case
+            when f.own_flag is not null then coalesce(abs(f.divergence_z) < 1.96::double precision, true)
+            else coalesce(a.is_noise, false)
+        end as trust_is_noise,
+        f.own_flag is not null as trust_is_own
+    from flagged as f
+    left join advisors as a on a.as_of_date = f.as_of_date and a.advisor_id = f.advisor_id
+)
+
+select
+    *,
+    case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end as original_trust,
+    case
+        when trust_flag is not null and trust_is_noise then 2
+        else case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end
+    end as desk_trust
+from trusted

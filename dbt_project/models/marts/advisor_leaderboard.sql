@@ -1,0 +1,18 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    indexes=[{'columns': ['as_of_date']}],
+    pre_hook="{{ prepare_range() }}",
+    post_hook="analyze {{ this }}"
+) }}
+-- One row per as-of date and advisor, ranked by the shrunk mean net R.
+with m as (
+    select * from {{ ref('int_rule_metrics') }}
+    where level = 'ADVISOR'
+)
+
+select
+    rank() over (partition by m.as_of_date order by m.post_mean_r desc, m.advisor_id)::int as rank,
+    {{ rule_columns() }}
+from m

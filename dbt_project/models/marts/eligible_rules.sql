@@ -1,0 +1,25 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    indexes=[{'columns': ['as_of_date']}],
+    pre_hook="{{ prepare_range() }}",
+    post_hook="analyze {{ this }}"
+) }}
+-- One row per as-of date, profile and rule that passes all gates of the profile.
+{% set columns = ['as_of_date', 'rule_text', 'level', 'advisor_id', 'category', 'period', 'regime', 'weekday',
+    'session', 'n', 'n_days', 'win_rate_pct', 'profit_factor', 'mdd_pct', 'sharpe', 'post_mean_r', 'prob_edge',
+    'trust_flag', 'trust_is_noise', 'gates_version'] %}
+with rules as (
+    select {{ columns | join(', ') }}, original_passes, desk_passes
+    from {{ ref('rules_6d') }}
+    where {{ in_range('as_of_date') }} and (original_passes or desk_passes)
+    union all
+    select {{ columns | join(', ') }}, original_passes, desk_passes
+    from {{ ref('mini_rules') }}
+    where {{ in_range('as_of_date') }} and (original_passes or desk_passes)
+)
+
+select 'original' as profile, {{ columns | join(', ') }} from rules where original_passes
+union all
+select 'desk' as profile, {{ columns | join(', ') }} from rules where desk_passes

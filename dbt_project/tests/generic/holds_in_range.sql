@@ -1,0 +1,6 @@
+{# A condition is true (not false, not null) in every row of the built range. #}
+{% test holds_in_range(model, condition) %}
+select as_of_date
+from {{ model }}
+where {{ in_range('as_of_date') }} and not coalesce({{ condition }}, false)
+{% endtest %}

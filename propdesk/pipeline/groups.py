@@ -1,0 +1,471 @@
+"""Step 8: corpus replays, curves and group metrics of every as-of date (§3.4-3.8)."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propdesk.core.calendar import MarketCalendar
+from propdesk.metrics.shrinkage import intraclass_correlation, probability_above, shrink_level
+from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
+from propdesk.model.enums import RuleLevel
+from propdesk.pipeline import groups_kernels as kernels
+from propdesk.pipeline.groups_prepare import (
+    DIMENSIONS,
+    BoolArray,
+    FloatArray,
+    GroupConfig,
+    IntArray,
+    Level,
+    Prepared,
+    as_of_numbers,
+    prepare,
+)
+from propdesk.replay.batch import CurveReplayer, group_bounds, kernel_trades, outputs_of, replay_jobs
+from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS, MISSING
+
+__all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
+
+_EPOCH = date(1970, 1, 1)
+_MOMENTS = {
+    "mdd_peak_ns": "mdd_peak_at",
+    "mdd_trough_ns": "mdd_trough_at",
+    "mdd_recovery_ns": "mdd_recovery_at",
+    "blown_ns": "blown_at",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTables:
+    """Frames of step 8 with the columns of ``research.corpus_replays, equity_curves, group_metrics``."""
+
+    replays: pd.DataFrame
+    curves: pd.DataFrame
+    metrics: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class _Ordered:
+    """One sorting of a level's trades with the slice of each cell."""
+
+    order: IntArray
+    low: IntArray
+    high: IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Orders:
+    """The sortings of one level that its passes need."""
+
+    by_cluster: _Ordered
+    by_day: _Ordered
+    by_exit: _Ordered
+    by_value: dict[str, _Ordered]
+
+
+@dataclass(frozen=True, slots=True)
+class _AsOf:
+    """Which trades count at the end of one as-of date, and at which R."""
+
+    day: int
+    closed: BoolArray  # window of §3.4, exit known
+    is_open: BoolArray  # window of §3.4, still open
+    skill: BoolArray  # evidence window of §3.8
+    skill_closed: BoolArray
+    r: FloatArray  # net R, open trades at their mark
+    weight: FloatArray
+
+
+_CURVES = ("point_ns", "corpus_paise", "daily_corpus_paise", "daily_marked_paise")
+# input → quantiles, and names of count, mean, lowest, highest and the quantiles (None: not kept)
+_STATISTICS: dict[str, tuple[tuple[float, ...], tuple[str | None, ...]]] = {
+    "r_multiple": ((0.5,), (None, None, "worst_r", "best_r", "median_r")),
+    "return_ratio": ((0.5,), (None, None, "worst_return", "best_return", "median_return")),
+    "mae_r": ((0.75, 0.9), (None, "mean_mae_r", None, None, "mae_r_p75", "mae_r_p90")),
+    "mfe_r": ((0.75, 0.9), (None, "mean_mfe_r", None, None, "mfe_r_p75", "mfe_r_p90")),
+    "stop_extension": (
+        (0.5,),
+        ("stopped_trades", "mean_post_sl_extension", None, None, "median_post_sl_extension"),
+    ),
+    "positive_stop_extension": ((0.75,), (None, None, None, None, "positive_post_sl_extension_p75")),
+    "stop_recovery": ((), (None, "mean_post_sl_recovery", None, None)),
+    "stop_hunt": ((), (None, "stop_hunt_rate", None, None)),
+    "post_target_extension": (
+        (0.5,),
+        (None, "mean_post_target_extension", None, None, "median_post_target_extension"),
+    ),
+    "wse": ((0.9,), (None, "mean_wse", None, None, "wse_p90")),
+    "wte": ((), (None, "mean_wte", None, None)),
+    "traded_value_share": ((0.5,), (None, None, None, None, "median_traded_value_share")),
+}
+_METRIC_COLUMNS = (
+    "n", "n_open", "n_days", "skill_n", "weighted_n", "cluster_n_eff", "design_effect", "mean_r_weighted",
+    "post_mean_r", "post_sd_r", "shrink", "prob_edge", "hits", "expected_hits", "excess_hits", "excess_z",
+    "best_r", "worst_r", "median_r", "best_return", "worst_return", "median_return", "losing_streak_max",
+    "pain_reward", "pain_reward_no_skill", "mae_r_p75", "mae_r_p90", "mfe_r_p75", "mfe_r_p90",
+    "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
+    "positive_post_sl_extension_p75", "mean_post_sl_recovery", "stop_hunt_rate",
+    "mean_post_target_extension", "median_post_target_extension", "mean_wse", "wse_p90", "mean_wte",
+    "median_traded_value_share",
+)  # fmt: skip
+_FULL_ONLY = (
+    "weighted_n", "cluster_n_eff", "design_effect", "mean_r_weighted", "hits", "expected_hits", "excess_hits",
+    "excess_z",
+)  # fmt: skip
+"""Skill columns that a cell below half its minimum does not store."""
+_WHOLE = ("n", "n_open", "n_days", "skill_n", "losing_streak_max", "stopped_trades")
+
+
+def build_group_facts(
+    trades: pd.DataFrame,
+    excursions: pd.DataFrame,
+    marks: pd.DataFrame,
+    calendar: MarketCalendar,
+    as_of_dates: list[date],
+    config: GroupConfig,
+) -> GroupTables:
+    """Compute what is known about every group at the end of each as-of date.
+
+    Parameters
+    ----------
+    trades : DataFrame
+        ``research.trades`` with the joined ``regime`` of the trade date; only ``is_counted`` rows
+        take part. Trades entered after an as-of date are absent for it, later exits are open.
+    excursions, marks : DataFrame
+        ``research.excursions`` and ``research.trade_marks``.
+    calendar : MarketCalendar
+        The exchange's.
+    as_of_dates : list of date
+        Any dates; usually the market days of the partition range.
+    config : GroupConfig
+        Settings.
+
+    Returns
+    -------
+    GroupTables
+        Rows sorted by (as_of_date, …, rule_text); empty frames with the same columns where
+        nothing traded.
+
+    Notes
+    -----
+    A cell has a row where it has a closed trade in the window. Path, percentile and replay
+    figures exist for advisors and for cells with at least half their minimum trades.
+    Source: spec §3.4-3.8.
+    """
+    data = prepare(trades, excursions, marks, calendar, as_of_dates, config)
+    numbers = as_of_numbers(as_of_dates)
+    values = _values(data)
+    orders = [_orders(data, level, values) for level in data.levels]
+    table = NoSkillTable(config.seed).table(data.shapes)
+    metrics: list[dict[str, Any]] = []
+    jobs: list[list[IntArray]] = [[] for _ in data.levels]
+    for number in numbers:
+        known = _as_of(data, int(number), config)
+        icc = _desk_icc(data, known)
+        posterior = _desk_posterior(data, known, orders[0], icc)
+        for place, (level, ordered) in enumerate(zip(data.levels, orders, strict=True)):
+            skill, posterior = _skill(data, level, ordered, known, posterior, icc, config)
+            count = kernels.counts(
+                ordered.by_day.order,
+                ordered.by_day.low,
+                ordered.by_day.high,
+                data.entry_day,
+                known.closed,
+                known.is_open,
+            )
+            live = np.flatnonzero(count[:, kernels.N] > 0)
+            full = (count[:, kernels.N] >= level.half_minimum) & (count[:, kernels.N] > 0)
+            paths = _paths(data, ordered, known, values, full, table)
+            for name in _FULL_ONLY:
+                skill[name] = np.where(full, skill[name], np.nan)
+            metrics.append(_metric_rows(level, int(number), live, count, {**skill, **paths}))
+            replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
+            jobs[place].append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
+    replays, curves = _replay_tables(data, jobs, config)
+    return GroupTables(replays, curves, _metrics_frame(metrics))
+
+
+def _is_advisor(level: Level) -> bool:
+    return level.level is RuleLevel.ADVISOR
+
+
+def _values(data: Prepared) -> dict[str, FloatArray]:
+    """Per-trade inputs of the order statistics."""
+    stopped = data.frame["exit_reason"].to_numpy(dtype=object) == "STOPLOSS"
+    extension = np.where(stopped, data.column("post_sl_extension"), np.nan)
+    crossed = data.frame["crossed_entry_after_stop"].astype("boolean")
+    hunted = crossed.astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return {
+        "r_multiple": data.r,
+        "return_ratio": data.column("return_ratio"),
+        "mae_r": np.where(np.isnan(data.column("mfe_r")), np.nan, data.column("mae_r")),
+        "mfe_r": data.column("mfe_r"),
+        "stop_extension": extension,
+        "positive_stop_extension": np.where(extension > 0, extension, np.nan),
+        "stop_recovery": np.where(stopped, data.column("post_sl_recovery"), np.nan),
+        "stop_hunt": np.where(stopped, hunted, np.nan),
+        "post_target_extension": data.column("post_target_extension"),
+        "wse": data.column("wse"),
+        "wte": data.column("wte"),
+        "traded_value_share": data.column("traded_value_share"),
+    }
+
+
+def _ordered(cell: IntArray, size: int, keys: tuple[Any, ...], use: BoolArray) -> _Ordered:
+    rows = np.flatnonzero((cell >= 0) & use)
+    order = rows[np.lexsort((*(key[rows] for key in keys), cell[rows]))]
+    low, high = group_bounds(cell[order], size)
+    return _Ordered(order.astype(np.int64), low, high)
+
+
+def _orders(data: Prepared, level: Level, values: dict[str, FloatArray]) -> _Orders:
+    everyone = np.ones(len(level.cell), dtype=bool)
+
+    def sort(*keys: Any, use: BoolArray = everyone) -> _Ordered:
+        return _ordered(level.cell, level.size, keys, use)
+
+    return _Orders(
+        sort(data.cluster),
+        sort(data.entry_day),
+        sort(data.exit_ns),
+        {name: sort(value, use=~np.isnan(value)) for name, value in values.items()},
+    )
+
+
+def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
+    entered = data.entry_day <= day
+    ended = data.exit_day <= day
+    window = entered & (data.entry_day > day - config.window_days)
+    today = int(np.searchsorted(data.market.day, day, side="right")) - 1
+    skill = entered & (data.entry_index > today - data.skill_window)
+    age = np.where(ended, today - data.exit_index, 0)
+    weight = np.exp2(-np.maximum(age, 0) / config.skill_half_life_days)
+    r = np.where(ended, data.r, np.nan)
+    for t in np.flatnonzero(skill & ~ended):
+        span = slice(int(data.mark_offset[t]), int(data.mark_offset[t + 1]))
+        at = int(np.searchsorted(data.mark_day[span], day, side="right")) - 1
+        if at >= 0 and data.risk_total[t] > 0:
+            r[t] = float(data.mark_pnl[span][at]) / data.risk_total[t]
+    return _AsOf(day, window & ended, window & ~ended, skill, skill & ended, r, weight)
+
+
+def _desk_icc(data: Prepared, known: _AsOf) -> float:
+    rows = np.flatnonzero(known.skill & ~np.isnan(known.r))
+    rows = rows[np.argsort(data.cluster[rows], kind="stable")]
+    return float(intraclass_correlation(known.r[rows], data.cluster[rows]))
+
+
+def _effective(sums: FloatArray, icc: float) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Weighted mean R, weighted size, design effect and clustered size per cell."""
+    weight, squares = sums[:, kernels.WEIGHT], sums[:, kernels.WEIGHT2]
+    has = weight > 0
+    size = np.where(has, weight**2 / np.where(has, squares, 1.0), 0.0)
+    mean = np.where(has, sums[:, kernels.WEIGHT_R] / np.where(has, weight, 1.0), np.nan)
+    clusters = np.maximum(sums[:, kernels.CLUSTERS], 1.0)
+    effect = np.where(has, 1.0 + (sums[:, kernels.R_COUNT] / clusters - 1.0) * icc, np.nan)
+    return mean, size, effect, np.where(has, size / effect, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Posterior:
+    """Estimates one level up, and the desk's pooled variance of one idea's R."""
+
+    mean: FloatArray
+    variance: FloatArray
+    pooled: float
+
+
+def _sums(data: Prepared, known: _AsOf, by_cluster: _Ordered) -> FloatArray:
+    return np.asarray(
+        kernels.skill_sums(
+            by_cluster.order,
+            by_cluster.low,
+            by_cluster.high,
+            data.cluster,
+            known.skill,
+            known.skill_closed,
+            known.r,
+            known.weight,
+            data.p0,
+            data.hit,
+        )
+    )
+
+
+def _desk_posterior(data: Prepared, known: _AsOf, advisors: _Orders, icc: float) -> _Posterior:
+    by = advisors.by_cluster
+    pooled = float(kernels.pooled_variance(by.order, by.low, by.high, known.skill, known.r, known.weight))
+    everyone = np.argsort(data.cluster, kind="stable").astype(np.int64)
+    whole = _Ordered(everyone, np.zeros(1, dtype=np.int64), np.array([len(everyone)], dtype=np.int64))
+    mean, _, _, n_eff = _effective(_sums(data, known, whole), icc)
+    if n_eff[0] <= 0:
+        return _Posterior(np.zeros(1), np.zeros(1), pooled)
+    return _Posterior(mean, pooled / n_eff, pooled)
+
+
+def _skill(
+    data: Prepared,
+    level: Level,
+    ordered: _Orders,
+    known: _AsOf,
+    parents: _Posterior,
+    icc: float,
+    config: GroupConfig,
+) -> tuple[dict[str, FloatArray], _Posterior]:
+    """Skill columns of one level and what its children shrink toward (§3.8)."""
+    sums = _sums(data, known, ordered.by_cluster)
+    mean, size, effect, n_eff = _effective(sums, icc)
+    post = shrink_level(
+        mean, n_eff, parents.mean[level.parent], parents.variance[level.parent], parents.pooled
+    )
+    expected, variance = sums[:, kernels.EXPECTED], sums[:, kernels.HIT_VARIANCE]
+    has = expected > 0
+    excess = np.where(has, sums[:, kernels.HITS] - expected, np.nan)
+    spread = np.sqrt(np.where(variance > 0, variance * np.nan_to_num(effect, nan=1.0), np.nan))
+    columns = {
+        "skill_n": sums[:, kernels.SKILL_N],
+        "weighted_n": size,
+        "cluster_n_eff": n_eff,
+        "design_effect": effect,
+        "mean_r_weighted": mean,
+        "post_mean_r": post.mean,
+        "post_sd_r": np.sqrt(post.variance),
+        "shrink": post.shrink,
+        "prob_edge": probability_above(post.mean, post.variance, config.hurdle_r),
+        "hits": np.where(has, sums[:, kernels.HITS], np.nan),
+        "expected_hits": np.where(has, expected, np.nan),
+        "excess_hits": excess,
+        # half a hit toward zero: the count is whole, the normal curve is not
+        "excess_z": np.sign(excess) * np.maximum(np.abs(excess) - 0.5, 0.0) / spread,
+    }
+    return columns, _Posterior(post.mean, post.variance, parents.pooled)
+
+
+def _paths(
+    data: Prepared,
+    ordered: _Orders,
+    known: _AsOf,
+    values: dict[str, FloatArray],
+    full: BoolArray,
+    table: FloatArray,
+) -> dict[str, FloatArray]:
+    """Path and percentile columns of the cells with enough trades."""
+    out: dict[str, FloatArray] = {}
+    for name, (quantiles, names) in _STATISTICS.items():
+        by = ordered.by_value[name]
+        found = kernels.order_statistics(
+            by.order, by.low, by.high, full, known.closed, values[name], np.array(quantiles, dtype=np.float64)
+        )
+        out.update({label: found[:, k] for k, label in enumerate(names) if label is not None})
+    by = ordered.by_exit
+    streak = kernels.losing_streaks(by.order, by.low, by.high, full, known.closed, data.is_win)
+    out["losing_streak_max"] = np.where(full, streak, np.nan)
+    mfe = out.pop("mean_mfe_r")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out["pain_reward"] = np.where(mfe > 0, out.pop("mean_mae_r") / mfe, np.nan)
+    curves, timed = kernels.shape_means(
+        by.order, by.low, by.high, full, known.closed, data.shape, data.by_level, table
+    )
+    out["pain_reward_no_skill"] = pain_reward_without_skill(curves, timed)
+    return out
+
+
+def _metric_rows(
+    level: Level, day: int, live: IntArray, count: IntArray, columns: dict[str, FloatArray]
+) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "as_of_date": np.full(len(live), day),
+        "rule_text": level.rule_text[live],
+        "level": np.full(len(live), level.level.value, dtype=object),
+    }
+    out.update({name: level.dimensions[live, d] for d, name in enumerate(DIMENSIONS)})
+    for k, name in enumerate(("n", "n_open", "n_days")):
+        out[name] = count[live, k].astype(np.float64)
+    out.update({name: columns[name][live] for name in _METRIC_COLUMNS if name in columns})
+    return out
+
+
+def _dates(days: IntArray) -> "pd.Series[Any]":
+    known = {int(d): _EPOCH + timedelta(int(d)) for d in np.unique(days)}
+    return pd.Series([known[int(d)] for d in days], dtype=object)
+
+
+def _metrics_frame(parts: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ("as_of_date", "rule_text", "level", *DIMENSIONS, *_METRIC_COLUMNS)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
+    text = joined["rule_text"]
+    rank = pd.factorize(text, sort=True)[0]
+    order = np.lexsort((rank, joined["as_of_date"]))
+    columns: dict[str, Any] = {}
+    for name in names:
+        column = joined[name][order]
+        if name == "as_of_date":
+            columns[name] = _dates(column)
+        elif name in _WHOLE:
+            columns[name] = pd.array(np.where(np.isnan(column), 0, column).astype(np.int64), dtype="Int64")
+            columns[name][np.isnan(column)] = pd.NA
+        else:
+            columns[name] = column
+    return pd.DataFrame(columns)
+
+
+def _replay_tables(
+    data: Prepared, jobs: list[list[IntArray]], config: GroupConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    replays: list[pd.DataFrame] = []
+    curves: list[pd.DataFrame] = []
+    for model in config.size_models:
+        for level, parts in zip(data.levels, jobs, strict=True):
+            todo = np.concatenate(parts).astype(np.int64)
+            rows, lines = _replay_level(data, level, model, todo, config)
+            replays.append(rows)
+            curves.append(lines)
+    key = ["as_of_date", "size_model", "rule_text"]
+    return (
+        pd.concat(replays, ignore_index=True).sort_values(key, ignore_index=True),
+        pd.concat(curves, ignore_index=True).sort_values(key, ignore_index=True),
+    )
+
+
+def _replay_level(
+    data: Prepared, level: Level, model: str, todo: IntArray, config: GroupConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    prepared, order = kernel_trades(data.corpus[model], level.cell, data.market)
+    bounds = group_bounds(level.cell[order], level.size)
+    settings = {
+        "capital_paise": config.capital_paise,
+        "risk_free": config.risk_free,
+        "window_days": config.window_days,
+    }
+    head = {
+        "as_of_date": _dates(todo[:, 1]),
+        "size_model": np.full(len(todo), model, dtype=object),
+        "rule_text": level.rule_text[todo[:, 0]],
+    }
+    if _is_advisor(level):
+        replayer = CurveReplayer(prepared, bounds, data.market, **settings)  # type: ignore[arg-type]  # int and float by name
+        results = [replayer.replay(int(cell), int(day)) for cell, day in todo]
+        found = outputs_of(results)
+        lines = pd.DataFrame(
+            {
+                **head,
+                **{n: pd.Series([getattr(r, n).tolist() for r in results], dtype=object) for n in _CURVES},
+            }
+        )
+    else:
+        found = replay_jobs(prepared, bounds, data.market, todo, **settings)  # type: ignore[arg-type]  # as above
+        lines = pd.DataFrame({**head, **dict.fromkeys(_CURVES)}).iloc[:0]
+    columns: dict[str, Any] = dict(head)
+    for name in (*INT_OUTPUTS, *FLOAT_OUTPUTS):
+        if name in _MOMENTS:
+            columns[_MOMENTS[name]] = _moments(found[name].astype(np.int64))
+        else:
+            columns[name] = found[name]
+    return pd.DataFrame(columns), lines
+
+
+def _moments(ns: IntArray) -> "pd.Series[Any]":
+    stamps = pd.Series(pd.to_datetime(np.where(ns == MISSING, 0, ns), unit="ns", utc=True))
+    return stamps.mask(pd.Series(ns == MISSING))

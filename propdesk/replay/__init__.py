@@ -1,0 +1,1 @@
+"""Corpus replay: the readable driver and its kernel."""
