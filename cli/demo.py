@@ -22,6 +22,7 @@ _REPLAY_LIMIT_S: Final = 900.0
 _MASTER_SOURCE: Final = "sample"
 _LEADERS_SHOWN: Final = 15
 _RULES_SHOWN: Final = 12
+_TRADES_SHOWN: Final = 20
 
 
 class MainJobFailed(PropdeskError):
@@ -74,6 +75,7 @@ def _generate(context: UpContext) -> None:
     if made.exists() and json.loads(made.read_text(encoding="utf-8")) == wanted:
         context.say("  the sample is there already")
         return
+    context.facts["changed"] = True
     files = generate_sample(
         folder,
         settings.price_store_url,
@@ -95,6 +97,9 @@ def _load_master(context: UpContext) -> None:
     from adapters.db.repos.instruments import load_instruments
     from adapters.instruments import read_scrip_master
 
+    if not context.facts.get("changed") and _is_ingested(context):
+        context.say("  the master is loaded already")
+        return
     master = read_scrip_master(_sample_folder(context) / "instruments.csv", context.options.first_day)
     engine = create_engine(context.settings.database_url("pipeline"), "propdesk-up")
     try:
@@ -112,11 +117,11 @@ def _ingest(context: UpContext) -> None:
 
     settings = context.settings
     signals = _sample_folder(context) / "signals.csv"
+    if _is_ingested(context):
+        context.say("  the file is ingested already")
+        return
     engine = create_engine(settings.database_url("pipeline"), "propdesk-up")
     try:
-        if _is_ingested(engine, signals):
-            context.say("  the file is ingested already")
-            return
         summary = ingest_file(engine, signals, "sample", load_calendar(), SystemClock(), settings)
     finally:
         engine.dispose()
@@ -127,16 +132,20 @@ def _ingest(context: UpContext) -> None:
     )
 
 
-def _is_ingested(engine: Any, signals: Path) -> bool:
+def _is_ingested(context: UpContext) -> bool:
     import hashlib
 
-    from adapters.db.engine import begin
+    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.uploads import is_uploaded
 
-    with signals.open("rb") as file:
+    with (_sample_folder(context) / "signals.csv").open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    with begin(engine) as connection:
-        return is_uploaded(connection, digest)
+    engine = create_engine(context.settings.database_url("reader"), "propdesk-up")
+    try:
+        with begin(engine) as connection:
+            return is_uploaded(connection, digest)
+    finally:
+        engine.dispose()
 
 
 def _backfill(context: UpContext) -> None:
@@ -315,6 +324,6 @@ def _report_day(context: UpContext) -> None:
             report = read_day_report(connection, context.settings.account_id, context.options.replay_day)
     finally:
         engine.dispose()
-    show_report(report)
+    show_report(report, most_trades=_TRADES_SHOWN)
     if report.trades:
         context.say(f"Why a trade was made: python3 run.py why {report.trades[0].signal_id}")

@@ -23,6 +23,9 @@ EXIT_INTERRUPTED: Final = 130
 JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 """Type of every command's ``--json`` parameter: ``as_json: JsonOption = False``."""
 
+_PIPE_COLUMNS: Final = 200
+_DECIMALS: Final = 3
+
 _progress: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -41,8 +44,9 @@ def progress_console() -> Console:
 
 
 def result_console() -> Console:
-    """Give a console on standard output, for tables."""
-    return Console(highlight=False)
+    """Give a console on standard output, for tables; a file or pipe gets wide lines, not a screen's 80."""
+    wide = None if sys.stdout.isatty() else _PIPE_COLUMNS
+    return Console(highlight=False, width=wide)
 
 
 def parse_day(text: str, option: str) -> date:
@@ -87,7 +91,7 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     columns : sequence of str
         Headings.
     rows : iterable of sequences
-        Cells in the order of ``columns``; None is shown as a dash.
+        Cells in the order of ``columns``; None is shown as a dash, a float with three decimals.
     """
     body = [list(row) for row in rows]
     table = Table(title=escape(title), title_justify="left", header_style="bold")
@@ -95,8 +99,14 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         numeric = any(isinstance(row[index], int | float) for row in body)
         table.add_column(escape(heading), justify="right" if numeric else "left", overflow="fold")
     for row in body:
-        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
+        table.add_row(*(escape(_shown(cell)) for cell in row))
     result_console().print(table)
+
+
+def _shown(cell: object) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell:,.{_DECIMALS}f}" if isinstance(cell, float) else str(cell)
 
 
 def _plain(value: Any) -> Any:

@@ -116,7 +116,11 @@ def _migrate(context: UpContext) -> None:
 
 
 def _launch_dagster(context: UpContext) -> None:
+    from orchestration.left_behind import fail_left_behind
+
     specs, address = dagster_specs(context.home, context.settings)
+    for run_id in fail_left_behind(context.settings.dagster_home, context.settings):
+        context.say(f"  run {run_id} was cut off by an earlier stop; recorded as failed")
     for spec in specs:
         context.supervisor.launch(spec)
     context.webserver_url = address
