@@ -1,0 +1,171 @@
+"""Small pictures for materialisation metadata: a person would rather look than read."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from dagster import MarkdownMetadataValue, MetadataValue
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH_IN: Final = 4.6
+HEIGHT_IN: Final = 1.9
+DPI: Final = 100
+COLOURS: Final = 24
+"""The picture is repeated with every day of a run, so it must be a few kilobytes."""
+SERIES_MAX: Final = 6
+_PALETTE: Final = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#8C8C8C")
+
+
+def bars(labels: Sequence[str], values: Sequence[float], title: str) -> MarkdownMetadataValue:
+    """Draw one bar per label, e.g. rows per reason.
+
+    Parameters
+    ----------
+    labels, values : sequence, same length
+        May be empty: an empty picture says so.
+    title : str
+
+    Returns
+    -------
+    MarkdownMetadataValue
+        The picture as a data address.
+    """
+    figure, axes = _canvas(title)
+    if labels:
+        axes.barh(range(len(labels)), values, color=_PALETTE[0])
+        axes.set_yticks(range(len(labels)), labels)
+        axes.invert_yaxis()
+    else:
+        _say_empty(axes)
+    return _finished(figure, title)
+
+
+def stacked_days(
+    days: Sequence[str], parts: Mapping[str, Sequence[float]], title: str
+) -> MarkdownMetadataValue:
+    """Draw stacked counts per day.
+
+    Parameters
+    ----------
+    days : sequence of str
+        ISO dates, rising.
+    parts : mapping of str to sequence
+        One series per name, as long as ``days``. The largest lies at the bottom; from the seventh on they are
+        drawn together as "other".
+    title : str
+
+    Returns
+    -------
+    MarkdownMetadataValue
+        The picture as a data address.
+    """
+    figure, axes = _canvas(title)
+    if days and parts:
+        bottom = np.zeros(len(days))
+        for number, (name, heights) in enumerate(_largest(parts).items()):
+            colour = _PALETTE[number % len(_PALETTE)]
+            axes.bar(range(len(days)), heights, bottom=bottom, color=colour, width=1.0, label=name)
+            bottom += heights
+        shown = sorted({0, len(days) // 2, len(days) - 1})
+        axes.set_xticks(shown, [days[i] for i in shown])
+        if len(parts) > 1:
+            axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    else:
+        _say_empty(axes)
+    return _finished(figure, title)
+
+
+def _largest(parts: Mapping[str, Sequence[float]]) -> dict[str, NDArray[np.float64]]:
+    """Order series by their sums, the largest first, and add up what is left after `SERIES_MAX`."""
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in parts.items()}
+    names = sorted(arrays, key=lambda name: (-float(arrays[name].sum()), name))
+    kept = {name: arrays[name] for name in names[:SERIES_MAX]}
+    if rest := names[SERIES_MAX:]:
+        kept["other"] = np.sum([arrays[name] for name in rest], axis=0)
+    return kept
+
+
+def histogram(values: Sequence[float], title: str, unit: str) -> MarkdownMetadataValue:
+    """Draw how values are spread; the outer 1 % on both sides are left out, undefined ones too.
+
+    Parameters
+    ----------
+    values : sequence of float
+        NaN = undefined.
+    title, unit : str
+
+    Returns
+    -------
+    MarkdownMetadataValue
+        The picture as a data address.
+    """
+    figure, axes = _canvas(title)
+    known = np.asarray(values, dtype=np.float64)
+    known = known[np.isfinite(known)]
+    if known.size:
+        low, high = np.quantile(known, [0.01, 0.99])
+        axes.hist(known[(known >= low) & (known <= high)], bins=40, color=_PALETTE[0])
+        axes.set_xlabel(unit, fontsize=7)
+    else:
+        _say_empty(axes)
+    return _finished(figure, title)
+
+
+def curves(lines: Mapping[str, Sequence[float]], title: str, unit: str) -> MarkdownMetadataValue:
+    """Draw one line per name over its own positions, e.g. equity curves of the best advisors.
+
+    Parameters
+    ----------
+    lines : mapping of str to sequence of float
+    title, unit : str
+
+    Returns
+    -------
+    MarkdownMetadataValue
+        The picture as a data address.
+    """
+    figure, axes = _canvas(title)
+    for number, (name, values) in enumerate(lines.items()):
+        axes.plot(values, label=name, linewidth=1.0, color=_PALETTE[number % len(_PALETTE)])
+    if lines:
+        axes.legend(fontsize=6, frameon=False)
+        axes.set_ylabel(unit, fontsize=7)
+    else:
+        _say_empty(axes)
+    return _finished(figure, title)
+
+
+def _canvas(title: str) -> "tuple[Figure, Axes]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # a second to import: only who draws pays
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=8)
+    axes.tick_params(labelsize=6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _say_empty(axes: "Axes") -> None:
+    axes.text(0.5, 0.5, "nothing in this window", ha="center", va="center", fontsize=8)
+    axes.set_axis_off()
+
+
+def _finished(figure: "Figure", title: str) -> MarkdownMetadataValue:
+    from PIL import Image
+
+    raw, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", metadata={"Software": None})
+    Image.open(raw).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+    return MetadataValue.md(
+        f"![{title}](data:image/png;base64,{base64.b64encode(small.getvalue()).decode()})"
+    )

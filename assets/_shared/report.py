@@ -1,0 +1,99 @@
+"""What a materialisation tells about itself."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pandas as pd
+from dagster import (
+    AssetCheckResult,
+    AssetExecutionContext,
+    MarkdownMetadataValue,
+    MaterializeResult,
+    MetadataValue,
+)
+
+from assets._shared.dress import code_version
+from assets._shared.partitions import DayRange
+
+REASONS_MAX: Final = 20
+
+
+def rows_by_day(frame: pd.DataFrame, column: str) -> dict[str, int]:
+    """Count rows per ISO date of a date column, in the order of the dates.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    column : str
+        Holds `datetime.date`.
+
+    Returns
+    -------
+    dict
+        Days without a row are absent.
+    """
+    counts = frame[column].value_counts()
+    return {day.isoformat(): int(counts[day]) for day in sorted(counts.index)}
+
+
+def report(
+    context: AssetExecutionContext,
+    days: DayRange,
+    name: str,
+    frame: pd.DataFrame,
+    *,
+    rows_in: int,
+    rejected: Mapping[str, int] | None = None,
+    picture: MarkdownMetadataValue | None = None,
+    check: AssetCheckResult | None = None,
+    day_column: str = "trade_date",
+    **extra: Any,
+) -> MaterializeResult[None]:
+    """Describe what a step wrote: rows in and out, refusals by reason, window, code version, a picture.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext
+        Takes the row count of each day apart, since the rest is repeated with every day of the run.
+    days : DayRange
+        What the run worked on.
+    name : str
+        Key of the asset.
+    frame : DataFrame
+        What was written.
+    rows_in : int
+        Rows read.
+    rejected : mapping of str to int, optional
+        Refused rows by reason code.
+    picture : MarkdownMetadataValue, optional
+        From `assets._shared.pictures`.
+    check : AssetCheckResult, optional
+        Verdict of the quality suite.
+    day_column : str
+        Partition column of the frame.
+    **extra
+        More metadata.
+
+    Returns
+    -------
+    MaterializeResult
+        For every day of the run.
+    """
+    counts = rows_by_day(frame, day_column)
+    for key in context.partition_keys:
+        context.add_asset_metadata({"dagster/partition_row_count": counts.get(key, 0)}, name, key)
+    metadata: dict[str, Any] = {
+        "window": MetadataValue.text(str(days)),
+        "rows_in": rows_in,
+        "rows_out": len(frame),
+        "code_version": MetadataValue.text(code_version()),
+        **extra,
+    }
+    if rejected is not None:
+        metadata["rows_rejected"] = sum(rejected.values())
+        metadata["rejected_by_reason"] = MetadataValue.json(dict(list(rejected.items())[:REASONS_MAX]))
+    if picture is not None:
+        metadata["picture"] = picture
+    return MaterializeResult(
+        asset_key=name, metadata=metadata, check_results=[check] if check is not None else []
+    )

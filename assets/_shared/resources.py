@@ -1,0 +1,95 @@
+"""What assets are handed: database, market and settings; each is made on first use, never at import."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from functools import cached_property
+from typing import Any, get_args
+
+import psycopg
+from sqlalchemy import Engine
+
+from adapters.calendar import load_calendar
+from adapters.clock import SystemClock
+from adapters.db.engine import begin, create_engine
+from adapters.settings import Settings
+from adapters.ticks.store import Kind, ParquetPriceStore
+from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
+from propdesk.core.clock import NS_PER_DAY, Clock
+
+
+class Database:
+    """The project's database under the pipeline's role.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the address; it is asked for on first use, so definitions load without a database.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def engine(self) -> Engine:
+        """Pooled connections; raises `NotConfigured` if no database is known."""
+        return create_engine(self._settings.database_url("pipeline"), "propdesk-pipeline")
+
+    @contextmanager
+    def transaction(self) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
+        """Give one transaction: committed at the end, rolled back on any error."""
+        with begin(self.engine) as connection:
+            yield connection
+
+
+class Market:
+    """Calendar, stored prices and the present moment.
+
+    Parameters
+    ----------
+    settings : Settings
+        Names the price store.
+    clock : Clock, optional
+        Tells what is already known; the system's by default.
+    calendar : MarketCalendar, optional
+        The exchange's by default.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, calendar: MarketCalendar | None = None
+    ) -> None:
+        self._settings = settings
+        self.clock: Clock = clock or SystemClock()
+        self._calendar = calendar
+
+    @cached_property
+    def calendar(self) -> MarketCalendar:
+        """The exchange's calendar."""
+        return self._calendar or load_calendar()
+
+    @cached_property
+    def prices(self) -> ParquetPriceStore:
+        """The price store; opened on first use."""
+        return ParquetPriceStore(self._settings.price_store_url, self.calendar)
+
+    def today(self) -> date:
+        """IST calendar day of the present moment."""
+        return ist_date(self.clock.now_ns())
+
+    def known_until_ns(self) -> int:
+        """Give the moment up to which prices are known, ns UTC.
+
+        Returns
+        -------
+        int
+            End of the newest IST day in the price store, but not after now; now where the store is empty.
+
+        Notes
+        -----
+        Not the end of the run's days: a trade belongs to the day of its signal but may end later, and a
+        past day that is computed again must give what it gave before. Beyond the store's end nothing is
+        known: what is still open there stays open instead of ending at a price nobody saw.
+        """
+        stored = [days[-1] for kind in get_args(Kind) if (days := self.prices.days(kind))]
+        now = self.clock.now_ns()
+        return min(ist_midnight_ns(max(stored)) + NS_PER_DAY, now) if stored else now

@@ -1,0 +1,55 @@
+"""Which days of one step another step reads."""
+
+import warnings
+from typing import Final
+
+from dagster import AssetDep, TimeWindowPartitionMapping
+from dagster._utils.warnings import BetaWarning
+
+from adapters.settings import load_settings
+
+
+def window_market_days(window_days: int, skill_window_market_days: int) -> int:
+    """Count the market days before an as-of day that steps 8 and 9 may read.
+
+    Parameters
+    ----------
+    window_days : int
+        Rolling window of the corpus replay, calendar days.
+    skill_window_market_days : int
+        Window of the skill estimate, market days.
+
+    Returns
+    -------
+    int
+        The longer of both. Five weekdays in seven days, rounded up, and one weekend session a month.
+
+    Examples
+    --------
+    >>> window_market_days(90, 1)
+    69
+    """
+    weekdays = -(-window_days * 5 // 7) + 1
+    return max(weekdays + window_days // 30, skill_window_market_days)
+
+
+_SETTINGS = load_settings()
+with warnings.catch_warnings():
+    # The flag is marked as beta; the release is pinned, and the first as-of days have no whole window
+    # before them.
+    warnings.simplefilter("ignore", BetaWarning)
+    WINDOW: Final = TimeWindowPartitionMapping(
+        start_offset=-window_market_days(_SETTINGS.window_days, _SETTINGS.skill_window_market_days),
+        allow_nonexistent_upstream_partitions=True,
+    )
+"""With excluded days the offset counts market days. The steps cut their exact windows themselves."""
+
+WINDOWED: Final = frozenset(
+    {"trades", "trade_legs", "trade_marks", "outcome_audit", "excursions", "regimes", "resolved_signals"}
+)
+"""Tables by trade date, which the tables by as-of date read over a window."""
+
+
+def window_of(*names: str) -> list[AssetDep]:
+    """Depend on the windows of tables by trade date."""
+    return [AssetDep(name, partition_mapping=WINDOW) for name in names]

@@ -1,0 +1,53 @@
+"""Step 3: one name per underlying, and the dimensions that IST decides."""
+
+from collections.abc import Iterator
+
+from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
+
+from adapters.db.frames import signals
+from adapters.uploads import load_aliases
+from assets._shared import pictures
+from assets._shared.dress import GROUPS, spec, step
+from assets._shared.partitions import worked_range
+from assets._shared.report import report
+from assets._shared.resources import Database, Market
+from assets.quality import judge
+from propdesk.pipeline.normalise import normalise_signals
+
+NORMALISED_SIGNALS = spec(
+    3,
+    "normalised_signals",
+    "research.normalised_signals",
+    "Canonical underlying, period known at posting, weekday and session of the IST calendar.",
+    deps=["validated_signals"],
+)
+
+
+@multi_asset(name=GROUPS[3], **step([NORMALISED_SIGNALS], judged=["normalised_signals"]))
+def normalised_signals(
+    context: AssetExecutionContext, database: ResourceParam[Database], market: ResourceParam[Market]
+) -> Iterator[MaterializeResult[None]]:
+    """Add the dimensions to every typed signal."""
+    days = worked_range(context, market.today())
+    with database.transaction() as connection:
+        validated = signals.read_validated_signals(connection, days.first, days.last)
+        listed = signals.read_derivative_underlyings(connection, days.first, days.last)
+        done = normalise_signals(validated, market.calendar, load_aliases(), listed)
+        signals.write_normalised_signals(connection, done.signals, days.first, days.last)
+        signals.write_rejected(connection, "NORMALISE", done.rejected, days.first, days.last)
+        check = judge(context, connection, "normalised_signals", done.signals, days)
+    refused = signals.rejected_by_reason(done.rejected)
+    shares = done.signals.groupby(["period", "session"]).size()
+    picture = pictures.bars(
+        [" / ".join(map(str, key)) for key in shares.index], shares.tolist(), "Signals by period and session"
+    )
+    yield report(
+        context,
+        days,
+        "normalised_signals",
+        done.signals,
+        rows_in=len(validated),
+        rejected=refused,
+        picture=picture,
+        check=check,
+    )

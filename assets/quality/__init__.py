@@ -1,0 +1,99 @@
+"""Great Expectations suites as asset checks, with their results kept per day."""
+
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import psycopg
+from dagster import AssetCheckResult, AssetCheckSeverity, AssetExecutionContext, MetadataValue
+
+from adapters.db.frames.quality_daily import write_daily_results
+from adapters.quality import SuiteResult, run_suite
+from assets._shared.dress import CHECK
+from assets._shared.partitions import DayRange
+
+Results = list[dict[str, Any]]
+
+
+def results_by_day(
+    whole: SuiteResult, frame: pd.DataFrame, days: list[date], day_column: str
+) -> dict[date, Results]:
+    """Split a verdict over a range into one per day.
+
+    Parameters
+    ----------
+    whole : SuiteResult
+        Of the whole frame.
+    frame : DataFrame
+    days : list of date
+        Every day of the range, those without rows too.
+    day_column : str
+        Holds `datetime.date`.
+
+    Returns
+    -------
+    dict
+        Per day the results of every expectation.
+
+    Notes
+    -----
+    Where the whole frame holds, so does every day; each day is judged on its own only where it does not.
+    """
+    parts = dict(iter(frame.groupby(day_column, sort=True)))
+    if not whole.success:
+        return {day: run_suite(whole.suite, parts.get(day, frame.iloc[:0])).results for day in days}
+    return {day: [{**one, "count_rows": len(parts.get(day, ()))} for one in whole.results] for day in days}
+
+
+def judge(
+    context: AssetExecutionContext,
+    connection: "psycopg.Connection[Any]",
+    name: str,
+    frame: pd.DataFrame,
+    days: DayRange,
+    *,
+    day_column: str = "trade_date",
+) -> AssetCheckResult:
+    """Run a table's suite, keep the results of every day and give the run's verdict.
+
+    Parameters
+    ----------
+    context : AssetExecutionContext
+    connection : psycopg.Connection
+        In the step's transaction.
+    name : str
+        Key of the asset, which is also the name of its suite.
+    frame : DataFrame
+        What the step writes.
+    days : DayRange
+        What the run worked on.
+    day_column : str
+        Partition column of the frame.
+
+    Returns
+    -------
+    AssetCheckResult
+        Failed with severity ERROR, which stops what follows, where a blocking expectation does not hold; with
+        severity WARN where only others do not.
+    """
+    found = run_suite(name, frame)
+    keys = [date.fromisoformat(key) for key in context.partition_keys]
+    worked = [day for day in keys if days.first <= day <= days.last]
+    daily = results_by_day(found, frame, worked, day_column)
+    write_daily_results(connection, days.first, days.last, name, found.suite, context.run_id, daily)
+    failures = {
+        one["expectation"]: {k: one[k] for k in ("count_unexpected", "examples", "error")}
+        for one in found.failures
+    }
+    return AssetCheckResult(
+        check_name=CHECK,
+        asset_key=name,
+        passed=found.success,
+        severity=AssetCheckSeverity.ERROR if found.is_blocked else AssetCheckSeverity.WARN,
+        description=found.sentence,
+        metadata={
+            "expectations": len(found.results),
+            "rows": len(frame),
+            "failures": MetadataValue.json(failures),
+        },
+    )

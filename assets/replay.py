@@ -1,0 +1,116 @@
+"""Step 8: corpus replay and group metrics of every as-of day, from the window before it."""
+
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+
+import pandas as pd
+from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
+
+from adapters.config_gates import load_gates
+from adapters.db.frames import rules
+from adapters.settings import Settings
+from assets._shared import pictures
+from assets._shared.dress import GROUPS, spec, step
+from assets._shared.partitions import worked_range
+from assets._shared.report import report
+from assets._shared.resources import Database, Market
+from assets._shared.windows import window_of
+from assets.quality import judge
+from propdesk.pipeline.groups import build_group_facts
+
+READ = ("trades", "trade_marks", "excursions", "regimes")
+CURVES_SHOWN = 5
+PAISE_PER_CRORE = 1_000_000_000
+
+CORPUS_REPLAYS = spec(
+    8,
+    "corpus_replays",
+    "research.corpus_replays",
+    "A fixed corpus traded through every idea of an advisor or rule in the window, as known at the "
+    "end of the as-of "
+    "day: final value, drawdown, Sharpe ratio, shortfalls, utilisation.",
+    deps=window_of(*READ),
+    kinds={"numba"},
+)
+EQUITY_CURVES = spec(
+    8,
+    "equity_curves",
+    "research.equity_curves",
+    "The replays' curves, by event and by market day, realised and with open trades at their marks.",
+    deps=window_of(*READ),
+    kinds={"numba"},
+)
+GROUP_METRICS = spec(
+    8,
+    "group_metrics",
+    "research.group_metrics",
+    "Path, percentile and skill columns of every advisor, mini rule and six-dimensional rule that "
+    "has a closed idea.",
+    deps=window_of(*READ),
+    kinds={"numba"},
+)
+GATE_THRESHOLDS = spec(
+    8,
+    "gate_thresholds",
+    "ref.gate_thresholds",
+    "The thresholds of both gate profiles, from the YAML file of the settings.",
+    kinds={"yaml"},
+)
+
+
+@multi_asset(
+    name=GROUPS[8],
+    **step([CORPUS_REPLAYS, EQUITY_CURVES, GROUP_METRICS, GATE_THRESHOLDS], judged=["group_metrics"]),
+)
+def group_facts(
+    context: AssetExecutionContext,
+    database: ResourceParam[Database],
+    market: ResourceParam[Market],
+    settings: ResourceParam[Settings],
+) -> Iterator[MaterializeResult[None]]:
+    """Replay and measure every group at every as-of day of the range."""
+    days, calendar = worked_range(context, market.today()), market.calendar
+    gates = load_gates(settings.gates_file)
+    config = rules.group_config(settings, gates)
+    with database.transaction() as connection:
+        read = rules.read_group_inputs(
+            connection, calendar, days.first, days.last, config, settings.regime_scope
+        )
+        as_of = calendar.market_days(days.first, days.last)
+        done = build_group_facts(read.trades, read.excursions, read.marks, calendar, as_of, config)
+        rules.write_group_tables(connection, done, days.first, days.last)
+        version = rules.write_gate_thresholds(connection, gates)
+        check = judge(context, connection, "group_metrics", done.metrics, days, day_column="as_of_date")
+    drawn = pictures.curves(
+        best_curves(done.curves, days.last), f"Best curves, as of {days.last}", "crore INR"
+    )
+    tell = partial(report, context, days, rows_in=len(read.trades), day_column="as_of_date")
+    yield tell("corpus_replays", done.replays, picture=drawn)
+    yield tell("equity_curves", done.curves)
+    skill = pictures.histogram(done.metrics["post_mean_r"].tolist(), "Net R per idea after shrinkage", "R")
+    yield tell("group_metrics", done.metrics, picture=skill, check=check)
+    yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": version})
+
+
+def best_curves(curves: pd.DataFrame, as_of: date) -> dict[str, list[float]]:
+    """Pick the curves that end highest on one as-of day, in crore rupees by market day.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        Rows of research.equity_curves.
+    as_of : date
+
+    Returns
+    -------
+    dict
+        By rule, the best first; empty where the day has no curve.
+    """
+    newest = curves[curves["as_of_date"] == as_of] if len(curves) else curves
+    lines = {
+        str(rule): [value / PAISE_PER_CRORE for value in values]
+        for rule, values in zip(newest["rule_text"], newest["daily_marked_paise"], strict=True)
+        if len(values)
+    }
+    return dict(sorted(lines.items(), key=lambda line: -line[1][-1])[:CURVES_SHOWN])

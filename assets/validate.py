@@ -1,0 +1,71 @@
+"""Step 2: rows become typed signals and follow-ups, or go to the quarantine with a reason."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
+
+from adapters.db.frames import signals
+from assets._shared import pictures
+from assets._shared.dress import GROUPS, spec, step
+from assets._shared.partitions import worked_range
+from assets._shared.report import report
+from assets._shared.resources import Database, Market
+from assets.quality import judge
+from propdesk.core.clock import from_ns
+from propdesk.pipeline.validate import validate_signals
+
+LOOK_BACK_DAYS = 90
+"""A follow-up may name a signal that is this old, calendar days: positional ideas live forty market days."""
+
+VALIDATED_SIGNALS = spec(
+    2,
+    "validated_signals",
+    "research.validated_signals",
+    "One row per signal that reads as one: typed fields, prices in paise, times in UTC. Great "
+    "Expectations suites "
+    "stop what follows if the table is not fit.",
+    deps=["raw_signals"],
+)
+FOLLOWUPS = spec(
+    2,
+    "followups",
+    "research.followups",
+    "Later changes by the advisor (new stop, exit, cancel …), each with the signal it refers to; one "
+    "that matches "
+    "nothing is kept as an orphan.",
+    deps=["raw_signals"],
+)
+
+
+@multi_asset(name=GROUPS[2], **step([VALIDATED_SIGNALS, FOLLOWUPS], judged=["validated_signals"]))
+def validated_signals(
+    context: AssetExecutionContext, database: ResourceParam[Database], market: ResourceParam[Market]
+) -> Iterator[MaterializeResult[None]]:
+    """Type every record, link follow-ups, quarantine what does not read."""
+    days = worked_range(context, market.today())
+    with database.transaction() as connection:
+        raw = signals.read_raw_signals(connection, days.first, days.last)
+        oldest = days.first - timedelta(days=LOOK_BACK_DAYS)
+        earlier = signals.read_earlier_signals(connection, days.first, oldest)
+        done = validate_signals(raw, from_ns(market.clock.now_ns()), earlier)
+        signals.write_validated_signals(connection, done.signals, days.first, days.last)
+        signals.write_followups(connection, done.followups, days.first, days.last)
+        signals.write_rejected(connection, "VALIDATE", done.rejected, days.first, days.last)
+        check = judge(context, connection, "validated_signals", done.signals, days)
+    refused = signals.rejected_by_reason(done.rejected)
+    picture = pictures.bars(list(refused), list(refused.values()), "Rows refused by reason")
+    yield report(
+        context,
+        days,
+        "validated_signals",
+        done.signals,
+        rows_in=len(raw),
+        rejected=refused,
+        picture=picture,
+        check=check,
+    )
+    kinds = done.followups["kind"].value_counts()
+    drawn = pictures.bars([str(k) for k in kinds.index], kinds.tolist(), "Follow-ups by kind")
+    orphans = int(done.followups["signal_id"].isna().sum())
+    yield report(context, days, "followups", done.followups, rows_in=len(raw), picture=drawn, orphans=orphans)

@@ -1,0 +1,192 @@
+"""Jobs: the daily chain, uploads, pre-market, retention."""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from dagster import (
+    AssetSelection,
+    Config,
+    Failure,
+    In,
+    JobDefinition,
+    MetadataValue,
+    Nothing,
+    OpDefinition,
+    OpExecutionContext,
+    Out,
+    PipesSubprocessClient,
+    ResourceParam,
+    RetryPolicy,
+    define_asset_job,
+    graph,
+    job,
+    op,
+)
+
+from adapters.settings import CLONE_ROOT, Settings
+from assets._shared.dress import GROUPS
+from assets._shared.resources import Database, Market
+from orchestration.processes import dagster_environment
+from orchestration.retention import purge_runs
+from propdesk.core.clock import from_ns
+from propdesk.core.errors import PropdeskError
+
+TOUCHED_FIRST: Final = "propdesk/touched_first"
+TOUCHED_LAST: Final = "propdesk/touched_last"
+CHAIN: Final = "propdesk/chain"
+"""Tag of a run of steps 1 to 7: the market day for which steps 8 and 9 follow."""
+PREMARKET_STEPS: Final = ("token", "scrip", "symbols", "regime", "corpus")
+"""In their order; each is a word of `propdesk premarket`."""
+RETRIES: Final = RetryPolicy(max_retries=1, delay=5)
+UPLOAD_DONE: Final = "accepted"
+UPLOAD_FAILED: Final = "rejected"
+
+SIGNALS_TO_EXCURSIONS: Final = define_asset_job(
+    "signals_to_excursions",
+    selection=AssetSelection.groups(*(GROUPS[n] for n in range(1, 8))),
+    description="Steps 1 to 7 over the days from the oldest open trade to the day.",
+)
+METRICS_AND_RULES: Final = define_asset_job(
+    "metrics_and_rules",
+    selection=AssetSelection.groups(GROUPS[8], GROUPS[9]),
+    description="Steps 8 and 9 for one as-of day, after steps 1 to 7.",
+)
+ALL_STEPS: Final = define_asset_job(
+    "all_steps",
+    selection=AssetSelection.groups(*GROUPS.values()),
+    description="All nine steps over a range of days in one run, e.g. the days that an upload touched.",
+)
+
+
+class UploadConfig(Config):
+    """Which file to take in.
+
+    Parameters
+    ----------
+    path : str
+        In the upload folder.
+    profile : str
+        Source profile that names its columns.
+    """
+
+    path: str
+    profile: str = "sample"
+
+
+@op(description="Take one file of the upload folder in; it is moved to accepted/ or rejected/.")
+def ingest_upload(
+    context: OpExecutionContext,
+    config: UploadConfig,
+    database: ResourceParam[Database],
+    market: ResourceParam[Market],
+    settings: ResourceParam[Settings],
+) -> None:
+    """Ingest one file and leave the touched days as tags of the run."""
+    from adapters.uploads import ingest_file
+
+    path = Path(config.path)
+    try:
+        summary = ingest_file(
+            database.engine,
+            path,
+            config.profile,
+            market.calendar,
+            market.clock,
+            settings,
+            uploaded_by="upload-folder",
+        )
+    except PropdeskError as error:
+        _put_away(path, UPLOAD_FAILED)
+        raise Failure(description=str(error), allow_retries=False) from error
+    _put_away(path, UPLOAD_DONE)
+    context.add_output_metadata({"summary": MetadataValue.text(str(summary))})
+    touched = [day for day in summary.trade_dates if day <= market.today()]
+    if touched:
+        tags = {TOUCHED_FIRST: touched[0].isoformat(), TOUCHED_LAST: touched[-1].isoformat()}
+        context.instance.add_run_tags(context.run_id, tags)
+
+
+@job(description="Take one uploaded file in; the days it touched are computed in a run that follows.")
+def upload() -> None:
+    """Ingest one file of the upload folder."""
+    ingest_upload()
+
+
+def _put_away(path: Path, folder: str) -> None:
+    """Move a file aside, so that the sensor does not see it again and the same name can be used anew."""
+    target = path.parent / folder
+    target.mkdir(exist_ok=True)
+    path.replace(target / path.name)
+
+
+@op(description="Remove the logs of old runs; what they materialised stays known.")
+def purge_old_runs(
+    context: OpExecutionContext, market: ResourceParam[Market], settings: ResourceParam[Settings]
+) -> None:
+    """Purge runs older than the retention setting."""
+    before = from_ns(market.clock.now_ns()) - timedelta(days=settings.retention_runs_days)
+    folders = [settings.dagster_home / "compute_logs", settings.dagster_home / "storage"]
+    done = purge_runs(context.instance, before, folders)
+    context.add_output_metadata(
+        {
+            "runs": done.runs,
+            "events": done.events,
+            "planned_checks": done.planned_checks,
+            "folders": done.folders,
+        }
+    )
+
+
+@job(description="Forget the logs of old runs.")
+def retention() -> None:
+    """Purge old runs."""
+    purge_old_runs()
+
+
+def _premarket_op(step: str, *, is_first: bool) -> OpDefinition:
+    """Make the op of one step; it runs apart, so that no broker code or secret is loaded here."""
+
+    @op(
+        name=f"premarket_{step}",
+        ins={} if is_first else {"after": In(Nothing)},
+        out=Out(Nothing),
+        retry_policy=RETRIES,
+        description=f"Run `propdesk premarket {step}`.",
+    )
+    def run_step(
+        context: OpExecutionContext,
+        pipes: ResourceParam[PipesSubprocessClient],
+        settings: ResourceParam[Settings],
+    ) -> None:
+        pipes.run(
+            command=[sys.executable, "-m", "cli", "premarket", step],
+            context=context,
+            cwd=str(CLONE_ROOT),
+            env=dagster_environment(settings.dagster_home, settings),
+        )
+
+    return run_step
+
+
+def premarket_job() -> JobDefinition:
+    """Chain the five pre-market steps; a failed one is taken up again by re-execution from failure.
+
+    Returns
+    -------
+    JobDefinition
+        ``premarket``.
+    """
+    ops = [_premarket_op(name, is_first=number == 0) for number, name in enumerate(PREMARKET_STEPS)]
+
+    @graph(name="premarket", description="The five steps before the market opens (08:45 IST).")
+    def premarket() -> None:
+        done = ops[0]()
+        for following in ops[1:]:
+            done = following(after=done)
+
+    return premarket.to_job()
+
+
+PREMARKET: Final = premarket_job()

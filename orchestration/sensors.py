@@ -1,0 +1,269 @@
+"""Sensors: the upload folder, what follows a run, failures, the daemon's heartbeat, stale tables."""
+
+import json
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from dagster import (
+    AssetKey,
+    DagsterRunStatus,
+    DefaultSensorStatus,
+    RepositoryDefinition,
+    ResourceParam,
+    RunConfig,
+    RunFailureSensorContext,
+    RunRequest,
+    RunStatusSensorContext,
+    SensorEvaluationContext,
+    SensorResult,
+    SkipReason,
+    run_failure_sensor,
+    run_status_sensor,
+    sensor,
+)
+from dagster_shared.error import SerializableErrorInfo
+
+from adapters.db.repos.alerts import Alert, raise_alert
+from adapters.db.repos.pipeline import last_heartbeats
+from adapters.log import get_logger
+from adapters.settings import Settings
+from assets._shared.partitions import MARKET_DAYS
+from assets._shared.resources import Database, Market
+from orchestration.freshness import due_day, missing_assets
+from orchestration.jobs import (
+    ALL_STEPS,
+    CHAIN,
+    METRICS_AND_RULES,
+    PREMARKET,
+    SIGNALS_TO_EXCURSIONS,
+    TOUCHED_FIRST,
+    TOUCHED_LAST,
+    UPLOAD_DONE,
+    UPLOAD_FAILED,
+    UploadConfig,
+    upload,
+)
+from orchestration.launch import RANGE_END, RANGE_START, snap_range
+from propdesk.core.calendar import Segment
+from propdesk.core.clock import from_ns
+from propdesk.core.errors import DataFault
+
+RUNNING: Final = DefaultSensorStatus.RUNNING
+UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart")
+DEFAULT_PROFILE: Final = "sample"
+FILES_MAX: Final = 50
+"""Files taken per look at the folder; the rest waits for the next."""
+HEARTBEAT_S: Final = 60
+"""A daemon that was silent for this long in market hours is lost."""
+
+Stamp = tuple[int, int]
+"""Size and modification time (ns) of a file."""
+
+
+def look_at_folder(folder: Path) -> dict[str, Stamp]:
+    """List the files that wait in the upload folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Files may lie in it or in a subfolder named after a source profile.
+
+    Returns
+    -------
+    dict
+        Path below the folder to size and time; hidden, unfinished and put-away files are left out.
+    """
+    found: dict[str, Stamp] = {}
+    if not folder.is_dir():
+        return found
+    places = [
+        folder,
+        *(p for p in folder.iterdir() if p.is_dir() and p.name not in (UPLOAD_DONE, UPLOAD_FAILED)),
+    ]
+    for place in places:
+        for file in place.iterdir():
+            if file.name.startswith(".") or file.suffix in UNFINISHED or not file.is_file():
+                continue
+            stat = file.stat()
+            found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+def choose_stable(now: Mapping[str, Stamp], before: Mapping[str, Stamp]) -> list[str]:
+    """Pick the files that did not change between two looks: whoever writes them has finished.
+
+    Parameters
+    ----------
+    now, before : mapping of str to (size, time)
+
+    Returns
+    -------
+    list of str
+        Oldest first, at most `FILES_MAX`.
+    """
+    stable = [name for name, stamp in now.items() if before.get(name) == stamp]
+    return sorted(stable, key=lambda name: (now[name][1], name))[:FILES_MAX]
+
+
+@sensor(
+    job=upload,
+    minimum_interval_seconds=5,
+    default_status=RUNNING,
+    description="Takes files from the upload folder once they have stopped changing. A file in a "
+    "subfolder is read "
+    "by the source profile of that name.",
+)
+def upload_folder(context: SensorEvaluationContext, settings: ResourceParam[Settings]) -> SensorResult:
+    """Ask for one ingest per file that is complete."""
+    before = {name: (stamp[0], stamp[1]) for name, stamp in json.loads(context.cursor or "{}").items()}
+    now = look_at_folder(settings.upload_dir)
+    requests = []
+    for name in choose_stable(now, before):
+        profile = Path(name).parts[0] if len(Path(name).parts) > 1 else DEFAULT_PROFILE
+        config = UploadConfig(path=str(settings.upload_dir / name), profile=profile)
+        size, modified = now[name]
+        requests.append(
+            RunRequest(
+                # The same file is asked for once, however often it is seen while its run waits.
+                run_key=f"upload:{name}:{size}:{modified}",
+                run_config=RunConfig(ops={"ingest_upload": config}),
+                tags={"propdesk/file": name},
+            )
+        )
+    return SensorResult(run_requests=requests, cursor=json.dumps(now, sort_keys=True))
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.SUCCESS,
+    monitored_jobs=[upload],
+    request_job=ALL_STEPS,
+    minimum_interval_seconds=5,
+    default_status=RUNNING,
+    description="Computes the days that an upload touched, in one run.",
+)
+def after_upload(context: RunStatusSensorContext, market: ResourceParam[Market]) -> RunRequest | SkipReason:
+    """Follow an ingested file with all nine steps over its days."""
+    tags = context.dagster_run.tags
+    if TOUCHED_FIRST not in tags:
+        return SkipReason("The file brought nothing new.")
+    start = max(date.fromisoformat(tags[TOUCHED_FIRST]), MARKET_DAYS.start.date())
+    try:
+        first, last = snap_range(market.calendar, start, date.fromisoformat(tags[TOUCHED_LAST]))
+    except DataFault as error:
+        return SkipReason(str(error))
+    return RunRequest(
+        run_key=f"after:{context.dagster_run.run_id}",
+        tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()},
+    )
+
+
+@run_status_sensor(
+    run_status=DagsterRunStatus.SUCCESS,
+    monitored_jobs=[SIGNALS_TO_EXCURSIONS],
+    request_job=METRICS_AND_RULES,
+    minimum_interval_seconds=5,
+    default_status=RUNNING,
+    description="Lets steps 8 and 9 for the day follow the daily run of steps 1 to 7.",
+)
+def after_excursions(context: RunStatusSensorContext) -> RunRequest | SkipReason:
+    """Follow a daily run with the metrics and rules of its day."""
+    day = context.dagster_run.tags.get(CHAIN)
+    if day is None:
+        return SkipReason("Not a run of the daily chain.")
+    return RunRequest(run_key=f"after:{context.dagster_run.run_id}", tags={RANGE_START: day, RANGE_END: day})
+
+
+@run_failure_sensor(
+    minimum_interval_seconds=10,
+    default_status=RUNNING,
+    description="Stores an alert for every failed run; a failed pre-market is critical.",
+)
+def failed_run(
+    context: RunFailureSensorContext, database: ResourceParam[Database], market: ResourceParam[Market]
+) -> None:
+    """Tell a person that a run failed."""
+    run, steps = context.dagster_run, context.get_step_failure_events()
+    reason = "; ".join(f"{s.step_key}: {root_cause(s.step_failure_data.error)}" for s in steps)
+    reason = reason or str(context.failure_event.message)
+    alert = Alert(
+        kind="RUN_FAILURE",
+        subject=run.run_id,
+        severity="critical" if run.job_name == PREMARKET.name else "warning",
+        message=f"{run.job_name} failed: {reason}",
+        raised_at=from_ns(market.clock.now_ns()),
+        run_id=run.run_id,
+    )
+    get_logger(run_id=run.run_id).error("run_failed", job=run.job_name, reason=reason)
+    with database.transaction() as connection:
+        raise_alert(connection, alert)
+
+
+def root_cause(error: SerializableErrorInfo | None) -> str:
+    """Give the words of the innermost cause of a failure, on one line without its class."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    words = " ".join(error.message.split()) if error else "no reason is known"
+    return words.partition(": ")[2] or words
+
+
+@sensor(
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Stores a critical alert when a trading daemon that has traded on this day falls "
+    "silent in market hours.",
+)
+def daemon_heartbeat(
+    context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
+) -> SkipReason:
+    """Watch the daemons' heartbeats in market hours."""
+    today, now = market.today(), market.clock.now_ns()
+    if not market.calendar.is_market_day(today):
+        return SkipReason("The market is closed on this day.")
+    hours = market.calendar.hours(today, Segment.DERIVATIVES)
+    if not hours.open_ns <= now < hours.close_ns:
+        return SkipReason("Outside market hours.")
+    limit = from_ns(now) - timedelta(seconds=HEARTBEAT_S)
+    opened = from_ns(hours.open_ns)
+    with database.transaction() as connection:
+        silent = [b for b in last_heartbeats(connection) if opened - timedelta(hours=1) <= b[2] < limit]
+        for account, component, beat_at in silent:
+            message = f"{component} of account {account} has been silent since {beat_at:%H:%M:%S} UTC."
+            subject = f"{account}/{component}/{beat_at.isoformat()}"
+            raise_alert(connection, Alert("HEARTBEAT_LOST", subject, "critical", message, from_ns(now)))
+    said = f"{len(silent)} silent" if silent else "all alive"
+    return SkipReason(f"Heartbeats looked at: {said}.")
+
+
+@sensor(
+    minimum_interval_seconds=600,
+    default_status=RUNNING,
+    description="Stores an alert for every table that lacks the newest market day that is due (20:00 IST).",
+)
+def freshness(
+    context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
+) -> SkipReason:
+    """Judge the tables against the market calendar."""
+    now = market.clock.now_ns()
+    day = due_day(market.calendar, now)
+    repository = context.repository_def
+    keys = (
+        [key for key in repository.asset_graph.executable_asset_keys if _is_daily(repository, key)]
+        if repository
+        else []
+    )
+    late = missing_assets(context.instance, keys, day)
+    with database.transaction() as connection:
+        if late:
+            names = ", ".join(sorted(key.to_user_string() for key in late))
+            message = f"{len(late)} tables lack {day}, which was due at 20:00 IST; look at its run: {names}."
+            raise_alert(connection, Alert("STALE", str(day), "warning", message, from_ns(now)))
+    return SkipReason(f"{len(keys) - len(late)} of {len(keys)} tables hold {day}.")
+
+
+def _is_daily(repository: RepositoryDefinition, key: AssetKey) -> bool:
+    return bool(repository.asset_graph.get(key).partitions_def == MARKET_DAYS)
+
+
+SENSORS: Final = [upload_folder, after_upload, after_excursions, failed_run, daemon_heartbeat, freshness]

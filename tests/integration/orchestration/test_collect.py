@@ -1,0 +1,77 @@
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+from pymongo import MongoClient
+
+from adapters.db.engine import psycopg_dsn
+from adapters.mongo.batch import MongoUnreachable
+from adapters.settings import Settings
+from assets._shared.collect import collect_documents
+from assets._shared.partitions import DayRange
+from assets._shared.resources import Database, Market
+
+pytestmark = pytest.mark.integration
+DAY = date(2025, 6, 12)
+
+
+def document(number: int, posted_at: object) -> dict[str, object]:
+    return {
+        "kind": "SIGNAL",
+        "source_message_id": f"M{number}",
+        "advisor_id": "ADV1",
+        "advisor_name": "One",
+        "posted_at": posted_at,
+        "category": "NSE_EQ",
+        "symbol": "TYRE",
+        "side": "BUY",
+        "entry_type": "LIMIT",
+        "entry_low": "100.00",
+        "stoploss": "99.00",
+        "targets": "102.00",
+    }
+
+
+def test_documents_land_once_by_their_day(
+    settings: Settings, pg_url: str, mongo_url: str, mongo_database: str
+) -> None:
+    known = settings.model_copy(update={"mongo_database": mongo_database})
+    database, market = Database(known), Market(known)
+    with MongoClient(mongo_url) as client:
+        client[mongo_database][known.mongo_collection].insert_many(
+            [
+                document(1, "2025-06-12T10:00:00+05:30"),
+                document(2, datetime(2025, 6, 12, 5, tzinfo=UTC)),
+                document(3, "2025-06-13T10:00:00+05:30"),
+            ]
+        )
+    assert collect_documents(database, market, known, DayRange(DAY, DAY)) == 2
+    assert collect_documents(database, market, known, DayRange(DAY, DAY)) == 0, "landed already"
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection:
+        rows = connection.execute("SELECT trade_date, count(*) FROM raw.landed_rows GROUP BY 1").fetchall()
+    assert rows == [(DAY, 2)]
+
+
+def test_an_empty_collection_leaves_no_upload_record(
+    settings: Settings, pg_url: str, mongo_database: str
+) -> None:
+    known = settings.model_copy(update={"mongo_database": mongo_database})
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection:
+        before = connection.execute("SELECT count(*) FROM raw.uploads").fetchone()
+        assert collect_documents(Database(known), Market(known), known, DayRange(DAY, DAY)) == 0
+        assert connection.execute("SELECT count(*) FROM raw.uploads").fetchone() == before
+
+
+def test_without_mongodb_nothing_is_asked(settings: Settings) -> None:
+    known = settings.model_copy(update={"mongo_url": None})
+    assert collect_documents(Database(known), Market(known), known, DayRange(DAY, DAY)) == 0
+
+
+def test_a_server_that_is_away_is_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr("adapters.mongo.batch._SELECT_MS", 100)
+    away = settings.model_copy(update={"mongo_url": SecretStr("mongodb://127.0.0.1:1/")})
+    with pytest.raises(MongoUnreachable, match=r"run\.py up"):
+        collect_documents(Database(away), Market(away), away, DayRange(DAY, DAY))
