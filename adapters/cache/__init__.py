@@ -1,0 +1,1 @@
+"""Redis: a mirror that may be lost."""

@@ -1,0 +1,81 @@
+"""The audit log: append-only, each row carries the hash of the one before (§6.3)."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+FIRST_HASH = ""
+
+
+def append_audit(
+    connection: Connection,
+    account_id: str,
+    *,
+    actor: str,
+    action: str,
+    detail: Mapping[str, object],
+    logged_at: datetime,
+) -> str:
+    """Append one row in the current transaction and return its hash.
+
+    Parameters
+    ----------
+    actor : str
+        Who: a person's login or a process.
+    action : str
+        What, upper case, e.g. ``REPLAY_FRESH``.
+    logged_at : datetime
+        Aware UTC.
+    """
+    # One writer at a time per account, so that the chain never forks.
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))", (account_id,))
+    row = connection.execute(
+        "SELECT seq, hash FROM audit.log WHERE account_id = %s ORDER BY seq DESC LIMIT 1", (account_id,)
+    ).fetchone()
+    seq, previous = (1, FIRST_HASH) if row is None else (row[0] + 1, row[1])
+    digest = audit_hash(previous, account_id, seq, logged_at, actor, action, detail)
+    connection.execute(
+        "INSERT INTO audit.log (account_id, seq, logged_at, actor, action, detail, previous_hash, hash) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        (account_id, seq, logged_at, actor, action, Jsonb(dict(detail)), previous, digest),
+    )
+    return digest
+
+
+def audit_hash(
+    previous: str,
+    account_id: str,
+    seq: int,
+    logged_at: datetime,
+    actor: str,
+    action: str,
+    detail: Mapping[str, object],
+) -> str:
+    """Hash (hex sha-256) of one row together with everything before it."""
+    content = json.dumps(
+        [previous, account_id, seq, logged_at.isoformat(), actor, action, dict(detail)], sort_keys=True
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def first_broken_row(connection: Connection, account_id: str) -> int | None:
+    """Find the first row whose hash does not follow from the rows before it; None if all do."""
+    previous, expected = FIRST_HASH, 1
+    rows = connection.execute(
+        "SELECT seq, logged_at, actor, action, detail, previous_hash, hash FROM audit.log "
+        "WHERE account_id = %s ORDER BY seq",
+        (account_id,),
+    )
+    for seq, logged_at, actor, action, detail, previous_hash, digest in rows:
+        wanted = audit_hash(previous, account_id, seq, logged_at, actor, action, detail)
+        if seq != expected or previous_hash != previous or digest != wanted:
+            return int(seq)
+        previous, expected = digest, expected + 1
+    return None

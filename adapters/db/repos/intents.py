@@ -1,0 +1,126 @@
+"""Order intents: claimed before the first byte leaves, answered after (§5.7)."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from adapters.db.live import LiveConnection
+from propdesk.core.errors import InvariantViolated
+from propdesk.engine import codec
+from propdesk.model.live import ClaimOutcome, IntentState
+from propdesk.model.messages import OrderIntent
+
+_INSERT = """
+    INSERT INTO trading.order_intents (account_id, intent_id, trade_date, journal_seq, position, kind,
+        correlation_id, group_id, leg_number, is_entry, payload, state, attempt, prepared_ns, reason)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'PREPARED', 0, %s, '')
+"""
+_CLAIM = """
+    UPDATE trading.order_intents AS i SET state = 'SENT', attempt = attempt + 1, epoch = %(epoch)s,
+        sent_ns = %(now)s
+    WHERE account_id = %(account)s AND intent_id = %(intent)s AND state = 'PREPARED'
+      AND (SELECT epoch FROM trading.leader_epochs WHERE account_id = %(account)s) = %(epoch)s
+      AND (NOT is_entry OR NOT EXISTS (
+            SELECT 1 FROM trading.risk_levels AS r
+            WHERE r.account_id = %(account)s AND r.scope = 'ACCOUNT' AND r.cleared_ns IS NULL AND
+            r.severity >= 1))
+    RETURNING 1
+"""
+_WHY_NOT = """
+    SELECT state, (SELECT epoch FROM trading.leader_epochs WHERE account_id = %(account)s)
+    FROM trading.order_intents WHERE account_id = %(account)s AND intent_id = %(intent)s
+"""
+_ANSWER = """
+    UPDATE trading.order_intents SET state = %s, broker_order_id = coalesce(%s, broker_order_id),
+        reason = %s, answered_ns = %s
+    WHERE account_id = %s AND intent_id = %s AND state IN ('PREPARED', 'SENT', 'UNKNOWN')
+"""
+_OPEN = """
+    SELECT payload, state FROM trading.order_intents
+    WHERE account_id = %s AND trade_date = %s AND state = ANY(%s) ORDER BY journal_seq, position
+"""
+
+
+class IntentRepo:
+    """Outbox of one account over one connection; only the order manager claims and answers."""
+
+    def __init__(self, connection: LiveConnection, account_id: str, epoch: int) -> None:
+        self._connection = connection
+        self._account_id = account_id
+        self._epoch = epoch
+
+    async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
+        """Commit SENT before the first byte leaves; epoch and kill level are checked in the same statement.
+
+        Returns
+        -------
+        ClaimOutcome
+            CLAIMED: send it now. BLOCKED: the kill level forbids entries. NOT_PREPARED: it was sent before.
+            DEPOSED: a newer daemon leads.
+        """
+        values = {
+            "epoch": self._epoch,
+            "now": now_ns,
+            "account": self._account_id,
+            "intent": intent.intent_id,
+        }
+        cursor = await self._connection.execute(_CLAIM, values)
+        if await cursor.fetchone() is not None:
+            return ClaimOutcome.CLAIMED
+        cursor = await self._connection.execute(_WHY_NOT, values)
+        row = await cursor.fetchone()
+        if row is None:
+            raise InvariantViolated(f"intent {intent.intent_id} is to be sent but was never committed")
+        if row[1] != self._epoch:
+            return ClaimOutcome.DEPOSED
+        return ClaimOutcome.BLOCKED if row[0] == IntentState.PREPARED else ClaimOutcome.NOT_PREPARED
+
+    async def answer(
+        self, intent_id: str, state: IntentState, *, broker_order_id: str | None, reason: str, now_ns: int
+    ) -> None:
+        """Record what became of an intent; a terminal answer is never overwritten."""
+        await self._connection.execute(
+            _ANSWER, (state.value, broker_order_id, reason, now_ns, self._account_id, intent_id)
+        )
+
+    async def read(self, trade_date: date, *states: IntentState) -> list[OrderIntent]:
+        """Intents of a day in the given states, in the order they were decided."""
+        cursor = await self._connection.execute(
+            _OPEN, (self._account_id, trade_date, [state.value for state in states])
+        )
+        return [codec.decode_intent(row[0]) for row in await cursor.fetchall()]
+
+    async def prepare_again(self, intent_id: str) -> None:
+        """Take a SENT intent back whose non-acceptance is proved; it keeps its correlation id."""
+        await self._connection.execute(
+            "UPDATE trading.order_intents SET state = 'PREPARED', sent_ns = NULL "
+            "WHERE account_id = %s AND intent_id = %s AND state = 'SENT'",
+            (self._account_id, intent_id),
+        )
+
+
+async def insert_intents(
+    connection: LiveConnection, account_id: str, trade_date: date, seq: int, intents: Sequence[OrderIntent]
+) -> None:
+    """Write intents PREPARED in the current transaction."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            account_id,
+            intent.intent_id,
+            trade_date,
+            seq,
+            position,
+            intent.kind.value,
+            intent.correlation_id,
+            intent.group_id,
+            intent.leg_number,
+            intent.is_entry,
+            Jsonb(codec.to_plain(intent)),
+            intent.created_ns,
+        )
+        for position, intent in enumerate(intents)
+    ]
+    async with connection.cursor() as cursor:
+        await cursor.executemany(_INSERT, rows)

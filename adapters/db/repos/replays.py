@@ -1,0 +1,86 @@
+"""Signals of a past day, and beginning a replayed day anew."""
+
+from datetime import date
+from typing import Any, TypeAlias
+
+import psycopg
+
+from propdesk.core.calendar import ist_midnight_ns
+from propdesk.core.clock import NS_PER_DAY
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_DAY_TABLES = (
+    "journal",
+    "carry_overs",
+    "decisions",
+    "trade_groups",
+    "order_intents",
+    "broker_orders",
+    "executed_trades",
+    "corpus_ledger",
+    "crowd_positions",
+    "pending_entries",
+    "replay_positions",
+    "paper_exchange",
+    "paper_updates",
+)
+
+
+def read_day_documents(connection: Connection, trade_date: date) -> list[dict[str, Any]]:
+    """Give the ingested signals and follow-ups of a trade date as live documents, newest revisions.
+
+    Returns
+    -------
+    list of dict
+        Canonical text fields with ``received_at``; in order of receipt.
+    """
+    rows = connection.execute(
+        "SELECT content, received_at FROM raw.raw_signals WHERE trade_date = %s ORDER BY received_at, "
+        "record_id",
+        (trade_date,),
+    )
+    return [{**content, "received_at": received_at.isoformat()} for content, received_at in rows]
+
+
+def forget_day(connection: Connection, account_id: str, trade_date: date) -> None:
+    """Remove everything an account's books hold of one replayed day, in the current transaction."""
+    first = ist_midnight_ns(trade_date)
+    connection.execute(
+        "DELETE FROM trading.legs WHERE account_id = %s AND group_id IN ("
+        "SELECT group_id FROM trading.trade_groups WHERE account_id = %s AND trade_date = %s)",
+        (account_id, account_id, trade_date),
+    )
+    for table in _DAY_TABLES:
+        connection.execute(
+            psycopg.sql.SQL("DELETE FROM {} WHERE account_id = %s AND trade_date = %s").format(
+                psycopg.sql.Identifier("trading", table)
+            ),
+            (account_id, trade_date),
+        )
+    connection.execute(
+        "DELETE FROM trading.inbox WHERE account_id = %s AND (journal_date = %s OR journal_date IS NULL)",
+        (account_id, trade_date),
+    )
+    for table, column in (("risk_levels", "raised_ns"), ("trade_events", "event_ns")):
+        connection.execute(
+            psycopg.sql.SQL("DELETE FROM {} WHERE account_id = %s AND {} >= %s AND {} < %s").format(
+                psycopg.sql.Identifier("trading", table),
+                psycopg.sql.Identifier(column),
+                psycopg.sql.Identifier(column),
+            ),
+            (account_id, first, first + NS_PER_DAY),
+        )
+    connection.execute("DELETE FROM trading.resume_tokens WHERE account_id = %s", (account_id,))
+    connection.execute(
+        "DELETE FROM ref.readiness WHERE account_id = %s AND trade_date = %s", (account_id, trade_date)
+    )
+
+
+def is_replayed(connection: Connection, account_id: str, trade_date: date) -> bool:
+    """Tell whether the replay of a day has come to its end."""
+    row = connection.execute(
+        "SELECT is_done FROM trading.replay_positions WHERE account_id = %s AND trade_date = %s",
+        (account_id, trade_date),
+    ).fetchone()
+    return row is not None and bool(row[0])

@@ -1,0 +1,275 @@
+"""Rules of a trading day: read from the marts, frozen under a version, read back by the daemon (§4.5)."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from propdesk.core.errors import GapFault
+from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, TrustFlag, Weekday
+from propdesk.model.rule import GateResult, Rule, RuleKey, RuleSet
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_COLUMNS = (
+    "level, advisor_id, category, period, regime, weekday, session, n, n_days, post_mean_r, prob_edge, "
+    "trust_flag, trust_is_noise, wse_p90, mean_post_sl_extension, stopped_trades, desk_passes, "
+    "original_passes, desk_failed_gates, original_failed_gates"
+)
+_MINI_COLUMNS = _COLUMNS.replace("weekday, session", "NULL, NULL")
+_RULES = (
+    f"SELECT {_COLUMNS} FROM marts.rules_6d WHERE as_of_date = %(day)s AND n >= 1 "  # noqa: S608 - constants only
+    f"UNION ALL SELECT {_MINI_COLUMNS} FROM marts.mini_rules WHERE as_of_date = %(day)s AND n >= 1"
+)
+_VERSION_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenRules:
+    """What `freeze_ruleset` stored."""
+
+    ruleset_version: str
+    as_of_date: date
+    count_rules: int
+    count_eligible: int
+    count_adverse: int
+
+
+def newest_as_of(connection: Connection, before: date) -> date | None:
+    """Newest as-of date of the marts before ``before``; None if there are no marts or they are empty."""
+    if not _has_table(connection, "marts.mini_rules"):
+        return None
+    row = connection.execute(
+        "SELECT max(as_of_date) FROM marts.mini_rules WHERE as_of_date < %s", (before,)
+    ).fetchone()
+    return row[0] if row else None
+
+
+def read_mart_rules(
+    connection: Connection, as_of: date, profile: GateProfile
+) -> tuple[list[Rule], list[Rule]]:
+    """Read the rules of one as-of date under one profile.
+
+    Returns
+    -------
+    tuple of list of Rule
+        Every cell with at least one closed trade (§4.6 needs them all), and the adverse rules; both sorted
+        by their text.
+    """
+    rows = connection.execute(_RULES, {"day": as_of}).fetchall()
+    rules = sorted((_rule(row, profile, is_adverse=False) for row in rows), key=_order)
+    adverse = sorted(_adverse_rules(connection, as_of, profile), key=_order)
+    return rules, adverse
+
+
+def ruleset_version(profile: GateProfile, as_of: date, rules: Iterable[Rule]) -> str:
+    """Name a set of rules by its content: the same rules have the same version."""
+    digest = hashlib.sha256(f"{profile.value}|{as_of.isoformat()}".encode())
+    for rule in rules:
+        digest.update(json.dumps(rule_to_json(rule), sort_keys=True, allow_nan=False).encode())
+    return digest.hexdigest()[:_VERSION_DIGITS]
+
+
+def freeze_ruleset(
+    connection: Connection, trade_date: date, as_of: date, profile: GateProfile, frozen_at: datetime
+) -> FrozenRules:
+    """Freeze the rules of ``as_of`` for ``trade_date`` in the current transaction; may be repeated."""
+    rules, adverse = read_mart_rules(connection, as_of, profile)
+    version = ruleset_version(profile, as_of, [*rules, *adverse])
+    frozen = FrozenRules(version, as_of, len(rules), sum(r.passes for r in rules), len(adverse))
+    inserted = connection.execute(
+        "INSERT INTO ref.rulesets (ruleset_version, trade_date, as_of_date, profile, count_rules, "
+        "count_eligible, "
+        "frozen_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (ruleset_version) DO NOTHING",
+        (version, trade_date, as_of, profile.value, len(rules), frozen.count_eligible, frozen_at),
+    )
+    if inserted.rowcount == 1:
+        with (
+            connection.cursor() as cursor,
+            cursor.copy(
+                "COPY ref.ruleset_rules (ruleset_version, rule_text, is_adverse, rule) FROM STDIN"
+            ) as copy,
+        ):
+            for rule in (*rules, *adverse):
+                copy.write_row((version, rule.key.text, int(rule.is_adverse), Jsonb(rule_to_json(rule))))
+    return frozen
+
+
+def read_ruleset(connection: Connection, version: str) -> RuleSet:
+    """Read a frozen ruleset.
+
+    Raises
+    ------
+    GapFault
+        If there is none under this version.
+    """
+    head = connection.execute(
+        "SELECT profile FROM ref.rulesets WHERE ruleset_version = %s", (version,)
+    ).fetchone()
+    if head is None:
+        raise GapFault(
+            f"There is no frozen ruleset {version}: run `python3 run.py premarket all` for the day, "
+            "or correct the readiness record."
+        )
+    profile = GateProfile(head[0])
+    rules: dict[RuleKey, Rule] = {}
+    adverse: dict[RuleKey, Rule] = {}
+    rows = connection.execute(
+        "SELECT rule, is_adverse FROM ref.ruleset_rules WHERE ruleset_version = %s ORDER BY rule_text, "
+        "is_adverse",
+        (version,),
+    )
+    for content, is_adverse in rows:
+        rule = rule_from_json(content, profile, is_adverse=bool(is_adverse))
+        (adverse if is_adverse else rules)[rule.key] = rule
+    return RuleSet(version, profile, rules, adverse)
+
+
+def rule_to_json(rule: Rule) -> dict[str, Any]:
+    """Turn a rule into JSON values; what is undefined becomes null."""
+    key = rule.key
+    return {
+        "level": key.level.value,
+        "advisor_id": key.advisor_id,
+        "category": _value(key.category),
+        "period": _value(key.period),
+        "regime": _value(key.regime),
+        "weekday": _value(key.weekday),
+        "session": _value(key.session),
+        "passes": rule.passes,
+        "n": rule.n,
+        "n_days": rule.n_days,
+        "post_mean_r": _number(rule.post_mean_r),
+        "prob_edge": _number(rule.prob_edge),
+        "trust_flag": _value(rule.trust_flag),
+        "trust_is_noise": rule.trust_is_noise,
+        "wse_p90": _number(rule.wse_p90),
+        "mean_post_sl_extension": _number(rule.mean_post_sl_extension),
+        "stopped_trades": rule.stopped_trades,
+        "failed_gates": [g.gate for g in rule.gates],
+    }
+
+
+def rule_from_json(content: dict[str, Any], profile: GateProfile, *, is_adverse: bool) -> Rule:
+    """Read a rule back; null becomes NaN."""
+    return Rule(
+        key=RuleKey(
+            RuleLevel(content["level"]),
+            content["advisor_id"],
+            _optional(Category, content["category"]),
+            _optional(Period, content["period"]),
+            _optional(Regime, content["regime"]),
+            _optional(Weekday, content["weekday"]),
+            _optional(Session, content["session"]),
+        ),
+        profile=profile,
+        passes=content["passes"],
+        is_adverse=is_adverse,
+        n=content["n"],
+        n_days=content["n_days"],
+        post_mean_r=_float(content["post_mean_r"]),
+        prob_edge=_float(content["prob_edge"]),
+        trust_flag=_optional(TrustFlag, content["trust_flag"]),
+        trust_is_noise=content["trust_is_noise"],
+        wse_p90=_float(content["wse_p90"]),
+        mean_post_sl_extension=_float(content["mean_post_sl_extension"]),
+        stopped_trades=content["stopped_trades"],
+        gates=tuple(GateResult(name, None, None, False) for name in content["failed_gates"]),
+    )
+
+
+def _rule(row: tuple[Any, ...], profile: GateProfile, *, is_adverse: bool) -> Rule:
+    desk = profile is GateProfile.DESK
+    failed = row[18] if desk else row[19]
+    return rule_from_json(
+        {
+            "level": row[0],
+            "advisor_id": row[1],
+            "category": row[2],
+            "period": row[3],
+            "regime": row[4],
+            "weekday": row[5],
+            "session": row[6],
+            "passes": bool(row[16] if desk else row[17]),
+            "n": int(row[7]),
+            "n_days": int(row[8] or 0),
+            "post_mean_r": row[9],
+            "prob_edge": row[10],
+            "trust_flag": row[11],
+            "trust_is_noise": bool(row[12]),
+            "wse_p90": row[13],
+            "mean_post_sl_extension": row[14],
+            "stopped_trades": int(row[15] or 0),
+            "failed_gates": list(failed or []),
+        },
+        profile,
+        is_adverse=is_adverse,
+    )
+
+
+def _adverse_rules(connection: Connection, as_of: date, profile: GateProfile) -> Iterable[Rule]:
+    if not _has_table(connection, "marts.adverse_rules"):
+        return []
+    cursor = connection.execute("SELECT * FROM marts.adverse_rules WHERE as_of_date = %s", (as_of,))
+    names = [column.name for column in cursor.description or ()]
+    rules = []
+    for row in cursor:
+        values = dict(zip(names, row, strict=True))
+        passes = values.get(f"{profile.value}_passes", values.get("passes"))
+        if not passes:
+            continue
+        failed = values.get(f"{profile.value}_failed_gates") or []
+        rules.append(
+            rule_from_json(
+                {
+                    **{
+                        name: values.get(name)
+                        for name in ("category", "period", "regime", "weekday", "session", "post_mean_r")
+                    },
+                    **{name: values.get(name) for name in ("prob_edge", "trust_flag", "wse_p90")},
+                    "mean_post_sl_extension": values.get("mean_post_sl_extension"),
+                    "level": values["level"],
+                    "advisor_id": values["advisor_id"],
+                    "passes": True,
+                    "n": int(values["n"]),
+                    "n_days": int(values.get("n_days") or 0),
+                    "trust_is_noise": bool(values.get("trust_is_noise")),
+                    "stopped_trades": int(values.get("stopped_trades") or 0),
+                    "failed_gates": list(failed),
+                },
+                profile,
+                is_adverse=True,
+            )
+        )
+    return rules
+
+
+def _has_table(connection: Connection, name: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (name,)).fetchone()
+    return bool(row and row[0])
+
+
+def _order(rule: Rule) -> str:
+    return rule.key.text
+
+
+def _value(member: Any) -> Any:
+    return None if member is None else member.value
+
+
+def _optional(kind: Any, value: Any) -> Any:
+    return None if value is None else kind(value)
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)

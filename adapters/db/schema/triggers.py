@@ -1,0 +1,75 @@
+"""Functions and triggers inside PostgreSQL that the tables rely on (§7.1).
+
+A NOTIFY carries an id only: its payload is limited and lost on whoever was away, so the row is the message.
+"""
+
+from typing import Final
+
+TRIGGERS: Final[list[str]] = [
+    """
+    CREATE OR REPLACE FUNCTION trading.announce_trade_event() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('trade_event', NEW.event_id::text);
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS announce ON trading.trade_events",
+    """
+    CREATE TRIGGER announce AFTER INSERT ON trading.trade_events
+        FOR EACH ROW EXECUTE FUNCTION trading.announce_trade_event()
+    """,
+    """
+    CREATE OR REPLACE FUNCTION trading.record_trade_event() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        event_kind text;
+        event_severity text := 'info';
+    BEGIN
+        IF TG_OP = 'INSERT' AND NOT NEW.is_closed THEN
+            event_kind := 'ENTRY_FILLED';
+        ELSIF NEW.is_closed AND (TG_OP = 'INSERT' OR NOT OLD.is_closed) THEN
+            event_kind := CASE NEW.exit_reason
+                WHEN 'TARGET' THEN 'TARGET_HIT'
+                WHEN 'STOPLOSS' THEN 'STOPLOSS_HIT'
+                WHEN 'TRAILED_STOP' THEN 'STOPLOSS_HIT'
+                ELSE 'EXIT_COMPLETED' END;
+            IF NEW.exit_reason = 'STOPLOSS' THEN
+                event_severity := 'warning';
+            END IF;
+        ELSIF TG_OP = 'UPDATE' AND NEW.stop_paise IS DISTINCT FROM OLD.stop_paise THEN
+            event_kind := 'SL_UPDATED';
+        ELSE
+            RETURN NULL;
+        END IF;
+        INSERT INTO trading.trade_events (account_id, kind, severity, message, payload, event_ns, is_sent)
+        VALUES (
+            NEW.account_id, event_kind, event_severity,
+            format('%s %s %s, leg %s', event_kind, NEW.side, NEW.instrument_key, NEW.leg_number),
+            jsonb_build_object(
+                'group_id', NEW.group_id, 'leg_number', NEW.leg_number, 'signal_id', NEW.signal_id,
+                'advisor_id', NEW.advisor_id, 'instrument_key', NEW.instrument_key, 'side', NEW.side,
+                'quantity', NEW.quantity, 'entry_paise', NEW.entry_paise, 'exit_paise', NEW.exit_paise,
+                'exit_reason', NEW.exit_reason, 'gross_pnl_paise', NEW.gross_pnl_paise,
+                'stop_paise', NEW.stop_paise
+            ),
+            NEW.changed_ns, false
+        );
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS record_event ON trading.executed_trades",
+    """
+    CREATE TRIGGER record_event AFTER INSERT OR UPDATE ON trading.executed_trades
+        FOR EACH ROW EXECUTE FUNCTION trading.record_trade_event()
+    """,
+    """
+    CREATE OR REPLACE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'audit.log is append-only';
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS append_only ON audit.log",
+    """
+    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.log
+        FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
+    """,
+]

@@ -1,0 +1,1 @@
+"""MongoDB: the live source of signals."""

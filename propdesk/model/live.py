@@ -1,0 +1,84 @@
+"""What travels between the live process and its stores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class IntentState(StrEnum):
+    """Life of an order intent (§5.7); BLOCKED = refused by our own kill level before it was sent."""
+
+    PREPARED = "PREPARED"
+    SENT = "SENT"
+    WORKING = "WORKING"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+    BLOCKED = "BLOCKED"
+    MISSED_AMBIGUOUS = "MISSED_AMBIGUOUS"
+
+
+class ClaimOutcome(StrEnum):
+    """Answer of the store when an intent is about to be sent."""
+
+    CLAIMED = "CLAIMED"
+    BLOCKED = "BLOCKED"
+    NOT_PREPARED = "NOT_PREPARED"
+    DEPOSED = "DEPOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDocument:
+    """One document of a signal source with the token that says where to go on after it (§1.4)."""
+
+    document: Mapping[str, object]
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """Where a source was left: resume token and the newest posted_at stored."""
+
+    token: str | None
+    last_posted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewInboxRow:
+    """A document as it goes into the inbox.
+
+    ``source_key`` names the document at its source, the same for every revision of it; ``record_id`` is
+    the signal's or follow-up's id, None where the document could not be read (``rejected_code`` says why).
+    """
+
+    source_key: str
+    kind: str
+    content_hash: str
+    document: Mapping[str, object]
+    posted_at: datetime | None
+    received_ns: int
+    record_id: str | None
+    rejected_code: str | None = None
+    rejected_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    """A stored document that the decider has not yet journalled."""
+
+    inbox_id: int
+    source_key: str
+    revision: int
+    content_hash: str
+    document: Mapping[str, object]
+    received_ns: int
+    rejected_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayMark:
+    """Which item of the replayed day is done once a batch is committed (§5.9)."""
+
+    timeline_hash: str
+    position: int
+    is_done: bool

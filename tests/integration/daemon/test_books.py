@@ -1,0 +1,247 @@
+"""Leadership, claims, corpus, triggers and audit on a real PostgreSQL."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.audit import append_audit, first_broken_row
+from adapters.db.repos.corpus import apply_entry
+from adapters.db.repos.inbox import InboxRepo
+from adapters.db.repos.intents import IntentRepo, insert_intents
+from adapters.db.repos.leader import LeadershipLost, refusal, take_leadership
+from adapters.settings import Settings
+from propdesk.core.errors import InvariantViolated
+from propdesk.model.enums import Side
+from propdesk.model.live import ClaimOutcome, IntentState, NewInboxRow
+from propdesk.model.messages import CorpusEntry, IntentKind, OrderIntent
+from tests.support.daemon_day import DAY
+
+pytestmark = pytest.mark.integration
+
+ACCOUNT = "books"
+NOW = datetime(2025, 7, 1, 4, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def live(settings: Settings) -> AsyncIterator[LiveConnection]:
+    connection = await connect(settings.database_url("daemon"), "tests")
+    yield connection
+    await connection.close()
+
+
+async def _second(settings: Settings) -> LiveConnection:
+    return await connect(settings.database_url("daemon"), "tests-second")
+
+
+def _intent(number: int, *, is_entry: bool = True) -> OrderIntent:
+    kind = IntentKind.PLACE if is_entry else IntentKind.EXIT
+    return OrderIntent(
+        intent_id=f"i{number}",
+        kind=kind,
+        correlation_id=f"c{number}",
+        group_id="g1",
+        leg_number=1,
+        instrument_key="NSE_EQ:TSTA",
+        side=Side.BUY,
+        quantity=10,
+        entry_type="LIMIT",
+        price_low_paise=10_000,
+        price_high_paise=10_000,
+        stop_paise=9_900,
+        target_paise=10_200,
+        first_target_paise=10_200,
+        active_from_ns=1,
+        valid_until_ns=2,
+        reason=None,
+        is_entry=is_entry,
+        created_ns=1,
+    )
+
+
+async def test_only_one_daemon_leads_and_the_other_is_told_who_does(
+    live: LiveConnection, settings: Settings
+) -> None:
+    first = await take_leadership(live, "alone", "pid 1 on here", NOW)
+    second = await _second(settings)
+    assert first is not None
+    assert await take_leadership(second, "alone", "pid 2 on here", NOW) is None
+    assert "pid 1 on here" in str(await refusal(second, "alone"))
+    await live.close()
+    taken = None
+    while taken is None:  # the server frees the lock once it notices the closed connection
+        taken = await take_leadership(second, "alone", "pid 2 on here", NOW)
+    assert taken.epoch == first.epoch + 1
+    await second.close()
+
+
+async def test_a_leader_whose_lock_connection_was_ended_hears_of_it(
+    live: LiveConnection, settings: Settings, servers: Any
+) -> None:
+    lead = await take_leadership(live, "ended", "pid 1", NOW)
+    assert lead is not None
+    await lead.verify()
+    pid = live.info.backend_pid
+    database = live.info.dbname
+    with psycopg.connect(servers.superuser_dsn, autocommit=True, dbname=database) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    with pytest.raises(LeadershipLost):
+        await lead.verify()
+    del settings
+
+
+async def test_a_claim_is_fenced_by_epoch_and_kill_level(live: LiveConnection, settings: Settings) -> None:
+    second = await _second(settings)
+    lead = await take_leadership(live, ACCOUNT, "pid 1", NOW)
+    assert lead is not None
+    await insert_intents(
+        second, ACCOUNT, DAY, 1, [_intent(1), _intent(2), _intent(3, is_entry=False), _intent(4)]
+    )
+    mine = IntentRepo(second, ACCOUNT, lead.epoch)
+    stale = IntentRepo(second, ACCOUNT, lead.epoch - 1)
+    assert await stale.claim(_intent(1), 5) is ClaimOutcome.DEPOSED
+    assert await mine.claim(_intent(1), 5) is ClaimOutcome.CLAIMED
+    assert await mine.claim(_intent(1), 6) is ClaimOutcome.NOT_PREPARED
+    await second.execute(
+        "INSERT INTO trading.risk_levels (account_id, scope, level, severity, cause, actor, reason, "
+        "raised_ns) "
+        "VALUES (%s, 'ACCOUNT', 'ENTRIES_BLOCKED', 1, 'MANUAL', 'test', 'test', 1)",
+        (ACCOUNT,),
+    )
+    assert await mine.claim(_intent(2), 7) is ClaimOutcome.BLOCKED
+    assert await mine.claim(_intent(3), 7) is ClaimOutcome.CLAIMED, "an exit is never blocked"
+    sent = await mine.read(DAY, IntentState.SENT)
+    assert [intent.intent_id for intent in sent] == ["i1", "i3"]
+    assert sent[0] == _intent(1)
+    await second.close()
+
+
+async def test_an_intent_that_was_never_committed_cannot_be_sent(live: LiveConnection) -> None:
+    with pytest.raises(InvariantViolated, match="never committed"):
+        await IntentRepo(live, ACCOUNT, 1).claim(_intent(99), 1)
+
+
+async def test_fifty_callers_at_once_cannot_overspend(live: LiveConnection, settings: Settings) -> None:
+    account = "crowded"
+    await apply_entry(live, account, DAY, 1, _entry("open", "OPENING", 1_000, 0))
+    connections = [await _second(settings) for _ in range(10)]
+
+    async def caller(connection: LiveConnection, number: int) -> list[bool]:
+        answers = []
+        for step in range(5):
+            async with connection.transaction():
+                entry = _entry(f"r{number}-{step}", "RESERVE", -30, 30)
+                answers.append(await apply_entry(connection, account, DAY, 1, entry))
+        return answers
+
+    answers = await asyncio.gather(*(caller(c, n) for n, c in enumerate(connections)))
+    assert sum(ok for several in answers for ok in several) == 33
+    row = await (
+        await live.execute(
+            "SELECT free_paise, deployed_paise, total_paise FROM trading.corpus_accounts WHERE "
+            "account_id = %s",
+            (account,),
+        )
+    ).fetchone()
+    assert row == (10, 990, 1_000)
+    lines = await (
+        await live.execute(
+            "SELECT count(*), sum(deployed_delta_paise) FROM trading.corpus_ledger WHERE account_id = %s",
+            (account,),
+        )
+    ).fetchone()
+    assert lines == (34, 990)
+    for connection in connections:
+        await connection.close()
+
+
+async def test_a_booked_loss_may_take_free_below_zero_but_never_adds_up_wrongly(
+    live: LiveConnection,
+) -> None:
+    account = "loser"
+    await apply_entry(live, account, DAY, 1, _entry("o", "OPENING", 100, 0))
+    assert await apply_entry(live, account, DAY, 1, _entry("p", "PNL", -150, 0))
+    assert not await apply_entry(live, account, DAY, 1, _entry("q", "RESERVE", -1, 1))
+    with pytest.raises(psycopg.errors.CheckViolation):
+        await live.execute(
+            "UPDATE trading.corpus_accounts SET free_paise = 0 WHERE account_id = %s", (account,)
+        )
+
+
+async def test_the_inbox_takes_a_document_once_and_a_change_as_revision(live: LiveConnection) -> None:
+    inbox = InboxRepo(live, "inbox")
+    first = await inbox.store("s", [_row("k1", "h1"), _row("k2", "h1")], "t1", NOW)
+    again = await inbox.store("s", [_row("k1", "h1")], "t2", NOW)
+    changed = await inbox.store("s", [_row("k1", "h2")], None, NOW)
+    assert [(r.inbox_id, r.revision) for r in first] == [(1, 1), (2, 1)]
+    assert again == []
+    assert [(r.inbox_id, r.revision) for r in changed] == [(3, 2)]
+    position = await inbox.position("s")
+    assert (position.token, position.last_posted_at) == ("t2", NOW)
+    assert [r.inbox_id for r in await inbox.open_rows()] == [1, 2, 3]
+
+
+async def test_an_executed_trade_announces_itself_by_id(live: LiveConnection, settings: Settings) -> None:
+    listener = await _second(settings)
+    await listener.execute("LISTEN trade_event")
+    await live.execute(
+        "INSERT INTO trading.executed_trades (account_id, group_id, leg_number, trade_date, signal_id, "
+        "advisor_id, "
+        "instrument_key, category, side, product, rule_text, is_reverse, quantity, entry_paise, "
+        "entry_ns, entry_at, "
+        "exited_quantity, is_closed, changed_ns) VALUES ('told', 'g', 1, %s, 's', 'A01', 'NSE_EQ:TSTA', "
+        "'NSE_EQ', "
+        "'BUY', 'INTRADAY', 'r', false, 10, 100, 1, %s, 0, false, 7)",
+        (DAY, NOW),
+    )
+    await live.execute(
+        "UPDATE trading.executed_trades SET is_closed = true, exit_reason = 'STOPLOSS', exit_paise = 90, "
+        "exit_ns = 9, "
+        "changed_ns = 9 WHERE account_id = 'told'"
+    )
+    rows = await (
+        await live.execute(
+            "SELECT event_id, kind, severity, event_ns, payload FROM trading.trade_events "
+            "WHERE account_id = 'told' ORDER BY event_id"
+        )
+    ).fetchall()
+    assert [(kind, severity, at) for _, kind, severity, at, _ in rows] == [
+        ("ENTRY_FILLED", "info", 7),
+        ("STOPLOSS_HIT", "warning", 9),
+    ]
+    assert rows[1][4]["exit_paise"] == 90
+    heard = [json.loads(notice.payload) async for notice in listener.notifies(timeout=5, stop_after=2)]
+    assert heard == [row[0] for row in rows]
+    await listener.close()
+
+
+def test_the_audit_log_is_a_chain_that_nobody_can_rewrite(
+    settings: Settings, connection: "psycopg.Connection[tuple[Any, ...]]"
+) -> None:
+    del settings
+    with connection.transaction():
+        for number in range(3):
+            append_audit(
+                connection, "audited", actor="me", action="TEST", detail={"n": number}, logged_at=NOW
+            )
+    assert first_broken_row(connection, "audited") is None
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        connection.execute("UPDATE audit.log SET actor = 'you' WHERE account_id = 'audited' AND seq = 2")
+    connection.execute("ALTER TABLE audit.log DISABLE TRIGGER append_only")
+    connection.execute("UPDATE audit.log SET actor = 'you' WHERE account_id = 'audited' AND seq = 2")
+    connection.execute("ALTER TABLE audit.log ENABLE TRIGGER append_only")
+    assert first_broken_row(connection, "audited") == 2
+
+
+def _entry(name: str, kind: str, free: int, deployed: int) -> CorpusEntry:
+    pnl = free if kind == "PNL" else 0
+    return CorpusEntry(name, kind, "NSE_EQ", False, "g", free, deployed, pnl, 1)
+
+
+def _row(key: str, digest: str) -> NewInboxRow:
+    return NewInboxRow(key, "SIGNAL", digest, {"a": 1}, NOW, 1, key)

@@ -1,0 +1,88 @@
+"""Pre-market's five steps and what the books say about a signal afterwards."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.db.repos.report import explain_signal
+from adapters.db.repos.rulesets import read_ruleset
+from adapters.settings import Settings
+from propdesk.core.errors import GapFault, StaleFault
+from propdesk.model.enums import GateProfile
+from tests.support.daemon_day import ADVISORS, DAY
+from trading_daemon.main import RunResult
+from trading_daemon.session import ensure_ready, premarket
+
+pytestmark = pytest.mark.integration
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def test_five_green_steps_make_the_day_ready_and_freeze_its_rules(
+    daemon_settings: Settings, connection: Connection
+) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    for step in ("token", "scrip", "symbols", "regime"):
+        assert not premarket(daemon_settings, DAY, (step,)).is_ready
+    record = premarket(daemon_settings, DAY, ("corpus",))
+    assert record.is_ready
+    assert record.opening_corpus_paise == daemon_settings.corpus_paise
+    assert record.ruleset_version is not None
+    ruleset = read_ruleset(connection, record.ruleset_version)
+    assert {key.advisor_id for key in ruleset.rules} == set(ADVISORS)
+    assert ruleset.profile is GateProfile.DESK
+
+
+def test_a_frozen_day_keeps_its_rules_whatever_is_materialised_later(
+    daemon_settings: Settings, connection: Connection
+) -> None:
+    frozen = ensure_ready(daemon_settings, DAY).ruleset_version
+    connection.execute("UPDATE marts.mini_rules SET post_mean_r = -1")
+    assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version == frozen
+    connection.execute("DELETE FROM ref.readiness")
+    assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version != frozen
+
+
+def test_old_rules_are_refused_with_the_remedy(daemon_settings: Settings, connection: Connection) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    connection.execute("UPDATE marts.mini_rules SET as_of_date = '2025-06-27'")
+    with pytest.raises(GapFault, match=r"newest rules are of 2025-06-27.*backfill 2025-06-30"):
+        premarket(daemon_settings, DAY, ("regime",))
+
+
+def test_a_day_without_bars_of_the_market_has_no_regime(
+    daemon_settings: Settings, connection: Connection
+) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    connection.execute("DELETE FROM ref.regimes")
+    with pytest.raises(GapFault, match="no daily bars of INDEX:NIFTY"):
+        premarket(daemon_settings, DAY, ("regime",))
+
+
+def test_a_day_without_a_master_and_a_day_without_trading_are_refused(daemon_settings: Settings) -> None:
+    with pytest.raises(GapFault, match="No instrument master holds on 2024-07-01"):
+        premarket(daemon_settings, date(2024, 7, 1), ("scrip",))
+    with pytest.raises(StaleFault, match="2025-07-05 is no market day; the next one is 2025-07-07"):
+        premarket(daemon_settings, date(2025, 7, 5))
+
+
+def test_a_signal_is_explained_from_document_to_fill(
+    replay: Callable[..., RunResult], settings: Settings, connection: Connection
+) -> None:
+    replay(fresh=True)
+    row = connection.execute(
+        "SELECT signal_id FROM trading.executed_trades WHERE account_id = %s ORDER BY entry_ns LIMIT 1",
+        (settings.account_id,),
+    ).fetchone()
+    assert row is not None
+    found = explain_signal(connection, settings.account_id, row[0])
+    assert found["documents"][0]["document"]["kind"] == "SIGNAL"
+    assert found["decisions"][-1]["code"] == "TRADED"
+    assert found["decisions"][-1]["candidates"], "the rules looked at are stored"
+    assert [intent["kind"] for intent in found["intents"]].count("PLACE") == len(found["legs"])
+    assert all(trade["net_pnl_paise"] is not None for trade in found["trades"])
+    with pytest.raises(GapFault, match="has received no signal nothing"):
+        explain_signal(connection, settings.account_id, "nothing")

@@ -1,0 +1,145 @@
+"""A past day through the real daemon: the same every time, whatever dies on the way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from adapters.brokers.paper.broker import PaperBroker
+from adapters.db.repos.inbox import InboxRepo
+from adapters.db.repos.intents import IntentRepo
+from adapters.db.repos.journal import JournalRepo
+from adapters.db.repos.report import DayReport
+from adapters.settings import Settings
+from tests.support.daemon_day import DAY
+from trading_daemon.main import RunResult
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+Replay = Callable[..., RunResult]
+Report = Callable[[], DayReport]
+
+
+class Died(Exception):
+    """The process ends here, without a chance to tidy up its own books."""
+
+
+def test_a_second_run_writes_the_same_journal_byte_for_byte(replay: Replay, report: Report) -> None:
+    first = replay(fresh=True)
+    before = report()
+    second = replay(fresh=True)
+    assert (first.is_done, second.is_done) == (True, True)
+    assert first.chain_hash == second.chain_hash
+    assert report() == before
+    assert before.trades, "the invented day must trade"
+    assert all(trade.exit_paise is not None for trade in before.trades)
+
+
+def test_without_mongodb_the_same_day_gives_the_same_journal(
+    replay: Replay, daemon_settings: Settings
+) -> None:
+    through_mongo = replay(fresh=True)
+    direct = replay(fresh=True, settings=daemon_settings.model_copy(update={"mongo_url": None}))
+    assert direct.chain_hash == through_mongo.chain_hash
+
+
+def test_dying_at_any_write_ends_with_the_same_trades(
+    replay: Replay, report: Report, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    unharmed = replay(fresh=True)
+    expected = report()
+    deaths = _arm(monkeypatch, np.random.default_rng(seed), most=40)
+    result: RunResult | None = None
+    fresh = True
+    while result is None:
+        try:
+            result = replay(fresh=fresh)
+        except ExceptionGroup as group:
+            if group.subgroup(Died) is None:
+                raise
+        except Died:
+            pass
+        fresh = False
+    assert len(deaths) >= 20, "too few deaths to prove anything"
+    assert len(set(deaths)) >= 8, "deaths must hit different writes, before and after they took effect"
+    assert report() == expected
+    assert result.chain_hash == unharmed.chain_hash
+
+
+def test_every_signal_has_exactly_one_last_word(
+    replay: Replay, report: Report, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+) -> None:
+    replay(fresh=True)
+    found = report()
+    assert sum(count for _, count in found.decisions) == found.signals
+    assert found.rejected_documents == 1
+    rows = connection.execute(
+        "SELECT count(*) FROM trading.inbox WHERE account_id = %s AND journal_seq IS NULL",
+        (settings.account_id,),
+    ).fetchone()
+    assert rows == (0,)
+
+
+def test_books_add_up_at_the_end_of_the_day(
+    replay: Replay, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+) -> None:
+    replay(fresh=True)
+    row = connection.execute(
+        "SELECT sum(total_paise), sum(free_paise), sum(deployed_paise) FROM trading.corpus_accounts "
+        "WHERE account_id = %s",
+        (settings.account_id,),
+    ).fetchone()
+    net = connection.execute(
+        "SELECT sum(net_pnl_paise) FROM trading.executed_trades WHERE account_id = %s AND trade_date = %s",
+        (settings.account_id, DAY),
+    ).fetchone()
+    assert row is not None
+    assert net is not None
+    total, free, deployed = row
+    assert total == settings.corpus_paise + net[0]
+    assert (free, deployed) == (total, 0)
+
+
+def test_no_intent_was_sent_twice(
+    replay: Replay, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+) -> None:
+    replay(fresh=True)
+    doubled = connection.execute(
+        "SELECT correlation_id, count(DISTINCT broker_order_id) FROM trading.broker_orders "
+        "WHERE account_id = %s AND broker_order_id <> '' GROUP BY 1 HAVING count(DISTINCT "
+        "broker_order_id) > 1",
+        (settings.account_id,),
+    ).fetchall()
+    assert doubled == []
+
+
+def _arm(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, *, most: int) -> list[tuple[str, str]]:
+    """Make the daemon's four kinds of writes die now and then, before or after they took effect."""
+    deaths: list[tuple[str, str]] = []
+
+    def patch(owner: type, name: str, share: float) -> None:
+        real = getattr(owner, name)
+
+        async def deadly(self: object, *args: object, **kwargs: object) -> object:
+            when = ("before", "after")[int(rng.integers(2))]
+            dies = len(deaths) < most and rng.random() < share
+            if dies and when == "before":
+                deaths.append((f"{owner.__name__}.{name}", when))
+                raise Died
+            answer = await real(self, *args, **kwargs)
+            if dies:
+                deaths.append((f"{owner.__name__}.{name}", when))
+                raise Died
+            return answer
+
+        monkeypatch.setattr(owner, name, deadly)
+
+    # About as often each: there are many more journal rows than orders.
+    patch(JournalRepo, "commit", 0.015)
+    patch(InboxRepo, "store", 0.15)
+    patch(IntentRepo, "claim", 0.06)
+    patch(IntentRepo, "answer", 0.06)
+    patch(PaperBroker, "_commit", 0.06)
+    return deaths

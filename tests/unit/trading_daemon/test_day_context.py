@@ -1,0 +1,94 @@
+from datetime import date
+
+import pytest
+
+from adapters.calendar import load_calendar
+from adapters.config_files import load_charges, load_margins
+from propdesk.model.enums import Category, OptionType, Period, Product, Side
+from propdesk.model.instrument import Instrument
+from propdesk.model.messages import DecisionCode
+from trading_daemon.day_context import ChargesCalculator, MarginCalculator, product_rule
+from trading_daemon.words import EXPLANATIONS, explain_code
+
+DAY = date(2025, 7, 1)
+
+
+def make_instrument(category: Category, **changes: object) -> Instrument:
+    values: dict[str, object] = {
+        "instrument_key": "x",
+        "category": category,
+        "underlying": "NIFTY",
+        "expiry": None,
+        "strike_paise": None,
+        "option_type": None,
+        "exchange_segment": "NSE_EQ",
+        "security_id": "1",
+        "lot_size": 75,
+        "tick_paise": 5,
+        "freeze_quantity": 0,
+        "series": "EQ",
+        "has_derivatives": False,
+        "valid_from": DAY,
+        "valid_to": DAY,
+    }
+    return Instrument(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("category", "period", "side", "series", "expected"),
+    [
+        (Category.NSE_EQ, Period.INTRADAY, Side.SELL, "EQ", Product.INTRADAY),
+        (Category.NSE_EQ, Period.SWING, Side.BUY, "EQ", Product.CNC),
+        (Category.NSE_EQ, Period.SWING, Side.SELL, "EQ", "UNSHORTABLE"),
+        (Category.NSE_EQ, Period.INTRADAY, Side.BUY, "BE", "TRADE_FOR_TRADE"),
+        (Category.NSE_EQ, Period.SWING, Side.BUY, "BE", Product.CNC),
+        (Category.INDEX_FUT, Period.SWING, Side.SELL, "", Product.MARGIN),
+        (Category.STOCK_OPT, Period.INTRADAY, Side.SELL, "", Product.INTRADAY),
+    ],
+)
+def test_product_or_the_reason_for_none(
+    category: Category, period: Period, side: Side, series: str, expected: Product | str
+) -> None:
+    assert product_rule(category, period, side, series, DAY) == expected
+
+
+def test_a_bought_option_blocks_its_premium_whatever_the_number_of_lots() -> None:
+    margin = MarginCalculator(load_margins(), load_calendar())
+    option = make_instrument(
+        Category.INDEX_OPT, expiry=date(2025, 7, 3), strike_paise=2_500_000, option_type=OptionType.CE
+    )
+    for lots in (1, 3):
+        found = margin(
+            instrument=option,
+            product=Product.MARGIN,
+            side=Side.BUY,
+            price_paise=10_000,
+            quantity=75 * lots,
+            underlying_paise=None,
+            on_date=DAY,
+        )
+        assert found == 10_000 * 75 * lots
+
+
+def test_charges_of_nothing_are_nothing_and_of_a_round_trip_more_than_its_tax() -> None:
+    charges = ChargesCalculator(load_charges())
+    share = make_instrument(Category.NSE_EQ, lot_size=1)
+
+    def of(quantity: int, entry: int, exit_: int) -> int:
+        return charges(
+            instrument=share,
+            product=Product.INTRADAY,
+            side=Side.BUY,
+            quantity=quantity,
+            entry_notional_paise=entry,
+            exit_notional_paise=exit_,
+            on_date=DAY,
+        )
+
+    assert of(0, 0, 0) == 0
+    assert of(100, 10_000_000, 10_000_000) > 10_000_000 * 0.00025
+
+
+def test_every_decision_code_is_explained() -> None:
+    assert set(EXPLANATIONS) == set(DecisionCode)
+    assert explain_code("SOMETHING_NEW") == "SOMETHING_NEW"

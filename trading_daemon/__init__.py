@@ -1,0 +1,1 @@
+"""The live process: tasks around one reducer."""

@@ -1,0 +1,404 @@
+"""Composition root: leadership, context, recovery, reconciliation, and only then tasks (§5.7)."""
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from adapters.brokers.paper import PaperBroker
+from adapters.cache.flags import RedisFlags
+from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.heartbeat import HeartbeatRepo
+from adapters.db.repos.inbox import InboxRepo
+from adapters.db.repos.intents import IntentRepo
+from adapters.db.repos.journal import JournalRepo
+from adapters.db.repos.leader import Leadership, refusal, take_leadership
+from adapters.db.repos.paper_exchange import PaperExchangeRepo
+from adapters.log import get_logger
+from adapters.mongo.source import MongoSignalSink, MongoSignalSource
+from adapters.settings import Settings
+from adapters.ticks.store import ParquetPriceStore
+from propdesk.core.calendar import Segment
+from propdesk.core.clock import Clock, ManualClock, from_ns
+from propdesk.core.errors import ConfigFault
+from propdesk.engine.batch import Batch
+from propdesk.engine.codec import decode_carry_over
+from propdesk.engine.recover import Recovered, recover
+from propdesk.engine.state import CarryOver, EngineState
+from propdesk.engine.step import carry_over
+from propdesk.intake.aliases import Aliases
+from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
+from propdesk.model.messages import BrokerUpdateKind, DayOpened, Event
+from propdesk.sim.broker import SimBroker
+from propdesk.sim.fills import FillModel
+from trading_daemon.bus import Bus, Envelope, TrackRequest
+from trading_daemon.day import Day, day_to_trade, load_day
+from trading_daemon.documents import Stamp, event_of
+from trading_daemon.feeds import ReplayFeed, StoredDay, StoreFeed
+from trading_daemon.metrics import Meter
+from trading_daemon.ports import Log, SignalSource
+from trading_daemon.recovery import reconcile
+from trading_daemon.replay_driver import DirectSink, ReplayDriver, Sink, Timeline
+from trading_daemon.tasks.decider import Decider, Ledgered
+from trading_daemon.tasks.order_feed import OrderFeed
+from trading_daemon.tasks.order_manager import OrderManager, fault_update
+from trading_daemon.tasks.position_monitor import PositionMonitor
+from trading_daemon.tasks.sentinel import Sentinel
+from trading_daemon.tasks.signal_listener import SignalListener
+
+LEAD_WAIT_S: Final = 3.0
+"""A killed daemon's lock is free within milliseconds; a living one's is not."""
+LEAD_RETRY_S: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayPlan:
+    """A past day to replay.
+
+    ``keys_hint`` names series worth reading in one pass; others are read when they are asked for.
+    """
+
+    timeline: Timeline
+    collection: str | None
+    keys_hint: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """Everything that runs; `driver` in replay only."""
+
+    bus: Bus
+    listener: SignalListener
+    decider: Decider
+    order_manager: OrderManager
+    order_feed: OrderFeed
+    monitor: PositionMonitor
+    sentinel: Sentinel
+    driver: ReplayDriver | None
+
+    def runs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Name each task's endless run."""
+        return {
+            "signal_listener": self.listener.run,
+            "decider": self.decider.run,
+            "order_manager": self.order_manager.run,
+            "order_feed": self.order_feed.run,
+            "position_monitor": self.monitor.run,
+            "sentinel": self.sentinel.run,
+        }
+
+
+class Bootstrap:
+    """Builds the process for one day.
+
+    Parameters
+    ----------
+    settings : Settings
+    system_clock : Clock
+        The process clock.
+    meter : Meter
+    pace : float or None
+        Speed of a replay against the real day; None = as fast as it can.
+    """
+
+    def __init__(self, settings: Settings, system_clock: Clock, meter: Meter, pace: float | None) -> None:
+        self._settings = settings
+        self._system_clock = system_clock
+        self._meter = meter
+        self._pace = pace
+        self._stack = AsyncExitStack()
+        self._log: Log = get_logger(account_id=settings.account_id)
+
+    async def build(self, trade_date: date, plan: ReplayPlan | None, stack: AsyncExitStack) -> Tasks:
+        """Take the lead, recover, reconcile and wire the tasks.
+
+        Parameters
+        ----------
+        stack : AsyncExitStack
+            Takes what must be closed at the end of the run.
+
+        Raises
+        ------
+        AlreadyRunning
+            If another daemon holds the account.
+        """
+        self._stack = stack
+        lead = await self._lead()
+        day = load_day(self._settings, trade_date)
+        bus = Bus(lockstep=plan is not None)
+        journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
+        recovered = await self._recover(journal, day)
+        clock = await self._clock(plan, journal, trade_date)
+        feed = self._feed(day, plan, clock)
+        broker = await self._broker(trade_date, clock, recovered)
+        feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
+        bus.watch(lambda: broker[0].facts_known - feed_task.delivered)
+        monitor = PositionMonitor(bus, feed, broker[0], clock)
+        outbox = IntentRepo(await self._connection("order-manager"), self._settings.account_id, lead.epoch)
+        inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
+        waiting = await inbox.open_rows()
+        driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting)
+        await self._hand_over_open(bus, outbox, broker[0], trade_date, clock, recovered.state, feed)
+        if driver is None:
+            await self._hand_over_day(bus, day, recovered, waiting, clock)
+        deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
+        stamp = Stamp.DOCUMENT if driver is not None else Stamp.CLOCK
+        return Tasks(
+            bus,
+            SignalListener(source, inbox, clock, deliver, self._log, stamp=stamp),
+            Decider(
+                bus,
+                journal,
+                clock,
+                day.context,
+                Ledgered(recovered.seq, recovered.chain_hash, recovered.state),
+                lead.epoch,
+                self._observe,
+            ),
+            OrderManager(bus, broker[0], outbox, clock, self._log),
+            feed_task,
+            monitor,
+            await self._sentinel(bus, lead, day, plan),
+            driver,
+        )
+
+    async def _connection(self, role: str) -> LiveConnection:
+        connection = await connect(self._settings.database_url("daemon"), f"propdesk-{role}")
+        self._stack.push_async_callback(connection.close)
+        return connection
+
+    async def _lead(self) -> Leadership:
+        connection = await self._connection("lead")
+        holder = f"pid {os.getpid()} on {platform.node()}"
+        deadline = time.monotonic() + LEAD_WAIT_S
+        while True:
+            at = from_ns(self._system_clock.now_ns())
+            lead = await take_leadership(connection, self._settings.account_id, holder, at)
+            if lead is not None:
+                self._log.info("leading", epoch=lead.epoch)
+                return lead
+            if time.monotonic() > deadline:
+                raise await refusal(connection, self._settings.account_id)
+            await asyncio.sleep(LEAD_RETRY_S)
+
+    async def _recover(self, journal: JournalRepo, day: Day) -> Recovered:
+        context = day.context
+        rows = await journal.rows(context.trade_date)
+        carried = await self._carried(journal, context.trade_date)
+        recovered = recover(rows, context, carried)
+        self._log.info("recovered", journal_rows=recovered.seq, chain_hash=recovered.chain_hash)
+        return recovered
+
+    async def _carried(self, journal: JournalRepo, before: date) -> CarryOver | None:
+        """Find what the day before handed over; one that ended without its close is folded."""
+        traded = await journal.last_day(before)
+        if traded is None:
+            return None
+        stored = await journal.carried(before)
+        if stored is not None and stored[0] == traded:
+            return decode_carry_over(stored[1])
+        day = load_day(self._settings, traded)
+        earlier = await self._carried(journal, traded)
+        return carry_over(recover(await journal.rows(traded), day.context, earlier).state)
+
+    async def _clock(self, plan: ReplayPlan | None, journal: JournalRepo, trade_date: date) -> Clock:
+        if plan is None:
+            return self._system_clock
+        mark = await journal.replay_mark(trade_date)
+        if mark is not None and mark.timeline_hash != plan.timeline.timeline_hash:
+            raise ConfigFault(
+                f"The replay of {trade_date} was begun with other signals or other hours: finish it with "
+                "the same "
+                "ones, or begin anew with --fresh."
+            )
+        done = -1 if mark is None else mark.position
+        return ManualClock(plan.timeline.items[max(done, 0)].at_ns)
+
+    def _feed(self, day: Day, plan: ReplayPlan | None, clock: Clock) -> ReplayFeed | StoreFeed:
+        store = ParquetPriceStore(self._settings.price_store_url, day.context.calendar)
+        if plan is not None:
+            feed = ReplayFeed(store, day.context.trade_date)
+            feed.load(plan.keys_hint)
+            return feed
+        hours = [day.context.calendar.hours(day.context.trade_date, segment) for segment in Segment]
+        first, last = min(h.open_ns for h in hours), max(h.close_ns for h in hours)
+        return StoreFeed(store, day.context.trade_date, clock, first, last)
+
+    async def _broker(self, trade_date: date, clock: Clock, recovered: Recovered) -> tuple[PaperBroker, int]:
+        if self._settings.trading_mode != "paper":
+            raise ConfigFault(
+                f"PROPDESK_TRADING_MODE={self._settings.trading_mode} needs a live broker, which this "
+                "version does "
+                "not have: set it to paper."
+            )
+        exchange = PaperExchangeRepo(
+            await self._connection("paper-exchange"), self._settings.account_id, trade_date
+        )
+        broker = PaperBroker(exchange, SimBroker(FillModel(seed=self._settings.seed)), clock)
+        return broker, await broker.open(recovered.update_ids)
+
+    async def _driver(
+        self,
+        plan: ReplayPlan | None,
+        bus: Bus,
+        clock: Clock,
+        day: Day,
+        feed: StoredDay,
+        monitor: PositionMonitor,
+        journal: JournalRepo,
+        waiting: Sequence[InboxRow],
+    ) -> tuple[ReplayDriver | None, SignalSource]:
+        sink, source = self._source(plan)
+        if plan is None:
+            return None, source
+        assert isinstance(clock, ManualClock)  # noqa: S101 - made in _clock
+        assert isinstance(feed, ReplayFeed)  # noqa: S101 - made in _feed
+        mark = await journal.replay_mark(day.context.trade_date)
+        driver = ReplayDriver(
+            bus,
+            clock,
+            plan.timeline,
+            feed,
+            monitor,
+            sink,
+            day.aliases,
+            opened=day.opened,
+            done=-1 if mark is None else mark.position,
+            waiting=waiting,
+            pace=self._pace,
+        )
+        return driver, source
+
+    def _source(self, plan: ReplayPlan | None) -> tuple[Sink, SignalSource]:
+        settings = self._settings
+        direct = DirectSink()
+        if settings.mongo_url is None:
+            return direct, DirectSource(direct)
+        collection = settings.mongo_collection
+        if plan is not None and plan.collection is not None:
+            collection = plan.collection
+        elif plan is not None:
+            return direct, DirectSource(direct)
+        url, database = settings.mongo_dsn(), settings.mongo_database
+        sink = MongoSignalSink(url, database, collection, self._log)
+        self._stack.push_async_callback(sink.close)
+        return sink, MongoSignalSource(url, database, collection, self._log)
+
+    async def _hand_over_open(
+        self,
+        bus: Bus,
+        outbox: IntentRepo,
+        broker: PaperBroker,
+        trade_date: date,
+        clock: Clock,
+        state: EngineState,
+        feed: StoredDay,
+    ) -> None:
+        """Continue what was committed: intents not yet sent, prices not yet asked for."""
+        reconciled = await reconcile(outbox, broker, trade_date, clock.now_ns(), self._log)
+        for intent in reconciled.to_send:
+            bus.intents.put(intent)
+        for intent in reconciled.unknown:
+            lost = fault_update(
+                intent, BrokerUpdateKind.OUTCOME_UNKNOWN, "found SENT at start", clock.now_ns()
+            )
+            await bus.events.put(Envelope((lost,)))
+        keys = tuple(sorted(state.subscriptions))
+        if keys:
+            feed.follow(keys)
+            met = (feed.latest(key, clock.now_ns()) for key in keys)
+            await broker.refresh([bar for bar in met if bar is not None])
+            quote = tuple(key for key in keys if key not in state.prices)
+            await bus.tracks.put(TrackRequest(keys, quote))
+
+    async def _hand_over_day(
+        self, bus: Bus, day: Day, recovered: Recovered, waiting: Sequence[InboxRow], clock: Clock
+    ) -> None:
+        if recovered.seq == 0 or (day.opened.ready and not recovered.state.ready):
+            opened = DayOpened(
+                day.opened.trade_date,
+                day.opened.ruleset_version,
+                day.opened.opening_corpus_paise,
+                day.opened.ready,
+                clock.now_ns(),
+            )
+            await bus.events.put(Envelope((opened,)))
+        for row in waiting:
+            await bus.events.put(_envelope(row, day.aliases))
+
+    async def _sentinel(self, bus: Bus, lead: Leadership, day: Day, plan: ReplayPlan | None) -> Sentinel:
+        settings = self._settings
+        flags = RedisFlags(
+            None if settings.redis_url is None else settings.redis_dsn(), settings.account_id, self._log
+        )
+        self._stack.push_async_callback(flags.close)
+        connection = await self._connection("sentinel")
+        heartbeats = HeartbeatRepo(connection, settings.account_id, lead.epoch)
+
+        async def readiness() -> str:
+            cursor = await connection.execute(
+                "SELECT coalesce(ruleset_version, '') || '|' || (ready_at IS NOT NULL)::text FROM "
+                "ref.readiness "
+                "WHERE account_id = %s AND trade_date = %s",
+                (settings.account_id, day.context.trade_date),
+            )
+            row = await cursor.fetchone()
+            return "" if row is None else str(row[0])
+
+        return Sentinel(
+            bus,
+            lead,
+            heartbeats,
+            flags,
+            self._system_clock,
+            self._log,
+            describe=lambda: {
+                "trade_date": day.context.trade_date.isoformat(),
+                "mode": "replay" if plan is not None else settings.trading_mode,
+                "ready": day.opened.ready,
+                "events_waiting": bus.events.unfinished,
+                "intents_waiting": bus.intents.unfinished,
+                "journal_rows": self._meter.journal_rows,
+            },
+            readiness=None if plan is not None else readiness,
+            is_current=lambda: plan is not None or self._is_current(day),
+        )
+
+    def _is_current(self, day: Day) -> bool:
+        now_ns = self._system_clock.now_ns()
+        return day_to_trade(day.context.calendar, now_ns) == day.context.trade_date
+
+    def _observe(self, batch: Batch) -> None:
+        self._meter.observe(batch)
+
+
+class DirectSource:
+    """Signal source of a process without MongoDB: what `DirectSink` was given, and nothing else."""
+
+    name = "direct"
+
+    def __init__(self, sink: DirectSink) -> None:
+        self._sink = sink
+
+    async def documents(self, position: SourcePosition) -> AsyncIterator[SourceDocument]:
+        """Pass documents on for ever."""
+        del position
+        while True:
+            yield SourceDocument(await self._sink.queue.get(), None)
+
+
+def _envelope(row: InboxRow, aliases: Aliases) -> Envelope:
+    event: Event | None = event_of(row, aliases)
+    return Envelope(() if event is None else (event,), (row.inbox_id,))
+
+
+def _to_bus(bus: Bus, aliases: Aliases) -> Callable[[InboxRow], Awaitable[None]]:
+    async def deliver(row: InboxRow) -> None:
+        await bus.events.put(_envelope(row, aliases))
+
+    return deliver

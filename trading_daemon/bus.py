@@ -1,0 +1,199 @@
+"""Bounded typed queues between the tasks, and the knowledge of whether anything is still under way.
+
+What a full queue does is fixed per queue (style: how the pieces run):
+
+========= ============================================= ==================================================
+queue     carries                                       when full
+========= ============================================= ==================================================
+events    envelopes for the decider                     the producer waits; signals stay in their source
+intents   committed order intents, exits before entries never full: bounded by what the decider commits
+tracks    series to follow from now on                  the decider waits
+========= ============================================= ==================================================
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from propdesk.core.errors import LimitFault
+from propdesk.core.limits import BUS_QUEUE_SIZE
+from propdesk.model.live import ReplayMark
+from propdesk.model.messages import Event, OrderIntent
+
+T = TypeVar("T")
+
+
+def end_if_cancelled() -> None:
+    """Let a cancellation through that a library has swallowed while it talked to a server.
+
+    Called once per turn by every task: a task that stays would keep the process from ending.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Events that belong into one journal row.
+
+    ``inbox_ids`` are the inbox rows they come from; ``mark`` the item of a replayed day they complete.
+    An envelope may be empty of events (an unreadable document: its inbox row is journalled all the same).
+    """
+
+    events: tuple[Event, ...]
+    inbox_ids: tuple[int, ...] = ()
+    mark: ReplayMark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRequest:
+    """Series to deliver from now on; of ``quote`` the newest complete bar is asked for at once."""
+
+    follow: tuple[str, ...]
+    quote: tuple[str, ...]
+
+
+class Pulse:
+    """Wakes whoever waits for a condition over several queues."""
+
+    def __init__(self) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def beat(self) -> None:
+        """Let every waiter look again."""
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(None)
+        self._waiting.clear()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition`` holds."""
+        while not condition():
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(future)
+            try:
+                await future
+            finally:
+                self._waiting.discard(future)
+
+
+class Channel(Generic[T]):
+    """A bounded first-in first-out queue that knows how many of its items are not finished."""
+
+    def __init__(self, pulse: Pulse, size: int = BUS_QUEUE_SIZE) -> None:
+        self._queue: asyncio.Queue[T] = asyncio.Queue(size)
+        self._pulse = pulse
+        self.unfinished = 0
+
+    async def put(self, item: T) -> None:
+        """Add an item; waits while the queue is full."""
+        self.unfinished += 1
+        try:
+            await self._queue.put(item)
+        except asyncio.CancelledError:
+            self.unfinished -= 1
+            raise
+
+    async def get(self) -> T:
+        """Take the oldest item; call `done` once it is dealt with."""
+        return await self._queue.get()
+
+    def take_waiting(self, most: int) -> list[T]:
+        """Take what is there at this moment, at most ``most`` items."""
+        taken: list[T] = []
+        while len(taken) < most and not self._queue.empty():
+            taken.append(self._queue.get_nowait())
+        return taken
+
+    def done(self, count: int = 1) -> None:
+        """Say that ``count`` items taken earlier are dealt with."""
+        self.unfinished -= count
+        self._pulse.beat()
+
+
+class IntentQueue:
+    """Committed intents; exits and protection leave before entries, otherwise in the order decided."""
+
+    def __init__(self, pulse: Pulse, size: int = BUS_QUEUE_SIZE) -> None:
+        self._heap: list[tuple[int, int, OrderIntent]] = []
+        self._pulse = pulse
+        self._size = size
+        self._count = 0
+        self.unfinished = 0
+
+    def put(self, intent: OrderIntent) -> None:
+        """Add an intent that is committed.
+
+        Raises
+        ------
+        LimitFault
+            If more wait than the bus may hold: order sending has stopped working.
+        """
+        if len(self._heap) >= self._size:
+            raise LimitFault(f"{self._size} committed order intents wait to be sent: the broker takes none")
+        self._count += 1
+        self.unfinished += 1
+        heapq.heappush(self._heap, (int(intent.is_entry), self._count, intent))
+        self._pulse.beat()
+
+    async def get(self) -> OrderIntent:
+        """Take the most urgent intent; call `done` once its answer is recorded."""
+        await self._pulse.until(lambda: bool(self._heap))
+        return heapq.heappop(self._heap)[2]
+
+    def done(self) -> None:
+        """Say that the intent taken last is answered."""
+        self.unfinished -= 1
+        self._pulse.beat()
+
+
+class Bus:
+    """All queues of the process.
+
+    Parameters
+    ----------
+    lockstep : bool
+        True in replay: the decider starts a batch only when everything the last one led to has come back,
+        so that batches, and with them the journal, are the same in every run (§5.9).
+    """
+
+    def __init__(self, *, lockstep: bool = False) -> None:
+        self.lockstep = lockstep
+        self.pulse = Pulse()
+        self.events: Channel[Envelope] = Channel(self.pulse)
+        self.intents = IntentQueue(self.pulse)
+        self.tracks: Channel[TrackRequest] = Channel(self.pulse)
+        self.sending = True
+        self._probes: list[Callable[[], int]] = []
+
+    def watch(self, probe: Callable[[], int]) -> None:
+        """Count something outside the queues as under way while ``probe()`` is above 0."""
+        self._probes.append(probe)
+
+    def is_settled(self) -> bool:
+        """Whether everything downstream of the decider is dealt with."""
+        return (
+            self.intents.unfinished == 0
+            and self.tracks.unfinished == 0
+            and all(probe() <= 0 for probe in self._probes)
+        )
+
+    def is_quiescent(self) -> bool:
+        """Whether nothing at all is under way."""
+        return self.events.unfinished == 0 and self.is_settled()
+
+    async def settled(self) -> None:
+        """Wait for `is_settled`; returns at once unless in lockstep."""
+        if self.lockstep:
+            await self.pulse.until(self.is_settled)
+
+    async def quiescent(self) -> None:
+        """Wait for `is_quiescent`."""
+        await self.pulse.until(self.is_quiescent)
+
+    def stop_sending(self) -> None:
+        """Let no further intent leave (leadership lost, or the process is about to end)."""
+        self.sending = False

@@ -1,0 +1,218 @@
+"""What the reducer may read on one day, put together from settings, tables and dated files (§4.5, §5.2)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from adapters.settings import Settings
+from propdesk.core.calendar import MarketCalendar
+from propdesk.core.clock import NS_PER_SECOND
+from propdesk.engine.context import DayContext
+from propdesk.execution.lifetime import LifetimeRules
+from propdesk.intake.aliases import Aliases
+from propdesk.intake.normalise import period_of
+from propdesk.intake.resolve import InstrumentLookup
+from propdesk.model.enums import (
+    Category,
+    GateProfile,
+    Period,
+    Product,
+    Regime,
+    ReverseMode,
+    Side,
+    TradingMode,
+)
+from propdesk.model.instrument import Instrument
+from propdesk.model.rule import RuleSet
+from propdesk.model.signal import Signal
+from propdesk.risk.charges import ChargedFill, ChargeModel, charge_segment, trade_charges
+from propdesk.risk.margin import MarginModel, margin_per_lot_paise, product_of
+from propdesk.rules.match import MatchMinimums
+from propdesk.strategy.crowd import CrowdConfig
+from propdesk.strategy.sizing import SizingConfig
+
+TRADE_FOR_TRADE_SERIES: Final = frozenset({"BE", "BZ", "BT", "T", "Z"})
+"""Series in which every trade is settled by delivery: nothing can be bought and sold within the day."""
+NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class DayInputs:
+    """Everything of a day that does not come from the settings."""
+
+    trade_date: date
+    ruleset: RuleSet
+    regimes: dict[str, Regime | None]
+    instruments: tuple[Instrument, ...]
+    aliases: Aliases
+    calendar: MarketCalendar
+    charges: ChargeModel
+    margins: MarginModel
+
+
+def build_context(settings: Settings, inputs: DayInputs) -> DayContext:
+    """Put the day's context together.
+
+    Parameters
+    ----------
+    settings : Settings
+        Sizes, allocations, modes.
+    inputs : DayInputs
+        Rules, regimes, instruments and dated models of the day.
+    """
+    lookup = InstrumentLookup(inputs.instruments, inputs.aliases)
+    calendar = inputs.calendar
+
+    def resolve(signal: Signal, on_date: date) -> Instrument | str:
+        found = lookup.resolve(signal, on_date)
+        return found if isinstance(found, Instrument) else found.value
+
+    return DayContext(
+        account_id=settings.account_id,
+        trade_date=inputs.trade_date,
+        ruleset=inputs.ruleset,
+        profile=GateProfile(settings.gate_profile),
+        regimes=inputs.regimes,
+        resolve=resolve,
+        period_rule=period_rule(inputs.trade_date),
+        product_rule=product_rule,
+        calendar=calendar,
+        margin=MarginCalculator(inputs.margins, calendar),
+        charges=ChargesCalculator(inputs.charges),
+        allocations={Category(name): share for name, share in settings.category_allocations.items()},
+        adverse_allocation=settings.adverse_allocation,
+        regime_scope=settings.regime_scope,
+        trading_mode=TradingMode(settings.trading_mode),
+        sizing=SizingConfig(
+            size_model=settings.size_model,
+            analytical_capital_paise=settings.analytical_capital_paise,
+            widening=settings.widening_mode,
+        ),
+        minimums=MatchMinimums(post_mean_r=settings.skill_hurdle_r),
+        crowd=CrowdConfig(
+            feed=settings.crowd_feed,
+            min_advisors=settings.crowd_min_advisors,
+            threshold=settings.crowd_threshold,
+            multiplier=settings.crowd_multiplier,
+            is_applied=settings.crowd_mode == "on",
+        ),
+        lifetime=LifetimeRules(
+            settings.validity_swing_days,
+            settings.validity_positional_days,
+            settings.time_out_swing_days,
+            settings.time_out_positional_days,
+        ),
+        latency_ns=settings.decision_latency_ms * NS_PER_MS,
+        stale_after_ns=settings.stale_after_s * NS_PER_SECOND,
+        signal_fresh_ns=settings.signal_fresh_s * NS_PER_SECOND,
+        duplicate_window_ns=settings.duplicate_window_min * 60 * NS_PER_SECOND,
+        duplicate_entry_ratio=settings.duplicate_entry_ratio,
+        reverse_mode=ReverseMode(settings.reverse_mode),
+        reverse_option_mode=settings.reverse_option_mode,
+        allow_looser_stoploss=settings.allow_looser_stoploss,
+    )
+
+
+def empty_ruleset(profile: GateProfile) -> RuleSet:
+    """Rules of a day that pre-market has not prepared: none."""
+    return RuleSet("none", profile, {}, {})
+
+
+class _PeriodRule:
+    """Period of a signal that declares none; the trade date is the day's."""
+
+    def __init__(self, trade_date: date) -> None:
+        self._trade_date = trade_date
+
+    def __call__(self, signal: Signal, instrument: Instrument) -> Period:
+        days = None if instrument.expiry is None else (instrument.expiry - self._trade_date).days
+        return period_of(signal.declared_period, signal.category, signal.side, days)
+
+
+def period_rule(trade_date: date) -> _PeriodRule:
+    """Give the period rule of one day (§2.6)."""
+    return _PeriodRule(trade_date)
+
+
+def product_rule(
+    category: Category, period: Period, side: Side, series: str, _on_date: date
+) -> Product | str:
+    """Give the broker product, or why there is none (§2.6).
+
+    Returns
+    -------
+    Product or str
+        UNSHORTABLE: shares sold short beyond the day. TRADE_FOR_TRADE: a series without intraday trading.
+    """
+    is_intraday = period is Period.INTRADAY
+    if category is Category.NSE_EQ:
+        if is_intraday and series in TRADE_FOR_TRADE_SERIES:
+            return "TRADE_FOR_TRADE"
+        if not is_intraday and side is Side.SELL:
+            return "UNSHORTABLE"
+    return product_of(category, is_intraday)
+
+
+class MarginCalculator:
+    """Margin of a position by the dated model (§2.6)."""
+
+    def __init__(self, model: MarginModel, calendar: MarketCalendar) -> None:
+        self._model = model
+        self._calendar = calendar
+
+    def __call__(
+        self,
+        *,
+        instrument: Instrument,
+        product: Product,
+        side: Side,
+        price_paise: int,
+        quantity: int,
+        underlying_paise: int | None,
+        on_date: date,
+    ) -> int:
+        """Give the margin of ``quantity`` units, paise; whole lots."""
+        expiry = instrument.expiry
+        days = None if expiry is None else max(len(self._calendar.market_days(on_date, expiry)) - 1, 0)
+        per_lot = margin_per_lot_paise(
+            self._model,
+            category=instrument.category,
+            product=product,
+            side=side,
+            day=on_date,
+            price_paise=price_paise,
+            # A sold option whose underlying has no price yet is margined on its strike.
+            underlying_paise=instrument.strike_paise if underlying_paise is None else underlying_paise,
+            lot_size=instrument.lot_size,
+            days_to_expiry=days,
+        )
+        return per_lot * quantity // instrument.lot_size
+
+
+class ChargesCalculator:
+    """Charges of a round trip by the dated table (§2.5)."""
+
+    def __init__(self, model: ChargeModel) -> None:
+        self._model = model
+
+    def __call__(
+        self,
+        *,
+        instrument: Instrument,
+        product: Product,
+        side: Side,
+        quantity: int,
+        entry_notional_paise: int,
+        exit_notional_paise: int,
+        on_date: date,
+    ) -> int:
+        """Give the charges of both sides together, paise."""
+        if quantity <= 0:
+            return 0
+        fills: Iterable[ChargedFill] = (
+            ChargedFill(on_date, side, entry_notional_paise),
+            ChargedFill(on_date, side.opposite, exit_notional_paise),
+        )
+        segment = charge_segment(instrument.category, product)
+        return trade_charges(self._model, segment, fills).total_paise

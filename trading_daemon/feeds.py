@@ -1,0 +1,127 @@
+"""Minute bars of the price store as a market feed: of a replayed day, and of the running one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
+from propdesk.model.messages import BarObserved
+from propdesk.ports import BarArrays, PriceSource
+from trading_daemon.ports import MinuteClosed
+
+GRACE_NS: Final = 2 * NS_PER_SECOND
+"""How long after a minute's end its bar may take to be written."""
+
+
+class StoredDay:
+    """Minute bars of one day, read once per series.
+
+    Parameters
+    ----------
+    prices : PriceSource
+    day : date
+        IST day.
+    """
+
+    def __init__(self, prices: PriceSource, day: date) -> None:
+        self._prices = prices
+        self._day = day
+        self._bars: dict[str, BarArrays | None] = {}
+        self._place: dict[str, dict[int, int]] = {}
+        self._followed: list[str] = []
+
+    def load(self, price_keys: Sequence[str]) -> None:
+        """Read series in one pass over the store; those known already are left alone."""
+        wanted = sorted(key for key in set(price_keys) if key not in self._bars)
+        if not wanted:
+            return
+        found = self._prices.minute_bars(wanted, self._day, self._day)
+        for key in wanted:
+            bars = found.get(key)
+            self._bars[key] = bars
+            if bars is not None:
+                ends = (bars.start_ns + bars.interval_ns).tolist()
+                self._place[key] = {end: index for index, end in enumerate(ends)}
+
+    def follow(self, price_keys: Sequence[str]) -> None:
+        """Deliver these series from now on."""
+        self.load(price_keys)
+        self._followed = sorted({*self._followed, *price_keys})
+
+    def latest(self, price_key: str, now_ns: int) -> BarObserved | None:
+        """Newest bar of the day that is complete at ``now_ns``; None before the first."""
+        self.load([price_key])
+        bars = self._bars.get(price_key)
+        if bars is None:
+            return None
+        count = int(np.searchsorted(bars.start_ns + bars.interval_ns, now_ns, side="right"))
+        return None if count == 0 else _bar(price_key, bars, count - 1)
+
+    def ending(self, end_ns: int) -> tuple[BarObserved, ...]:
+        """Bars of the followed series that end at ``end_ns``, by key."""
+        found = []
+        for key in self._followed:
+            index = self._place.get(key, {}).get(end_ns)
+            bars = self._bars[key]
+            if index is not None and bars is not None:
+                found.append(_bar(key, bars, index))
+        return tuple(found)
+
+    def forget(self) -> None:
+        """Read the store anew the next time (the running day grows)."""
+        self._bars.clear()
+        self._place.clear()
+
+
+class ReplayFeed(StoredDay):
+    """Feed of a replayed day: the driver closes the minutes, nothing happens by itself."""
+
+    async def minutes(self) -> AsyncIterator[MinuteClosed]:
+        """Wait for ever: minutes come from the driver."""
+        await asyncio.Event().wait()
+        yield MinuteClosed(0, ())
+
+
+class StoreFeed(StoredDay):
+    """Feed of the running day from what a recorder writes into the price store.
+
+    Parameters
+    ----------
+    clock : Clock
+        System clock.
+    open_ns, close_ns : int
+        Session; outside it no minute is reported.
+    """
+
+    def __init__(self, prices: PriceSource, day: date, clock: Clock, open_ns: int, close_ns: int) -> None:
+        super().__init__(prices, day)
+        self._clock = clock
+        self._open_ns = open_ns
+        self._close_ns = close_ns
+
+    async def minutes(self) -> AsyncIterator[MinuteClosed]:
+        """Report each minute of the session shortly after its end, with whatever bars were written."""
+        while True:
+            now_ns = self._clock.now_ns()
+            end_ns = (now_ns - GRACE_NS) // NS_PER_MINUTE * NS_PER_MINUTE + NS_PER_MINUTE
+            await asyncio.sleep((end_ns + GRACE_NS - now_ns) / NS_PER_SECOND)
+            if self._open_ns < end_ns <= self._close_ns:
+                self.forget()
+                self.load(self._followed)
+                yield MinuteClosed(end_ns, self.ending(end_ns), is_last=end_ns == self._close_ns)
+
+
+def _bar(price_key: str, bars: BarArrays, index: int) -> BarObserved:
+    return BarObserved(
+        price_key,
+        int(bars.start_ns[index]),
+        bars.interval_ns,
+        int(bars.open_paise[index]),
+        int(bars.high_paise[index]),
+        int(bars.low_paise[index]),
+        int(bars.close_paise[index]),
+        int(bars.volume[index]),
+    )

@@ -1,0 +1,148 @@
+"""What the daemon's tasks ask of the outside world; `trading_daemon.bootstrap` plugs adapters in."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from propdesk.engine.batch import Batch
+from propdesk.model.live import (
+    ClaimOutcome,
+    InboxRow,
+    IntentState,
+    NewInboxRow,
+    ReplayMark,
+    SourceDocument,
+    SourcePosition,
+)
+from propdesk.model.messages import BarObserved, OrderIntent
+
+
+class SignalSource(Protocol):
+    """A stream of documents that goes on for ever (§1.4)."""
+
+    @property
+    def name(self) -> str:
+        """Under which its resume token is stored."""
+        ...
+
+    def documents(self, position: SourcePosition) -> AsyncIterator[SourceDocument]:
+        """Documents after ``position``; reconnects by itself, never ends."""
+        ...
+
+
+class Inbox(Protocol):
+    """Durable inbox."""
+
+    async def position(self, source: str) -> SourcePosition:
+        """Where a source was left."""
+        ...
+
+    async def store(
+        self, source: str, rows: Sequence[NewInboxRow], token: str | None, stored_at: datetime
+    ) -> list[InboxRow]:
+        """Store documents and token in one transaction; gives what was new."""
+        ...
+
+
+class Journal(Protocol):
+    """Durable journal with its projections."""
+
+    async def commit(self, batch: Batch) -> None:
+        """Commit a batch in one transaction."""
+        ...
+
+
+class Outbox(Protocol):
+    """Committed intents and their answers."""
+
+    async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
+        """Commit SENT before the first byte leaves."""
+        ...
+
+    async def answer(
+        self, intent_id: str, state: IntentState, *, broker_order_id: str | None, reason: str, now_ns: int
+    ) -> None:
+        """Record what became of it."""
+        ...
+
+
+class Lead(Protocol):
+    """Leadership of the account."""
+
+    async def verify(self) -> None:
+        """Raise if it is lost."""
+        ...
+
+
+class Heartbeats(Protocol):
+    """Where the process says that it lives."""
+
+    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> None:
+        """Record a sign of life."""
+        ...
+
+
+class Flags(Protocol):
+    """Volatile mirror for whoever watches; losing it loses nothing."""
+
+    async def mirror(self, name: str, value: Mapping[str, object], expire_s: int) -> None:
+        """Set a flag that expires by itself."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteClosed:
+    """A minute of the market is over: its bars, known at ``end_ns``; ``mark`` in replay only.
+
+    ``is_last``: the session is over with it.
+    """
+
+    end_ns: int
+    bars: tuple[BarObserved, ...]
+    mark: ReplayMark | None = None
+    is_last: bool = False
+
+
+class MarketFeed(Protocol):
+    """Prices of the series asked for."""
+
+    def follow(self, price_keys: Sequence[str]) -> None:
+        """Deliver these series from now on."""
+        ...
+
+    def latest(self, price_key: str, now_ns: int) -> BarObserved | None:
+        """Newest complete bar of today; None before the first."""
+        ...
+
+    def minutes(self) -> AsyncIterator[MinuteClosed]:
+        """One message per minute of the session."""
+        ...
+
+
+class PaperMarket(Protocol):
+    """The door through which a paper broker sees the market; real brokers have none."""
+
+    async def on_bars(self, bars: Sequence[BarObserved], end_ns: int) -> None:
+        """Let resting orders meet the bars."""
+        ...
+
+    async def end_session(self, now_ns: int) -> None:
+        """Close the exchange's day."""
+        ...
+
+
+class Log(Protocol):
+    """Structured log lines; the first argument names the event."""
+
+    def info(self, event: str, **values: object) -> object:
+        """Write a line."""
+        ...
+
+    def warning(self, event: str, **values: object) -> object:
+        """Write a line that someone should read."""
+        ...
+
+    def error(self, event: str, **values: object) -> object:
+        """Write a line that someone must read."""
+        ...

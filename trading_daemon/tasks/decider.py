@@ -1,0 +1,124 @@
+"""The only owner of state: runs the reducer, commits what it says, then lets others act (§5.1, §5.7)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from propdesk.core.calendar import Segment
+from propdesk.core.clock import Clock
+from propdesk.core.invariant import require
+from propdesk.engine.batch import Batch, Folded, build_batch, fold_events
+from propdesk.engine.codec import encode_carry_over
+from propdesk.engine.context import DayContext
+from propdesk.engine.state import EngineState
+from propdesk.engine.step import carry_over
+from propdesk.model.messages import Track
+from trading_daemon.bus import Bus, Envelope, TrackRequest, end_if_cancelled
+from trading_daemon.ports import Journal
+
+BATCH_ENVELOPES_MAX = 256
+"""Envelopes of one journal row: bounds the transaction and the wait of the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgered:
+    """Where the journal of the day stands."""
+
+    seq: int
+    chain_hash: str
+    state: EngineState
+
+
+class Decider:
+    """Folds envelopes into the state, one journal row per batch.
+
+    Parameters
+    ----------
+    journal : Journal
+        Its connection belongs to this task.
+    clock : Clock
+        Gives the moment of each batch; in replay the driver moves it.
+    context : DayContext
+        What pre-market froze.
+    start : Ledgered
+        State recovered from the journal (or the day's first state with seq 0).
+    observe : callable
+        Told each committed batch (metrics).
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        journal: Journal,
+        clock: Clock,
+        context: DayContext,
+        start: Ledgered,
+        epoch: int,
+        observe: Callable[[Batch], None],
+    ) -> None:
+        self._bus = bus
+        self._journal = journal
+        self._clock = clock
+        self._context = context
+        self._epoch = epoch
+        self._observe = observe
+        self.position = start
+        day = context.trade_date
+        self._day_end_ns = max(context.calendar.hours(day, segment).close_ns for segment in Segment)
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        while True:
+            first = await self._bus.events.get()
+            # In lockstep everything that is still under way belongs into this batch.
+            await self._bus.settled()
+            envelopes = [first, *self._bus.events.take_waiting(BATCH_ENVELOPES_MAX - 1)]
+            await self.decide(envelopes)
+            self._bus.events.done(len(envelopes))
+            end_if_cancelled()
+
+    async def decide(self, envelopes: list[Envelope]) -> Batch:
+        """Fold one batch, commit it, and only then hand over what it asks for."""
+        events = [event for envelope in envelopes for event in envelope.events]
+        marks = [envelope.mark for envelope in envelopes if envelope.mark is not None]
+        require(len(marks) <= 1, "two items of a replayed day never share a journal row")
+        now_ns = self._clock.now_ns()
+        folded = fold_events(self.position.state, events, now_ns, self._context)
+        batch = build_batch(
+            folded,
+            events,
+            account_id=self._context.account_id,
+            trade_date=self._context.trade_date,
+            seq=self.position.seq + 1,
+            now_ns=now_ns,
+            epoch=self._epoch,
+            previous_chain_hash=self.position.chain_hash,
+            inbox_ids=tuple(i for envelope in envelopes for i in envelope.inbox_ids),
+            mark=marks[0] if marks else None,
+            carried=self._carried(folded.state, now_ns),
+        )
+        await self._journal.commit(batch)
+        self.position = Ledgered(batch.seq, batch.chain_hash, folded.state)
+        self._observe(batch)
+        await self._hand_over(batch, folded)
+        return batch
+
+    def _carried(self, state: EngineState, now_ns: int) -> bytes | None:
+        """From the end of the session on the next day may begin with what this batch leaves."""
+        return encode_carry_over(carry_over(state)) if now_ns >= self._day_end_ns else None
+
+    async def _hand_over(self, batch: Batch, folded: Folded) -> None:
+        for intent in batch.intents:
+            self._bus.intents.put(intent)
+        follow = tuple(sorted({c.price_key for c in folded.commands if isinstance(c, Track) and c.on}))
+        if follow:
+            await self._bus.tracks.put(track_request(follow, self.position.state))
+
+
+def track_request(keys: tuple[str, ...], state: EngineState) -> TrackRequest:
+    """Ask for series, and for a quote of those the state has no price of yet.
+
+    Notes
+    -----
+    Worked out from the state alone, so that a restart asks for the same.
+    """
+    return TrackRequest(keys, tuple(key for key in keys if key not in state.prices))

@@ -1,0 +1,152 @@
+"""The only caller of the broker's write API: drains committed intents (§5.7)."""
+
+import asyncio
+import time
+
+from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.errors import BrokerFault, PropdeskError, Rejected, Retryable
+from propdesk.model.live import ClaimOutcome, IntentState
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
+from propdesk.ports import Broker, BrokerAck
+from propdesk.risk.throttle import OrderRates, OrderThrottle
+from trading_daemon.bus import Bus, Envelope, end_if_cancelled
+from trading_daemon.ports import Log, Outbox
+
+CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
+"""An intent whose claim is older when it is about to leave is refused: the process may have been paused."""
+
+
+class Deposed(PropdeskError):
+    """A newer daemon leads this account."""
+
+
+class OrderManager:
+    """Sends each committed intent at most once.
+
+    Parameters
+    ----------
+    broker : Broker
+    outbox : Outbox
+        Its connection belongs to this task.
+    rates : OrderRates, optional
+        Client-side limits; None for a broker without any (paper).
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        broker: Broker,
+        outbox: Outbox,
+        clock: Clock,
+        log: Log,
+        *,
+        rates: OrderRates | None = None,
+    ) -> None:
+        self._bus = bus
+        self._broker = broker
+        self._outbox = outbox
+        self._clock = clock
+        self._log = log
+        self._throttle = None if rates is None else OrderThrottle(rates)
+        self._is_busy = False
+
+    async def run(self) -> None:
+        """Send until cancelled; what is claimed is always answered before the next intent is taken."""
+        while True:
+            intent = await self._bus.intents.get()
+            self._is_busy = True
+            await self._handle(intent)
+            self._is_busy = False
+            self._bus.intents.done()
+            end_if_cancelled()
+
+    async def idle(self) -> None:
+        """Wait until no intent is between its claim and its answer."""
+        await self._bus.pulse.until(lambda: not self._is_busy)
+
+    async def _handle(self, intent: OrderIntent) -> None:
+        if not self._bus.sending:
+            return
+        await self._wait_for_rate(intent)
+        claimed = time.monotonic_ns()
+        outcome = await self._outbox.claim(intent, self._clock.now_ns())
+        if outcome is ClaimOutcome.DEPOSED:
+            self._bus.stop_sending()
+            raise Deposed("Another daemon took over this account: no order is sent any more.")
+        if outcome is ClaimOutcome.BLOCKED:
+            await self._refuse(intent, IntentState.BLOCKED, "KILL_SWITCH")
+        elif outcome is ClaimOutcome.CLAIMED:
+            if time.monotonic_ns() - claimed > CLAIM_AGE_NS_MAX:
+                await self._refuse(intent, IntentState.REJECTED, "CLAIM_TOO_OLD")
+            else:
+                await self._send(intent)
+
+    async def _wait_for_rate(self, intent: OrderIntent) -> None:
+        if self._throttle is None:
+            return
+        wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=intent.is_entry)
+        while wait > 0:
+            await asyncio.sleep(wait / NS_PER_SECOND)
+            wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=intent.is_entry)
+        self._throttle = self._throttle.sent(self._clock.now_ns())
+
+    async def _send(self, intent: OrderIntent) -> None:
+        try:
+            ack = await self._call(intent)
+        except (Rejected, Retryable) as fault:
+            # Both prove that the broker has nothing: a parsed refusal, or a connection never made.
+            await self._refuse(intent, IntentState.REJECTED, str(fault))
+        except (BrokerFault, OSError, TimeoutError) as fault:
+            await self._unknown(intent, f"{type(fault).__name__}: {fault}")
+        else:
+            await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")
+
+    async def _call(self, intent: OrderIntent) -> BrokerAck:
+        match intent.kind:
+            case IntentKind.PLACE:
+                return await self._broker.place(intent)
+            case IntentKind.MODIFY_STOP | IntentKind.MODIFY_TARGET:
+                return await self._broker.modify(intent)
+            case IntentKind.CANCEL_ENTRY:
+                return await self._broker.cancel(intent)
+            case IntentKind.EXIT:
+                return await self._broker.exit(intent)
+
+    async def _refuse(self, intent: OrderIntent, state: IntentState, reason: str) -> None:
+        self._log.warning("intent_refused", intent_id=intent.intent_id, state=state.value, reason=reason)
+        await self._answer(intent, state, None, reason)
+        await self._tell(intent, BrokerUpdateKind.REJECTED, reason)
+
+    async def _unknown(self, intent: OrderIntent, reason: str) -> None:
+        # Never sent again: it is looked for in the broker's lists until the end of the day.
+        self._log.error("intent_outcome_unknown", intent_id=intent.intent_id, reason=reason)
+        await self._answer(intent, IntentState.UNKNOWN, None, reason)
+        await self._tell(intent, BrokerUpdateKind.OUTCOME_UNKNOWN, reason)
+
+    async def _answer(
+        self, intent: OrderIntent, state: IntentState, broker_order_id: str | None, reason: str
+    ) -> None:
+        await self._outbox.answer(
+            intent.intent_id,
+            state,
+            broker_order_id=broker_order_id,
+            reason=reason,
+            now_ns=self._clock.now_ns(),
+        )
+
+    async def _tell(self, intent: OrderIntent, kind: BrokerUpdateKind, reason: str) -> None:
+        await self._bus.events.put(Envelope((fault_update(intent, kind, reason, self._clock.now_ns()),)))
+
+
+def fault_update(intent: OrderIntent, kind: BrokerUpdateKind, reason: str, now_ns: int) -> BrokerUpdate:
+    """Make the fact that tells the reducer of an intent's fate; its id is the same after a restart."""
+    return BrokerUpdate(
+        update_id=f"{intent.intent_id}|{kind.value}",
+        kind=kind,
+        correlation_id=intent.correlation_id,
+        broker_order_id="",
+        price_paise=0,
+        quantity=0,
+        ts_ns=now_ns,
+        reason=f"{intent.kind.value}: {reason}",
+    )

@@ -1,0 +1,105 @@
+"""Signs of life, leadership, stalls and readiness, by the process's own clock (§5.1, §8.4)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from propdesk.core.clock import Clock, from_ns
+from propdesk.core.errors import PropdeskError
+from trading_daemon.bus import Bus, end_if_cancelled
+from trading_daemon.ports import Flags, Heartbeats, Lead, Log
+
+BEAT_S = 1.0
+"""Seconds between two signs of life; a watcher takes the daemon for dead after 30."""
+FLAG_EXPIRY_S = 30
+STALL_S = 0.02
+"""An event loop that wakes this much late was blocked by something (§5.10)."""
+READINESS_EVERY = 5
+"""Beats between two looks at the readiness record."""
+
+
+class DayChanged(PropdeskError):
+    """Pre-market finished while the daemon ran, or a new day began: the day is to be loaded anew."""
+
+
+class Sentinel:
+    """Watches the process from inside.
+
+    Parameters
+    ----------
+    clock : Clock
+        The process clock, also in replay: a sign of life is about this process.
+    describe : callable
+        Gives what the heartbeat says (position, queues …).
+    readiness : callable or None
+        Gives the present version of the day's readiness; a change ends the run so that it starts anew with
+        it. None in replay.
+    is_current : callable
+        Whether the day being traded is still the one to trade.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        lead: Lead,
+        heartbeats: Heartbeats,
+        flags: Flags,
+        clock: Clock,
+        log: Log,
+        *,
+        describe: Callable[[], dict[str, object]],
+        readiness: Callable[[], Awaitable[str]] | None = None,
+        is_current: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._bus = bus
+        self._lead = lead
+        self._heartbeats = heartbeats
+        self._flags = flags
+        self._clock = clock
+        self._log = log
+        self._describe = describe
+        self._readiness = readiness
+        self._is_current = is_current
+        self._known_readiness: str | None = None
+        self.stalls = 0
+
+    async def run(self) -> None:
+        """Beat until cancelled; a lost leadership stops order sending before anything else."""
+        beats = 0
+        while True:
+            try:
+                await self._lead.verify()
+            except PropdeskError:
+                self._bus.stop_sending()
+                raise
+            await self.beat()
+            end_if_cancelled()
+            if not self._is_current():
+                raise DayChanged("A new trading day begins.")
+            if self._readiness is not None and beats % READINESS_EVERY == 0:
+                await self._look_at_readiness(self._readiness)
+            beats += 1
+            await self._rest()
+
+    async def beat(self) -> None:
+        """Record one sign of life in PostgreSQL and mirror it."""
+        at = from_ns(self._clock.now_ns())
+        detail = {**self._describe(), "stalls": self.stalls, "sending": self._bus.sending}
+        await self._heartbeats.beat("daemon", at, detail)
+        await self._flags.mirror("heartbeat", {"beat_at": at.isoformat(), **detail}, FLAG_EXPIRY_S)
+
+    async def _rest(self) -> None:
+        before = time.monotonic()
+        await asyncio.sleep(BEAT_S)
+        late = time.monotonic() - before - BEAT_S
+        if late > STALL_S:
+            self.stalls += 1
+            if not self._bus.lockstep:
+                self._log.warning("event_loop_stalled", late_ms=round(late * 1000))
+
+    async def _look_at_readiness(self, readiness: Callable[[], Awaitable[str]]) -> None:
+        present = await readiness()
+        if self._known_readiness is None:
+            self._known_readiness = present
+        elif present != self._known_readiness:
+            raise DayChanged("Pre-market has changed the day's readiness; its rules are loaded now.")
