@@ -186,6 +186,8 @@ def launch_range(
         If the selection names nothing.
     """
     nodes = _ask(base_url, _ASSETS, {}, timeout_s)["assetNodes"]
+    if not nodes:
+        raise LaunchRefused(f"Dagster has not loaded the pipeline; see {base_url}/deployment/locations.")
     keys = choose_assets(nodes, selection)
     tags = [
         {"key": RANGE_START, "value": first.isoformat()},

@@ -9,13 +9,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DuplicateTable
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from adapters.db.engine import create_engine, unreachable
 from adapters.db.grants import apply_grants
-from adapters.db.schema import SCHEMAS, metadata
+from adapters.db.schema import SCHEMAS
 from adapters.settings import load_settings
+from propdesk.core.errors import ConfigFault
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 DBT_SCHEMAS: Final = ("staging", "intermediate", "marts")
@@ -34,12 +36,14 @@ def upgrade(url: str) -> str | None:
     Returns
     -------
     str or None
-        The revision the database is at; None while the project has no migration.
+        The newest revision, which the database is at.
 
     Raises
     ------
     DatabaseUnreachable
         If the server does not answer.
+    ConfigFault
+        If tables stand there that no migration made.
 
     Notes
     -----
@@ -51,14 +55,18 @@ def upgrade(url: str) -> str | None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
             for schema in (*SCHEMAS, *DBT_SCHEMAS):
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
-            if head() is None:
-                metadata.create_all(connection)
-            else:
-                command.upgrade(_config(connection), "head")
+            command.upgrade(_config(connection), "head")
             _set_triggers(connection)
             apply_grants(connection)
     except OperationalError as error:
         raise unreachable(engine.url.render_as_string(hide_password=True), error) from error
+    except ProgrammingError as error:
+        if not isinstance(error.orig, DuplicateTable):
+            raise
+        raise ConfigFault(
+            f"The database {engine.url.database} holds tables of ours but no record of a migration "
+            f"({str(error.orig).strip()}): use an empty database, or drop the schemas {', '.join(SCHEMAS)}."
+        ) from error
     finally:
         engine.dispose()
     return head()

@@ -14,8 +14,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from propdesk.model.live import SourceDocument, SourcePosition
 
 HISTORY_LOST_CODES: Final = frozenset({260, 280, 286, 9, 15, 50811})
-"""InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, and what the server answers to a token it
-cannot read: the token leads nowhere any more."""
+"""InvalidResumeToken, ChangeStreamFatalError, ChangeStreamHistoryLost, and the answers to a token that the
+server cannot read: the token leads nowhere any more."""
 ATTEMPT_EVERY_S: Final = 1.0
 """A dead server or a dead token is asked again at most this often."""
 SERVER_WAIT_MS: Final = 3_000

@@ -93,7 +93,7 @@ class UploadReader:
         except SchemaFault as fault:
             raise UploadFault(str(fault)) from fault
         if count == 0:
-            raise UploadFault("it holds no rows")
+            raise UploadFault("it holds no rows: export it again, with at least one")
 
     # -------------------------------------------------------------------------------------------- CSV
 

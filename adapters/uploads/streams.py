@@ -134,7 +134,7 @@ def check_text(head: bytes) -> None:
         If the file is empty, of another known kind, or binary.
     """
     if not head.strip():
-        raise UploadFault("it is empty")
+        raise UploadFault("it is empty: export it again")
     for magic, what in _OTHER_KINDS:
         if head.startswith(magic):
             raise UploadFault(f"it is {what}")

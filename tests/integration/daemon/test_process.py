@@ -72,7 +72,9 @@ def start(env_file: Path, tmp_path: Path) -> Iterator[Callable[..., Process]]:
 def _wait(condition: Callable[[], bool], what: str, process: Process | None = None) -> None:
     deadline = time.monotonic() + START_S
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        if time.monotonic() > deadline:
+            said = "" if process is None else process.log.read_text(encoding="utf-8")[-2000:]
+            pytest.fail(f"waited in vain for {what}: {said}")
         if process is not None and process.popen.poll() is not None:
             pytest.fail(f"the process ended: {process.log.read_text(encoding='utf-8')[-2000:]}")
         signal.sigtimedwait([], 0.02)
@@ -172,8 +174,8 @@ def test_a_history_that_is_lost_is_read_again_by_query(
     settings = daemon_settings.model_copy(update={"account_id": "live-two"})
     with MongoClient[dict[str, Any]](settings.mongo_dsn()) as client:
         collection = client[settings.mongo_database][settings.mongo_collection]
-        collection.insert_many([_document(f"old-{n}") for n in range(3)])
         token = _token_of_another_stream(client[settings.mongo_database]["elsewhere"])
+        collection.insert_many([_document(f"old-{n}") for n in range(3)])
     with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
         connection.execute(
             "INSERT INTO trading.resume_tokens (account_id, source, token, updated_at) VALUES (%s, %s, "

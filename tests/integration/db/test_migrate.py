@@ -106,3 +106,10 @@ def test_a_transaction_is_whole_or_nothing(pg_url: str) -> None:
         found = connection.execute("SELECT to_regclass('ref.whole')::text").fetchone()
     engine.dispose()
     assert found == ("ref.whole",)
+
+
+def test_tables_that_no_migration_made_are_not_touched(pg_url: str) -> None:
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection:
+        connection.execute("DELETE FROM public.alembic_version")
+    with pytest.raises(ConfigFault, match="no record of a migration"):
+        upgrade(pg_url)

@@ -124,6 +124,13 @@ def test_a_range_is_sent_as_one_run_with_all_its_checks(web) -> None:  # type: i
     }
 
 
+def test_a_pipeline_that_is_not_loaded_is_said(web) -> None:  # type: ignore[no-untyped-def]
+    _, replies = web
+    replies.append({"assetNodes": []})
+    with pytest.raises(launch.LaunchRefused, match="http://x/deployment/locations"):
+        launch.launch_range("http://x", date(2025, 1, 1), date(2025, 1, 1))
+
+
 def test_a_refusal_carries_dagsters_words(web) -> None:  # type: ignore[no-untyped-def]
     _, replies = web
     refused = {"__typename": "InvalidSubsetError", "message": "not a subset"}
