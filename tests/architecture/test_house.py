@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 
 from cli import output
+from cli.main import build
 from cli.testing import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,6 +136,21 @@ def test_every_exit_code_is_documented() -> None:
     assert codes == {0, 1, 2, 3, 130}
     for code in codes:
         assert re.search(rf"^\| {code} \|", text, re.MULTILINE), code
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    missing = []
+    for name, command in _commands(typer.main.get_command(build())).items():
+        own = [row for row in rows if re.match(rf"\| `{name}\b", row)]
+        words = _commands(command) or {"": None}
+        missing += [f"{name} {word}" for word in words if not any(re.search(rf"\b{word}\b", r) for r in own)]
+    assert missing == []
+
+
+def _commands(group: object) -> dict[str, object]:
+    return dict(getattr(group, "commands", {}))
 
 
 def test_no_page_or_source_names_a_path_of_one_machine() -> None:
