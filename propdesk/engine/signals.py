@@ -25,7 +25,7 @@ from propdesk.model.instrument import Instrument
 from propdesk.model.messages import Decision, DecisionCode, SignalReceived
 from propdesk.model.order import TradeGroup
 from propdesk.model.rule import Rule
-from propdesk.model.signal import Signal
+from propdesk.model.signal import Signal, sentiment
 from propdesk.risk import corpus_ledger
 from propdesk.risk.corpus_ledger import ADVERSE_POOL
 from propdesk.risk.exposure import BookView, GroupExposure, view_book
@@ -260,9 +260,12 @@ def _arm(turn: Turn, entry: PendingEntry) -> None:
 
 
 def withdraw_pending(turn: Turn, signal_id: str, why: str) -> None:
-    """End a waiting idea on its advisor's word; its one decision says so."""
+    """End a waiting idea on its advisor's word; its one decision says so, unless it was decided before."""
     entry = turn.pending[signal_id]
     turn.drop_pending(signal_id)
+    if entry.labels is not None:
+        # It was traded and did not fill: that decision stands, and a day has one per signal.
+        return
     _decide(turn, entry.signal, Refusal(DecisionCode.STALE, why), None)
 
 
@@ -569,7 +572,8 @@ def _widened(turn: Turn, idea: Idea, plan: Plan, size: Size) -> tuple[int, int] 
 def _pass_gateway(turn: Turn, idea: Idea, plan: Plan, size: Size, margin: int) -> int | Refusal:
     last = turn.prices[price_key_of(idea.instrument)]
     risk_per_lot = abs(plan.entry_paise - (plan.levels.stop_paise or 0)) * idea.instrument.lot_size
-    direction = idea.signal.direction
+    # Of what we trade, not of what the advisor says: a reversed call weighs on the other side.
+    direction = sentiment(plan.levels.side, idea.instrument.option_type)
     scopes = (*_scopes(idea), f"STRATEGY:{'REVERSE' if plan.is_reverse else 'NORMAL'}")
     verdict = check(
         IntentPlan(
@@ -605,7 +609,7 @@ def book_of(turn: Turn) -> BookView:
             live.instrument.underlying,
             live.group.advisor_id,
             live.group.rule_text,
-            live.signal.direction,
+            sentiment(live.group.side, live.instrument.option_type),
             _notional(live),
             sum(m for m, done in zip(live.leg_margins_paise, live.settled, strict=True) if not done),
             live.planned_risk_paise,

@@ -3,10 +3,13 @@
 import pytest
 
 from propdesk.core.errors import InvariantViolated
+from propdesk.engine.signals import book_of
 from propdesk.engine.step import initial_state, step
-from propdesk.model.enums import ExitReason, FollowupKind
+from propdesk.engine.turn import Turn
+from propdesk.model.enums import Category, Direction, ExitReason, FollowupKind, Period, RuleLevel
 from propdesk.model.messages import DayOpened, IntentKind, OrderIntent, SignalReceived
 from propdesk.model.order import LegState
+from propdesk.model.rule import RuleKey
 from tests.support.engine_day import (
     CORPUS_PAISE,
     Day,
@@ -15,6 +18,8 @@ from tests.support.engine_day import (
     make_bar,
     make_context,
     make_followup,
+    make_rule,
+    make_ruleset,
     make_signal,
 )
 
@@ -163,3 +168,26 @@ def test_a_state_of_another_day_is_refused() -> None:
 def test_opening_twice_does_not_double_the_corpus() -> None:
     day = opened().open()
     assert day.state.corpus.total_paise == CORPUS_PAISE
+
+
+def test_withdrawing_an_unfilled_idea_adds_no_second_decision_of_the_day() -> None:
+    swing = make_rule(key=RuleKey(RuleLevel.MINI, "A01", Category.NSE_EQ, Period.SWING))
+    day = Day(make_context(rules=make_ruleset([swing]))).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal(declared_period=Period.SWING))
+    assert day.codes() == {"signal-0001": ["TRADED"]}
+    day.close()
+    assert list(day.state.pending) == ["signal-0001"]
+    day.followup(make_followup(1, FollowupKind.CANCEL, received_ns=at(950)))
+    assert not day.state.pending
+    assert day.codes() == {"signal-0001": ["TRADED"]}
+
+
+def test_a_reversed_call_weighs_on_the_side_that_is_traded() -> None:
+    adverse = make_rule(is_adverse=True)
+    day = Day(make_context(rules=make_ruleset(adverse=[adverse]))).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal())
+    assert day.codes() == {"signal-0001": ["TRADED_REVERSE"]}
+    book = book_of(Turn(day.state, at(601), day.context))
+    assert set(book.by_direction) == {Direction.BEARISH}
