@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date
 
 from propdesk.core.ids import correlation_id
-from propdesk.engine.state import ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
+from propdesk.engine.state import Booked, ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
 from propdesk.engine.turn import Turn
 from propdesk.execution.trade_group import apply_event
 from propdesk.model.enums import ExitReason, KillLevel
@@ -373,17 +373,22 @@ def _settle(turn: Turn, live: LiveGroup, index: int) -> LiveGroup:
     if leg.state is LegState.CANCELLED or leg.exited_quantity == 0:
         return live
     trade = _book_trade(turn, live, leg)
+    before = next((b for b in live.booked if b.leg_number == leg.leg_number), Booked(leg.leg_number, 0, 0))
+    gross = trade.gross_pnl_paise - before.gross_pnl_paise
+    charges = trade.charges_paise - before.charges_paise
     turn.corpus, entry = corpus_ledger.book_pnl(
-        turn.corpus, group.group_id, live.pool, trade.net_pnl_paise, reference, turn.now_ns
+        turn.corpus, group.group_id, live.pool, gross - charges, reference, turn.now_ns
     )
     turn.out.ledger.append(entry)
     turn.out.trades.append(trade)
-    turn.scalars["realised_pnl_paise"] = turn.scalar("realised_pnl_paise") + trade.net_pnl_paise
+    turn.scalars["realised_pnl_paise"] = turn.scalar("realised_pnl_paise") + gross - charges
+    others = tuple(b for b in live.booked if b.leg_number != leg.leg_number)
     return replace(
         live,
-        gross_pnl_paise=live.gross_pnl_paise + trade.gross_pnl_paise,
-        charges_paise=live.charges_paise + trade.charges_paise,
-        net_pnl_paise=live.net_pnl_paise + trade.net_pnl_paise,
+        gross_pnl_paise=live.gross_pnl_paise + gross,
+        charges_paise=live.charges_paise + charges,
+        net_pnl_paise=live.net_pnl_paise + gross - charges,
+        booked=(*others, Booked(leg.leg_number, trade.gross_pnl_paise, trade.charges_paise)),
     )
 
 

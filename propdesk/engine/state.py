@@ -107,6 +107,15 @@ class LegOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """What of one leg is in the corpus already, so that a late fill books the difference only."""
+
+    leg_number: int
+    gross_pnl_paise: int
+    charges_paise: int
+
+
+@dataclass(frozen=True, slots=True)
 class LiveGroup:
     """A trade group with what ties it to the broker and to the corpus.
 
@@ -151,6 +160,7 @@ class LiveGroup:
     gross_pnl_paise: int = 0
     charges_paise: int = 0
     net_pnl_paise: int = 0
+    booked: tuple[Booked, ...] = ()
 
     @property
     def is_closed(self) -> bool:

@@ -197,6 +197,25 @@ def test_a_fill_after_its_cancel_is_taken_in_and_closed() -> None:
     assert day.state.corpus.total_paise == CORPUS_PAISE + trade.net_pnl_paise
 
 
+def test_a_late_rest_of_a_leg_books_only_what_is_new() -> None:
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    result = day.signal(make_signal(targets_paise=(10_200,)))
+    (place,) = [c for c in result.commands if isinstance(c, OrderIntent)]
+    half, whole, order = place.quantity // 2, place.quantity, place.correlation_id
+    day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, half, 10_000), at(601))
+    day.feed(fact(BrokerUpdateKind.STOP_FILLED, order, half, 9_800), at(602))
+    day.feed(fact(BrokerUpdateKind.CANCELLED, order), at(602, 1))
+    assert day.state.corpus.total_paise < CORPUS_PAISE
+    day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, whole, 10_000), at(603))
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, order, whole, 9_800), at(604))
+    assert all(live.is_closed for live in day.state.groups.values())
+    last = day.all("trades")[-1]
+    assert last.quantity == whole
+    assert day.state.corpus.total_paise == CORPUS_PAISE + last.net_pnl_paise
+    assert day.state.corpus.deployed_paise == 0
+
+
 def test_a_foreign_order_is_reported_and_changes_nothing() -> None:
     day = filled()
     before = day.state
