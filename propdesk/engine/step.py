@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.ids import derived_id
 from propdesk.core.invariant import require
 from propdesk.engine import tracking
@@ -92,7 +93,7 @@ def carry_over(state: EngineState) -> CarryOver:
             or seen.signal_id in state.tracked
             or seen.signal_id in state.pending
         ),
-        levels=kill_switch.next_day(state.levels),
+        levels=state.levels,
     )
 
 
@@ -207,6 +208,10 @@ def _on_operator(turn: Turn, event: OperatorCommand) -> None:
 def _on_day_opened(turn: Turn, event: DayOpened) -> None:
     require(event.trade_date == turn.base.trade_date, "the day opened is not the day of the state")
     turn.scalars["ready"] = event.ready
+    turn.levels, changes = kill_switch.next_day(
+        turn.levels, ist_midnight_ns(turn.context.trade_date), turn.now_ns
+    )
+    turn.out.levels.extend(changes)
     if turn.scalar("opening_corpus_paise") or event.opening_corpus_paise <= 0:
         return
     context = turn.context

@@ -12,7 +12,8 @@ class Signal:
 
     ``entry_low_paise == entry_high_paise`` but for RANGE; both None for MARKET.
     ``targets_paise`` run away from the entry; empty = none given. ``expiry_rule`` stands where no date was
-    given: ``CURRENT_WEEKLY``, ``NEXT_MONTHLY``, ``MONTH-01``, ``DAY-01-30`` …; the day's listed expiries decide.
+    given: ``CURRENT_WEEKLY``, ``NEXT_MONTHLY``, ``MONTH-01``, ``DAY-01-30`` …; the day's listed expiries
+    decide.
     """
 
     signal_id: str

@@ -149,29 +149,38 @@ def reset_by_person(
     return levels, changes
 
 
-def next_day(levels: RiskLevels) -> RiskLevels:
-    """Keep what outlives the day: everything that only a person may clear."""
-    kept = {
-        key: cause
-        for key, cause in levels.causes.items()
-        if RESET_RULES.get(Cause(cause.cause), ResetRule.PERSON)
-        in (ResetRule.PERSON, ResetRule.NEXT_DAY_PERSON)
-    }
-    # What locked the account for a day becomes an ordinary halt that a person lifts in the morning.
-    lifted = {
-        key: OpenCause(
-            c.scope,
-            Cause.HALT,
-            KillLevel.ENTRIES_BLOCKED,
-            c.since_ns,
-            c.actor,
-            f"after {c.cause}: {c.reason}",
-        )
-        if c.cause == Cause.DAY_LOSS_HALT
-        else c
-        for key, c in kept.items()
-    }
-    return RiskLevels({_key(c.scope, c.cause): c for c in lifted.values()})
+def next_day(levels: RiskLevels, midnight_ns: int, ts_ns: int) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
+    """Clear what a new day clears; what only a person may clear stays.
+
+    Parameters
+    ----------
+    levels : RiskLevels
+        As the day before left them.
+    midnight_ns : int
+        Start of the new day, ns UTC: causes opened since then are the new day's own.
+    ts_ns : int
+        Stamp of the changes.
+
+    Returns
+    -------
+    tuple of (RiskLevels, tuple of LevelChange)
+        What locked the account for a day becomes an ordinary halt that a person lifts in the morning. Every
+        change is told, since the books hold a cause open until they are.
+    """
+    changes: tuple[LevelChange, ...] = ()
+    for old in tuple(levels.causes.values()):
+        rule = RESET_RULES.get(Cause(old.cause), ResetRule.PERSON)
+        if old.since_ns >= midnight_ns or rule is ResetRule.PERSON:
+            continue
+        levels, more = clear(levels, old.scope, old.cause, "engine", "a new day", ts_ns)
+        changes += more
+        if rule is ResetRule.NEXT_DAY_PERSON:
+            reason = f"after {old.cause}: {old.reason}"
+            levels, more = trip(
+                levels, old.scope, Cause.HALT, KillLevel.ENTRIES_BLOCKED, old.actor, reason, ts_ns
+            )
+            changes += more
+    return levels, changes
 
 
 def day_loss_level(pnl_paise: int, opening_paise: int, limits: KillLimits) -> KillLevel | None:

@@ -75,8 +75,15 @@ def test_what_outlives_the_day() -> None:
         (ACCOUNT_SCOPE, Cause.MARKET_STALE, BLOCKED),
         ("ADVISOR:A", Cause.MANUAL, BLOCKED),
     )
-    assert set(next_day(levels).causes) == {"ADVISOR:A|MANUAL"}
-    halted = next_day(tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS_HALT, KillLevel.LOCKED)))
+    after, changes = next_day(levels, midnight_ns=10**18, ts_ns=10**18)
+    assert set(after.causes) == {"ADVISOR:A|MANUAL"}
+    assert {(c.cause, c.is_open) for c in changes} == {
+        (cause.cause, False) for key, cause in levels.causes.items() if key not in after.causes
+    }
+    assert next_day(levels, midnight_ns=0, ts_ns=10**18) == (levels, ())
+    locked = tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS_HALT, KillLevel.LOCKED))
+    halted, told = next_day(locked, midnight_ns=10**18, ts_ns=10**18)
+    assert [(c.cause, c.is_open) for c in told] == [(Cause.DAY_LOSS_HALT, False), (Cause.HALT, True)]
     assert halted.level() is BLOCKED
     assert reset_by_person(halted, ACCOUNT_SCOPE, "anna", "morning", 3)[0].level() is KillLevel.ACTIVE
 
