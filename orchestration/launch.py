@@ -326,7 +326,8 @@ def _sentence(event: dict[str, Any]) -> str | None:
     if event["__typename"] != "ExecutionStepFailureEvent" or not event.get("error"):
         return None
     error = event["error"]
-    cause = error["causes"][-1]["message"] if error.get("causes") else error["message"]
+    # Dagster's own error stands around the step's words, what a library said stands behind them.
+    cause = error["causes"][0]["message"] if error.get("causes") else error["message"]
     words = " ".join(cause.split())
     # Dagster puts the class of the error before its text.
     head, found, text = words.partition(": ")

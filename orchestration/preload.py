@@ -1,6 +1,19 @@
-"""What a run needs, imported once in the process from which runs are forked (`orchestration.code_server`)."""
+"""What a run needs, read once in the process from which runs are forked (`orchestration.code_server`)."""
+
+from contextlib import suppress
 
 import great_expectations  # noqa: F401  six seconds, for the quality suites
+import matplotlib.backends.backend_agg
+import matplotlib.figure
+import PIL.Image
 from dbt.cli import main  # noqa: F401  three seconds, for the marts
 
 import orchestration.definitions  # noqa: F401  the assets and what they import
+from assets.dbt import RUNNER
+from propdesk.core.errors import PropdeskError
+
+_DRAWING = (matplotlib.figure.Figure, matplotlib.backends.backend_agg.FigureCanvasAgg, PIL.Image.Image)
+
+# Whoever runs reads the project anew if it could not be read here; a fault now would leave no run a parent.
+with suppress(PropdeskError, OSError):
+    _PROJECT = RUNNER.parsed

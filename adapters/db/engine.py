@@ -87,17 +87,26 @@ def begin(engine: Engine) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
     Raises
     ------
     DatabaseUnreachable
-        If the server does not answer.
+        If the server does not answer, or goes away before the end.
     """
+    where = engine.url.render_as_string(hide_password=True)
     try:
         pooled = engine.raw_connection()
     except OperationalError as error:
-        raise unreachable(engine.url.render_as_string(hide_password=True), error) from error
+        raise unreachable(where, error) from error
     connection = cast("psycopg.Connection[tuple[Any, ...]]", pooled.driver_connection)
     try:
         # Without this block the pool would roll a reader's and a writer's work back alike.
         with connection.transaction():
             yield connection
+    except psycopg.OperationalError as error:
+        if not connection.broken:
+            raise
+        reason = (str(error).strip() or "it gives no reason").splitlines()[0]
+        raise DatabaseUnreachable(
+            f"PostgreSQL at {where} went away before the work was stored ({reason}): "
+            "see with `python3 run.py status` whether it answers again, and repeat the work."
+        ) from error
     finally:
         pooled.close()
 

@@ -6,7 +6,7 @@ from itertools import chain
 from adapters.settings import Settings
 from assets._shared.partitions import DayRange
 from assets._shared.resources import Database, Market
-from propdesk.intake.document import DOCUMENT_PROFILE
+from propdesk.intake.profile import DOCUMENT_PROFILE
 
 LOOK_BACK = timedelta(days=7)
 """A signal posted on closed days belongs to the next market day; no closure lasts longer."""

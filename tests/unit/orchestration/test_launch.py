@@ -156,7 +156,8 @@ def test_without_a_webserver_the_remedy_is_named() -> None:
 
 def test_failures_are_read_over_all_pages(web) -> None:  # type: ignore[no-untyped-def]
     _, replies = web
-    fault = {"message": "outer", "causes": [{"message": "some.module.Fault: the cause\nwith detail\n"}]}
+    causes = [{"message": "some.module.Fault: the cause\nwith detail\n"}, {"message": "OSError: errno 5"}]
+    fault = {"message": "outer", "causes": causes}
     replies += [
         {"logsForRun": {"cursor": "1", "hasMore": True, "events": [{"__typename": "LogMessageEvent"}]}},
         {
