@@ -39,17 +39,17 @@ def stages(context: UpContext) -> Sequence[Stage]:
     """
     days = context.options
     return (
-        Stage("Generate the sample market and its advisors", _generate, "about 20 s, once"),
+        Stage("Generate the sample market and its advisors", _generate, "about 25 s, once"),
         Stage("Load the instrument master", _load_master, "about 2 s"),
         Stage("Ingest half a year of signals", _ingest, "about 10 s, once"),
         Stage(
             f"Backfill the nine steps over {days.first_day} to {days.last_day} as one queued run",
             _backfill,
-            "about a minute, once",
+            "about two minutes, once",
             needs_dagster=True,
         ),
         Stage("Report what was found", _report_rules),
-        Stage(f"Trade {days.replay_day} on paper in accelerated replay", _replay, "about 20 s, once"),
+        Stage(f"Trade {days.replay_day} on paper in accelerated replay", _replay, "about 25 s, once"),
         Stage("Report the day", _report_day),
     )
 
