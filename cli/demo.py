@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.settings import Settings
+from cli.database import open_engine, open_transaction
 from cli.output import result_console, show_table
 from cli.stage import Stage, UpContext
 from propdesk.core.errors import PropdeskError
 
 DAEMON: Final = "trading-daemon"
+_APPLICATION: Final = "propdesk-up"
 _POLL_S: Final = 0.5
 _REPLAY_LIMIT_S: Final = 900.0
 _MASTER_SOURCE: Final = "sample"
@@ -93,7 +95,6 @@ def _generate(context: UpContext) -> None:
 
 
 def _load_master(context: UpContext) -> None:
-    from adapters.db.engine import create_engine
     from adapters.db.repos.instruments import load_instruments
     from adapters.instruments import read_scrip_master
 
@@ -101,18 +102,14 @@ def _load_master(context: UpContext) -> None:
         context.say("  the master is loaded already")
         return
     master = read_scrip_master(_sample_folder(context) / "instruments.csv", context.options.first_day)
-    engine = create_engine(context.settings.database_url("pipeline"), "propdesk-up")
-    try:
+    with open_engine(context.settings, "pipeline", _APPLICATION) as engine:
         loaded = load_instruments(engine, master.instruments, _MASTER_SOURCE)
-    finally:
-        engine.dispose()
     context.say(f"  {len(master.instruments)} instrument rows, {loaded.added} of them new")
 
 
 def _ingest(context: UpContext) -> None:
     from adapters.calendar import load_calendar
     from adapters.clock import SystemClock
-    from adapters.db.engine import create_engine
     from adapters.uploads import ingest_file
 
     settings = context.settings
@@ -120,11 +117,8 @@ def _ingest(context: UpContext) -> None:
     if _is_ingested(context):
         context.say("  the file is ingested already")
         return
-    engine = create_engine(settings.database_url("pipeline"), "propdesk-up")
-    try:
+    with open_engine(settings, "pipeline", _APPLICATION) as engine:
         summary = ingest_file(engine, signals, "sample", load_calendar(), SystemClock(), settings)
-    finally:
-        engine.dispose()
     context.facts["changed"] = True
     context.say(
         f"  {summary.rows_read} rows read, {summary.rows_accepted} accepted, {summary.rows_revised} revised, "
@@ -135,17 +129,12 @@ def _ingest(context: UpContext) -> None:
 def _is_ingested(context: UpContext) -> bool:
     import hashlib
 
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.uploads import is_uploaded
 
     with (_sample_folder(context) / "signals.csv").open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    engine = create_engine(context.settings.database_url("reader"), "propdesk-up")
-    try:
-        with begin(engine) as connection:
-            return is_uploaded(connection, digest)
-    finally:
-        engine.dispose()
+    with open_transaction(context.settings, "reader", _APPLICATION) as connection:
+        return is_uploaded(connection, digest)
 
 
 def _backfill(context: UpContext) -> None:
@@ -178,32 +167,22 @@ def _backfill(context: UpContext) -> None:
 def _has_marts(settings: Settings, last: date) -> bool:
     from datetime import timedelta
 
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.rulesets import newest_as_of
 
-    engine = create_engine(settings.database_url("reader"), "propdesk-up")
-    try:
-        with begin(engine) as connection:
-            return newest_as_of(connection, last + timedelta(days=1)) == last
-    finally:
-        engine.dispose()
+    with open_transaction(settings, "reader", _APPLICATION) as connection:
+        return newest_as_of(connection, last + timedelta(days=1)) == last
 
 
 def _report_rules(context: UpContext) -> None:
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.rules import read_funnel, read_leaderboard, read_rules
     from cli.planted import Found, compare, read_truth
     from propdesk.model.enums import GateProfile
 
     as_of = _last_market_day(context)
-    engine = create_engine(context.settings.database_url("reader"), "propdesk-up")
-    try:
-        with begin(engine) as connection:
-            leaders = read_leaderboard(connection, as_of)
-            rules = {profile: read_rules(connection, as_of, profile) for profile in GateProfile}
-            funnels = {profile: read_funnel(connection, as_of, profile) for profile in GateProfile}
-    finally:
-        engine.dispose()
+    with open_transaction(context.settings, "reader", _APPLICATION) as connection:
+        leaders = read_leaderboard(connection, as_of)
+        rules = {profile: read_rules(connection, as_of, profile) for profile in GateProfile}
+        funnels = {profile: read_funnel(connection, as_of, profile) for profile in GateProfile}
     show_table(
         f"Leaderboard at the end of {as_of} (first {_LEADERS_SHOWN})",
         ("advisor", "closed ideas", "win rate %", "post_mean_r", "prob_edge", "Sharpe", "MDD %", "trust"),
@@ -302,28 +281,18 @@ def _replay(context: UpContext) -> None:
 
 
 def _is_replayed(settings: Settings, day: date) -> bool:
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.replays import is_replayed
 
-    engine = create_engine(settings.database_url("reader"), "propdesk-up")
-    try:
-        with begin(engine) as connection:
-            return is_replayed(connection, settings.account_id, day)
-    finally:
-        engine.dispose()
+    with open_transaction(settings, "reader", _APPLICATION) as connection:
+        return is_replayed(connection, settings.account_id, day)
 
 
 def _report_day(context: UpContext) -> None:
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.report import read_day_report
     from cli.trade import show_report
 
-    engine = create_engine(context.settings.database_url("reader"), "propdesk-up")
-    try:
-        with begin(engine) as connection:
-            report = read_day_report(connection, context.settings.account_id, context.options.replay_day)
-    finally:
-        engine.dispose()
+    with open_transaction(context.settings, "reader", _APPLICATION) as connection:
+        report = read_day_report(connection, context.settings.account_id, context.options.replay_day)
     show_report(report, most_trades=_TRADES_SHOWN)
     if report.trades:
         context.say(f"Why a trade was made: python3 run.py why {report.trades[0].signal_id}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.database import open_engine
 from cli.output import JsonOption, emit, parse_day, progress_console, say, show_table
 from propdesk.core.clock import Clock, ManualClock
 from propdesk.core.errors import ConfigFault
@@ -233,15 +234,11 @@ def instruments_load(
 
 @contextmanager
 def _engine() -> "Iterator[tuple[Engine, Settings]]":
-    from adapters.db.engine import create_engine
     from adapters.settings import load_settings
 
     settings = load_settings()
-    engine = create_engine(settings.database_url("pipeline"), "propdesk-cli")
-    try:
+    with open_engine(settings, "pipeline", "propdesk-cli") as engine:
         yield engine, settings
-    finally:
-        engine.dispose()
 
 
 @contextmanager

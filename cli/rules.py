@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.database import open_transaction
 from cli.output import JsonOption, emit, parse_day, show_table
 from propdesk.core.errors import ConfigFault
 from propdesk.model.enums import GateProfile, RuleLevel
@@ -23,16 +24,11 @@ ProfileOption = Annotated[
 
 @contextmanager
 def _reading() -> "Iterator[tuple[psycopg.Connection[Any], GateProfile]]":
-    from adapters.db.engine import begin, create_engine
     from adapters.settings import load_settings
 
     settings = load_settings()
-    engine = create_engine(settings.database_url("reader"), "propdesk-rules")
-    try:
-        with begin(engine) as connection:
-            yield connection, GateProfile(settings.gate_profile)
-    finally:
-        engine.dispose()
+    with open_transaction(settings, "reader", "propdesk-rules") as connection:
+        yield connection, GateProfile(settings.gate_profile)
 
 
 def _day(connection: "psycopg.Connection[Any]", text: str | None) -> date:

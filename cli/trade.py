@@ -10,6 +10,7 @@ import typer
 from adapters.clock import SystemClock
 from adapters.log import configure_logging
 from adapters.settings import Settings, load_settings
+from cli.database import open_transaction
 from cli.output import JsonOption, emit, parse_day, result_console, say, show_table
 from propdesk.core.calendar import ist_date, ist_text
 from propdesk.core.errors import ConfigFault
@@ -115,7 +116,6 @@ def _pace(speed: str) -> float | None:
 def _replay(
     settings: Settings, day: date, signals: Path | None, speed: str, *, fresh: bool, as_json: bool
 ) -> None:
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.report import read_day_report
     from trading_daemon.main import run_daemon
     from trading_daemon.session import ensure_ready, plan_replay
@@ -127,12 +127,8 @@ def _replay(
     ready = ensure_ready(settings, day)
     say(f"Replaying {day} on account {settings.account_id}, rules {ready.ruleset_version}.")
     result = run_daemon(settings, day, plan, pace)
-    engine = create_engine(settings.database_url("daemon"), "propdesk-report")
-    try:
-        with begin(engine) as connection:
-            report = read_day_report(connection, settings.account_id, day)
-    finally:
-        engine.dispose()
+    with open_transaction(settings, "daemon", "propdesk-report") as connection:
+        report = read_day_report(connection, settings.account_id, day)
     if not result.is_done:
         say("Stopped before the day's end; the same command goes on where it stopped.")
     if as_json:
@@ -259,15 +255,10 @@ def _short(found: Mapping[str, object] | None) -> str:
 
 
 def _explain(settings: Settings, account_id: str, signal_id: str) -> dict[str, Any]:
-    from adapters.db.engine import begin, create_engine
     from adapters.db.repos.report import explain_signal
 
-    engine = create_engine(settings.database_url("reader"), "propdesk-why")
-    try:
-        with begin(engine) as connection:
-            return explain_signal(connection, account_id, signal_id)
-    finally:
-        engine.dispose()
+    with open_transaction(settings, "reader", "propdesk-why") as connection:
+        return explain_signal(connection, account_id, signal_id)
 
 
 def _show_explanation(found: dict[str, Any]) -> None:

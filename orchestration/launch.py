@@ -196,13 +196,6 @@ def launch_range(
     return _launch(base_url, ASSET_JOB, keys, tags, timeout_s)
 
 
-def launch_job(
-    base_url: str, job: str, tags: Sequence[tuple[str, str]] = (), *, timeout_s: float = REQUEST_S
-) -> str:
-    """Queue one run of a named job; see `launch_range` for what it raises."""
-    return _launch(base_url, job, None, [{"key": key, "value": value} for key, value in tags], timeout_s)
-
-
 def choose_assets(nodes: Sequence[dict[str, Any]], selection: Sequence[str] | None) -> list[list[str]]:
     """Pick asset keys from what the webserver lists.
 

@@ -1,6 +1,5 @@
 """Source profiles and aliases: data files under ``config/``."""
 
-from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -117,11 +116,6 @@ def index_names() -> frozenset[str]:
         {folded for folded, symbol in aliases.names.items() if symbol in aliases.indices}
         | {fold_symbol(symbol) for symbol in aliases.indices}
     )
-
-
-def with_source(profile: SourceProfile, source: str) -> SourceProfile:
-    """Give the same profile under another source name in ids."""
-    return replace(profile, source=source)
 
 
 def _spellings(data: dict[str, Any]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from propdesk.core.errors import SchemaFault
 from propdesk.engine.state import CarryOver
 from propdesk.model import messages
-from propdesk.model.messages import Decision, Event, OrderIntent
+from propdesk.model.messages import Event, OrderIntent
 
 T = TypeVar("T")
 Plain = Any
@@ -118,12 +118,6 @@ def decode_intent(plain: Mapping[str, Plain]) -> OrderIntent:
     """Read an order intent from its stored document."""
     intent: OrderIntent = from_plain(OrderIntent, dict(plain))
     return intent
-
-
-def decode_decision(plain: Mapping[str, Plain]) -> Decision:
-    """Read a decision from its stored document."""
-    decision: Decision = from_plain(Decision, dict(plain))
-    return decision
 
 
 def encode_carry_over(carried: CarryOver) -> bytes:

@@ -5,7 +5,6 @@ Whole numbers that may be missing are ``Int64``, texts ``str`` with NaN, days `d
 """
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,3 @@ def rejected_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
 def by_partition(frame: pd.DataFrame, key: str, day: str = "trade_date") -> pd.DataFrame:
     """Put rows into the order of their primary key, index from 0."""
     return frame.sort_values([day, key], kind="stable", ignore_index=True)
-
-
-def days_between(days: "pd.Series[Any]", first: date, last: date) -> "pd.Series[Any]":
-    """Tell which days lie in the closed range."""
-    return days.map(lambda day: first <= day <= last).astype("bool")

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from propdesk.core.calendar import MarketCalendar, Segment, ist_date
+from propdesk.core.calendar import MarketCalendar, Segment
 from propdesk.core.invariant import require
 
 IntArray = NDArray[np.int64]
@@ -123,8 +123,3 @@ def market_days(calendar: MarketCalendar, first: date, last: date) -> MarketDays
         np.array([h.close_ns for h in hours], dtype=np.int64),
         (number + 1) * _DAY_NS - _IST_NS,
     )
-
-
-def last_entry_day(trades: CorpusTrades) -> date | None:
-    """IST day of the latest entry; None without trades."""
-    return ist_date(int(trades.entry_ns.max())) if len(trades.entry_ns) else None

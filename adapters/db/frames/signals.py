@@ -71,11 +71,6 @@ def read_validated_signals(connection: Connection, first: date, last: date) -> p
     return read_frame(connection, _VALIDATED, (first, last))
 
 
-def read_followups(connection: Connection, first: date, last: date) -> pd.DataFrame:
-    """Read step 2's follow-ups by the trade date of the follow-up itself."""
-    return read_frame(connection, _FOLLOWUPS, (first, last))
-
-
 def read_followups_of_signals(connection: Connection, first: date, last: date) -> pd.DataFrame:
     """Read the follow-ups, of any day, to the resolved signals of a range of trade dates."""
     return read_frame(

@@ -1,6 +1,5 @@
 """Alerts of the pipeline: told once each."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -65,13 +64,3 @@ def raise_alert(connection: "psycopg.Connection[Any]", alert: Alert) -> bool:
         ),
     )
     return done.rowcount == 1
-
-
-def recent_alerts(connection: "psycopg.Connection[Any]", limit: int) -> Sequence[Alert]:
-    """List the newest alerts, the newest first; at most ``limit``."""
-    rows = connection.execute(
-        "SELECT kind, subject, severity, message, raised_at, run_id FROM ref.alerts"
-        " ORDER BY raised_at DESC, alert_id LIMIT %s",
-        (limit,),
-    )
-    return [Alert(*row) for row in rows]

@@ -184,19 +184,6 @@ def explain_signal(connection: Connection, account_id: str, signal_id: str) -> d
     }
 
 
-def recent_decisions(
-    connection: Connection, account_id: str, trade_date: date, code: str | None, most: int
-) -> list[dict[str, Any]]:
-    """List decisions of a day, newest first, at most ``most`` of them."""
-    return _rows(
-        connection,
-        "SELECT decided_ns, signal_id, code, detail, rule_text, lots, group_id FROM trading.decisions "
-        "WHERE account_id = %s AND trade_date = %s AND (%s::text IS NULL OR code = %s) "
-        "ORDER BY journal_seq DESC, signal_id LIMIT %s",
-        (account_id, trade_date, code, code, most),
-    )
-
-
 def _decisions(connection: Connection, account_id: str, trade_date: date) -> tuple[tuple[str, int], ...]:
     rows = connection.execute(
         "SELECT code, count(*) FROM (SELECT DISTINCT ON (signal_id) signal_id, code FROM trading.decisions "

@@ -334,16 +334,5 @@ def read_uploads(connection: psycopg.Connection[Any], limit: int = 50) -> list[d
         return cursor.fetchall()
 
 
-def landed_range(connection: psycopg.Connection[Any]) -> tuple[date, date] | None:
-    """First and last trade date that has landed rows; None without any."""
-    first, last = connection.execute(
-        "SELECT min(trade_date), max(trade_date) FROM raw.landed_rows"
-    ).fetchone() or (
-        None,
-        None,
-    )
-    return None if first is None or last is None else (first, last)
-
-
 def _sendable(text: str) -> str:
     return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text)
