@@ -3,12 +3,11 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-import uvloop
 from prometheus_client import CollectorRegistry, start_http_server
 
 from adapters.calendar import load_calendar
@@ -82,13 +81,8 @@ def run_daemon(
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr="127.0.0.1", registry=registry)
     meter = Meter(registry)
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    try:
-        return runner.run(_run(settings, day, plan, clock, meter, pace))
-    finally:
-        # A loop on which a library left a socket open cannot be closed; the fault that ended us counts.
-        with suppress(OSError):
-            runner.close()
+    # asyncio's own loop: uvloop waits for ever at its close for a socket that a library closed under it.
+    return asyncio.run(_run(settings, day, plan, clock, meter, pace))
 
 
 async def _run(

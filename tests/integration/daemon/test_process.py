@@ -86,8 +86,15 @@ def _count(settings: Settings, statement: str, *values: object) -> int:
     return int(row[0]) if row else 0
 
 
-def _rows(settings: Settings) -> int:
-    return _count(settings, "SELECT count(*) FROM trading.journal WHERE account_id = %s", settings.account_id)
+def _rows(settings: Settings, after_epoch: int = 0) -> int:
+    """Journal rows of processes that took the lead after an epoch."""
+    statement = "SELECT count(*) FROM trading.journal WHERE account_id = %s AND epoch > %s"
+    return _count(settings, statement, settings.account_id, after_epoch)
+
+
+def _epoch(settings: Settings) -> int:
+    statement = "SELECT max(epoch) FROM trading.leader_epochs WHERE account_id = %s"
+    return _count(settings, statement, settings.account_id)
 
 
 def test_killed_at_any_moment_the_day_ends_with_the_same_trades(
@@ -102,9 +109,10 @@ def test_killed_at_any_moment_the_day_ends_with_the_same_trades(
     expected = report()
     file = write_documents(tmp_path / "signals.jsonl", documents)
     replay(fresh=True, signals=documents[:1])  # leaves a finished day that --fresh must forget
+    before = _epoch(daemon_settings)
     words = ("trade", "--replay", DAY.isoformat(), "--signals", str(file), "--json")
     first = start(*words, "--fresh")
-    _wait(lambda: 20 < _rows(daemon_settings) < 350, "the first rows", first)
+    _wait(lambda: 20 < _rows(daemon_settings, before) < 350, "the first rows", first)
     first.end(signal.SIGKILL)
     for share in (0.4, 0.75):
         again = start(*words)
@@ -132,10 +140,11 @@ def test_mongodb_killed_during_the_day_loses_and_doubles_nothing(
     expected = report()
     file = write_documents(tmp_path / "signals.jsonl", documents)
     replay(fresh=True, signals=documents[:1])
+    before = _epoch(daemon_settings)
     process = start(
         "trade", "--replay", DAY.isoformat(), "--signals", str(file), "--fresh", "--json", "--speed", "4000"
     )
-    _wait(lambda: 60 < _rows(daemon_settings) < 400, "the day to be under way", process)
+    _wait(lambda: 60 < _rows(daemon_settings, before) < 400, "the day to be under way", process)
     killed = _kill_mongod(servers)
     assert process.popen.wait(timeout=120) == 0, process.log.read_text(encoding="utf-8")[-2000:]
     assert _mongod_pid(servers) != killed
