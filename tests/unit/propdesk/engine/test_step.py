@@ -3,7 +3,7 @@
 import pytest
 
 from propdesk.core.errors import InvariantViolated
-from propdesk.engine.signals import book_of
+from propdesk.engine.entry_reserve import book_of
 from propdesk.engine.step import initial_state, step
 from propdesk.engine.turn import Turn
 from propdesk.model.enums import Category, Direction, ExitReason, FollowupKind, Period, RuleLevel
