@@ -27,13 +27,12 @@ from propdesk.model.instrument import Instrument
 from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
 from propdesk.risk.charges import ChargedFill, ChargeModel, charge_segment, trade_charges
-from propdesk.risk.margin import MarginModel, margin_per_lot_paise, product_of
+from propdesk.risk.margin import MarginModel, margin_per_lot_paise
 from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
+from propdesk.strategy.eligibility import choose_product
 from propdesk.strategy.sizing import SizingConfig
 
-TRADE_FOR_TRADE_SERIES: Final = frozenset({"BE", "BZ", "BT", "T", "Z"})
-"""Series in which every trade is settled by delivery: nothing can be bought and sold within the day."""
 NS_PER_MS: Final = 1_000_000
 
 
@@ -76,7 +75,7 @@ def build_context(settings: Settings, inputs: DayInputs) -> DayContext:
         regimes=inputs.regimes,
         resolve=resolve,
         period_rule=period_rule(inputs.trade_date),
-        product_rule=product_rule,
+        product_rule=choose_product,
         calendar=calendar,
         margin=MarginCalculator(inputs.margins, calendar),
         charges=ChargesCalculator(inputs.charges),
@@ -133,25 +132,6 @@ class _PeriodRule:
 def period_rule(trade_date: date) -> _PeriodRule:
     """Give the period rule of one day (§2.6)."""
     return _PeriodRule(trade_date)
-
-
-def product_rule(
-    category: Category, period: Period, side: Side, series: str, _on_date: date
-) -> Product | str:
-    """Give the broker product, or why there is none (§2.6).
-
-    Returns
-    -------
-    Product or str
-        UNSHORTABLE: shares sold short beyond the day. TRADE_FOR_TRADE: a series without intraday trading.
-    """
-    is_intraday = period is Period.INTRADAY
-    if category is Category.NSE_EQ:
-        if is_intraday and series in TRADE_FOR_TRADE_SERIES:
-            return "TRADE_FOR_TRADE"
-        if not is_intraday and side is Side.SELL:
-            return "UNSHORTABLE"
-    return product_of(category, is_intraday)
 
 
 class MarginCalculator:

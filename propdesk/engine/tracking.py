@@ -12,6 +12,7 @@ from propdesk.execution.matching import (
     exit_at,
     match_bar,
     modify,
+    super_orders_of,
 )
 from propdesk.execution.trade_group import apply_event, apply_followup, due_actions, is_finished, split_legs
 from propdesk.model.enums import EntryType, ExitReason, Period, Product, Side
@@ -66,7 +67,7 @@ def track_signal(
         exit_at_ns=lifetime.exit_at_ns,
         exit_at_reason=lifetime.exit_at_reason,
     )
-    orders = tuple(_virtual_order(group, leg_number) for leg_number in range(1, len(group.legs) + 1))
+    orders = super_orders_of(group)
     idea = TrackedIdea(
         signal.signal_id,
         signal.advisor_id,
@@ -108,24 +109,6 @@ def _virtual_group(turn: Turn, signal: Signal, instrument: Instrument, period: P
         exit_at_ns=None,
         exit_at_reason=None,
         legs=split_legs(lots, instrument.lot_size, signal.targets_paise, signal.stoploss_paise),
-    )
-
-
-def _virtual_order(group: TradeGroup, leg_number: int) -> SuperOrder:
-    leg = group.legs[leg_number - 1]
-    return SuperOrder(
-        order_key=f"{group.group_id}|{leg_number}",
-        leg_number=leg_number,
-        side=group.side,
-        quantity=leg.quantity,
-        entry_type=group.entry_type,
-        entry_low_paise=group.entry_low_paise,
-        entry_high_paise=group.entry_high_paise,
-        stop_paise=leg.stop_paise,
-        target_paise=leg.target_paise,
-        first_target_paise=group.targets_paise[0] if group.targets_paise else None,
-        active_from_ns=group.active_from_ns,
-        valid_until_ns=group.valid_until_ns,
     )
 
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from propdesk.core.invariant import require
 from propdesk.model.enums import EntryType, ExitReason, Side
 from propdesk.model.messages import BarObserved, TickObserved
-from propdesk.model.order import LegEvent, LegEventKind
+from propdesk.model.order import LegEvent, LegEventKind, TradeGroup
 
 
 class SuperOrderState(StrEnum):
@@ -66,6 +66,39 @@ class SuperOrder:
 
 
 Matched = tuple[SuperOrder, tuple[LegEvent, ...]]
+
+
+def super_orders_of(group: TradeGroup) -> tuple[SuperOrder, ...]:
+    """Lay out the super orders that a group followed on paper rests at the exchange.
+
+    Parameters
+    ----------
+    group : TradeGroup
+        Fresh: all legs waiting.
+
+    Returns
+    -------
+    tuple of SuperOrder
+        One per leg, in the order of the legs, keyed ``group_id|leg_number``. A paper order is not cut by
+        the freeze quantity: that changes nothing about its fills.
+    """
+    return tuple(
+        SuperOrder(
+            order_key=f"{group.group_id}|{leg.leg_number}",
+            leg_number=leg.leg_number,
+            side=group.side,
+            quantity=leg.quantity,
+            entry_type=group.entry_type,
+            entry_low_paise=group.entry_low_paise,
+            entry_high_paise=group.entry_high_paise,
+            stop_paise=leg.stop_paise,
+            target_paise=leg.target_paise,
+            first_target_paise=group.targets_paise[0] if group.targets_paise else None,
+            active_from_ns=group.active_from_ns,
+            valid_until_ns=group.valid_until_ns,
+        )
+        for leg in group.legs
+    )
 
 
 def match_bar(order: SuperOrder, bar: BarObserved) -> Matched:

@@ -60,7 +60,7 @@ def resolve_outcome(
         trade had to end. OPEN without entry: still waiting.
     """
     acts = sorted(followups, key=lambda f: (f.received_ns, f.followup_id))
-    walk = _Walk(group, [_super_order(group, leg_number) for leg_number in range(1, len(group.legs) + 1)])
+    walk = _Walk(group, list(matching.super_orders_of(group)))
     done = 0
     for bar in bars:
         if bar.start_ns < group.active_from_ns or bar.start_ns + bar.interval_ns > known_until_ns:
@@ -77,24 +77,6 @@ def resolve_outcome(
             walk, acts[done:], session_of, latency_ns, known_until_ns, allow_loosening=allow_loosening
         )
     return _outcome(walk, known_until_ns)
-
-
-def _super_order(group: TradeGroup, leg_number: int) -> matching.SuperOrder:
-    leg = group.legs[leg_number - 1]
-    return matching.SuperOrder(
-        order_key=f"{group.group_id}:{leg_number}",
-        leg_number=leg_number,
-        side=group.side,
-        quantity=leg.quantity,
-        entry_type=group.entry_type,
-        entry_low_paise=group.entry_low_paise,
-        entry_high_paise=group.entry_high_paise,
-        stop_paise=leg.stop_paise,
-        target_paise=leg.target_paise,
-        first_target_paise=group.targets_paise[0] if group.targets_paise else None,
-        active_from_ns=group.active_from_ns,
-        valid_until_ns=group.valid_until_ns,
-    )
 
 
 def _before_bar(

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from propdesk.core.calendar import MarketCalendar, Segment, segment_of
 from propdesk.execution.lifetime import Lifetime, LifetimeRules, lifetime
 from propdesk.model.enums import Category, EntryType, Period, Product, Side
+from propdesk.model.messages import DecisionCode
 from propdesk.pipeline.costs import EPOCH_ORDINAL, SEGMENT_CODES
 from propdesk.pipeline.features import BarBook
 from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NEVER, NONE, REASON_CODES
 from propdesk.risk.charges import ChargeModel, charge_segment
 from propdesk.risk.margin import PPM, MarginModel, margin_kind, margin_share_ppm, product_of
 from propdesk.risk.slippage import SlippageModel
+from propdesk.strategy.eligibility import choose_product
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -27,15 +29,13 @@ CATEGORY_CODES = {category: code for code, category in enumerate(CATEGORIES)}
 SESSION_SEGMENTS = tuple(Segment)
 SEGMENT_ORDER = {segment: code for code, segment in enumerate(SESSION_SEGMENTS)}
 
-UNSHORTABLE = "UNSHORTABLE"
-TRADE_FOR_TRADE = "TRADE_FOR_TRADE"
+UNSHORTABLE = DecisionCode.UNSHORTABLE.value
+TRADE_FOR_TRADE = DecisionCode.TRADE_FOR_TRADE.value
 EXPIRY_TOO_NEAR = "EXPIRY_TOO_NEAR"
 UNAFFORDABLE = "UNAFFORDABLE"
 MULTI_LEG = "MULTI_LEG"
 BLOCKING = frozenset({UNSHORTABLE, TRADE_FOR_TRADE, EXPIRY_TOO_NEAR, UNAFFORDABLE})
 """Reasons for which an idea is no trade; MULTI_LEG is resolved but not counted as a single trade."""
-
-_TRADE_FOR_TRADE_SERIES = frozenset({"BE", "BZ", "BT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,16 +243,13 @@ def _terms(kind: tuple[Any, ...], calendar: MarketCalendar, config: TradeConfig)
         expiry=expiry,
         rules=config.lifetimes,
     )
-    product = product_of(category, period is Period.INTRADAY)
+    chosen = choose_product(category, period, side, series, day)
+    refused = None if chosen in Product.__members__ else str(chosen)
+    # an idea that cannot be held is described as if it could, so that its margin is still known
+    product = Product(chosen) if refused is None else product_of(category, period is Period.INTRADAY)
     left = None if expiry is None else calendar.index_of(expiry) - calendar.index_of(day)
     share = margin_share_ppm(config.margins, margin_kind(category, product, side), category, day, left)
-    reason = None
-    if category is Category.NSE_EQ and side is Side.SELL and period is not Period.INTRADAY:
-        reason = UNSHORTABLE
-    elif category is Category.NSE_EQ and period is Period.INTRADAY and series in _TRADE_FOR_TRADE_SERIES:
-        reason = TRADE_FOR_TRADE
-    elif life.expiry_too_near:
-        reason = EXPIRY_TOO_NEAR
+    reason = refused or (EXPIRY_TOO_NEAR if life.expiry_too_near else None)
     return _Terms(life, product, SEGMENT_CODES[charge_segment(category, product)], share, reason)
 
 

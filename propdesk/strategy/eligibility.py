@@ -6,6 +6,7 @@ from datetime import date
 from propdesk.model.enums import Category, GateProfile, Period, Product, Side
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
+from propdesk.risk.margin import product_of
 from propdesk.rules.match import MatchMinimums
 
 TRADE_FOR_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "T", "Z", "XT", "ST"})
@@ -15,7 +16,7 @@ TRADE_FOR_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "T", "Z", "XT", "ST"})
 def choose_product(
     category: Category, period: Period, side: Side, series: str, on_date: date
 ) -> Product | str:
-    """Choose the product a trade is held under (§2.6).
+    """Choose the product a trade is held under; pipeline and daemon ask this one function (§2.6).
 
     Parameters
     ----------
@@ -31,13 +32,13 @@ def choose_product(
         intraday trading).
     """
     del on_date
-    if category is not Category.NSE_EQ:
-        return Product.INTRADAY if period is Period.INTRADAY else Product.MARGIN
-    if period is Period.INTRADAY:
-        if series in TRADE_FOR_TRADE_SERIES:
+    is_intraday = period is Period.INTRADAY
+    if category is Category.NSE_EQ:
+        if is_intraday and series in TRADE_FOR_TRADE_SERIES:
             return DecisionCode.TRADE_FOR_TRADE.value
-        return Product.INTRADAY
-    return Product.CNC if side is Side.BUY else DecisionCode.UNSHORTABLE.value
+        if not is_intraday and side is Side.SELL:
+            return DecisionCode.UNSHORTABLE.value
+    return product_of(category, is_intraday)
 
 
 def recheck_rule(

@@ -1,13 +1,11 @@
 from datetime import date
 
-import pytest
-
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
-from propdesk.model.enums import Category, OptionType, Period, Product, Side
+from propdesk.model.enums import Category, OptionType, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode
-from trading_daemon.day_context import ChargesCalculator, MarginCalculator, product_rule
+from trading_daemon.day_context import ChargesCalculator, MarginCalculator
 from trading_daemon.words import EXPLANATIONS, explain_code
 
 DAY = date(2025, 7, 1)
@@ -32,24 +30,6 @@ def make_instrument(category: Category, **changes: object) -> Instrument:
         "valid_to": DAY,
     }
     return Instrument(**{**values, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("category", "period", "side", "series", "expected"),
-    [
-        (Category.NSE_EQ, Period.INTRADAY, Side.SELL, "EQ", Product.INTRADAY),
-        (Category.NSE_EQ, Period.SWING, Side.BUY, "EQ", Product.CNC),
-        (Category.NSE_EQ, Period.SWING, Side.SELL, "EQ", "UNSHORTABLE"),
-        (Category.NSE_EQ, Period.INTRADAY, Side.BUY, "BE", "TRADE_FOR_TRADE"),
-        (Category.NSE_EQ, Period.SWING, Side.BUY, "BE", Product.CNC),
-        (Category.INDEX_FUT, Period.SWING, Side.SELL, "", Product.MARGIN),
-        (Category.STOCK_OPT, Period.INTRADAY, Side.SELL, "", Product.INTRADAY),
-    ],
-)
-def test_product_or_the_reason_for_none(
-    category: Category, period: Period, side: Side, series: str, expected: Product | str
-) -> None:
-    assert product_rule(category, period, side, series, DAY) == expected
 
 
 def test_a_bought_option_blocks_its_premium_whatever_the_number_of_lots() -> None:

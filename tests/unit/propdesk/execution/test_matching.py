@@ -10,11 +10,12 @@ from propdesk.execution.matching import (
     match_bar,
     match_tick,
     modify,
+    super_orders_of,
 )
 from propdesk.model.enums import EntryType, ExitReason, Side
 from propdesk.model.messages import BarObserved, TickObserved
 from propdesk.model.order import LegEventKind
-from tests.support.groups import bar, order
+from tests.support.groups import bar, group, order
 
 BUY, SELL = Side.BUY, Side.SELL
 ENTRY, STOP, TARGET = LegEventKind.ENTRY_FILLED, LegEventKind.STOP_FILLED, LegEventKind.TARGET_FILLED
@@ -111,6 +112,20 @@ def test_exit_in_parts_tells_cumulative_quantity_at_its_average() -> None:
     assert [(e.quantity, e.price_paise) for e in (*first, *second)] == [(4, 103), (10, 106)]
     assert held.exit_notional_paise == 4 * 103 + 6 * 108
     assert exit_at(held, 1, 180, ExitReason.SQUARE_OFF) == (held, ())
+
+
+def test_a_group_rests_one_super_order_per_leg() -> None:
+    made = super_orders_of(group(lots=4))
+    assert [(o.order_key, o.leg_number, o.quantity, o.target_paise) for o in made] == [
+        ("g|1", 1, 150, 142),
+        ("g|2", 2, 75, 171),
+        ("g|3", 3, 75, 200),
+    ]
+    assert {(o.stop_paise, o.first_target_paise, o.state) for o in made} == {
+        (110, 142, SuperOrderState.PENDING)
+    }
+    (plain,) = super_orders_of(group(targets=(), stop=None))
+    assert (plain.stop_paise, plain.target_paise, plain.first_target_paise) == (None, None, None)
 
 
 def test_cancel_leaves_a_fill_alone() -> None:

@@ -1,4 +1,5 @@
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -6,10 +7,11 @@ import pytest
 
 from adapters.config_files import load_charges, load_margins, load_slippage
 from propdesk.core.clock import NS_PER_MINUTE
-from propdesk.model.enums import Side
+from propdesk.model.enums import Category, Period, Product, Side
 from propdesk.pipeline.trade_frames import read_claim
 from propdesk.pipeline.trades import TradeConfig, TradeTables, build_trades
 from propdesk.risk.charges import ChargedFill, ChargeSegment, trade_charges
+from propdesk.strategy.eligibility import TRADE_FOR_TRADE_SERIES, choose_product
 from tests.support.market import (
     MemoryPrices,
     at,
@@ -150,6 +152,22 @@ def test_what_cannot_be_traded_says_why(changes: dict[str, object], reason: str)
     assert pd.isna(trade.exit_reason)
     assert pd.isna(trade.entry_at)
     assert (trade.quantity, trade.is_counted) == (0, False)
+
+
+@pytest.mark.parametrize("series", [*sorted(TRADE_FOR_TRADE_SERIES), "EQ", "SM"])
+@pytest.mark.parametrize("period", list(Period))
+@pytest.mark.parametrize("side", list(Side))
+def test_the_pipeline_holds_a_share_as_the_daemon_would(series: str, period: Period, side: Side) -> None:
+    levels: dict[str, Any] = (
+        {} if side is Side.BUY else {"side": "SELL", "stoploss_paise": 10_200, "targets_paise": [9_600]}
+    )
+    row = signal_row("s", DAY, "09:10", period=period.value, series=series, **levels)
+    trade = only(verified([row], QUIET))
+    daemon = choose_product(Category.NSE_EQ, period, side, series, DAY)
+    if daemon in Product.__members__:
+        assert (trade["product"], trade.product_reason) == (daemon, None)
+    else:
+        assert trade.product_reason == daemon
 
 
 def test_swing_may_be_traded_for_trade_and_short_intraday() -> None:
