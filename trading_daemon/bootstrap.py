@@ -29,11 +29,11 @@ from propdesk.core.errors import ConfigFault
 from propdesk.engine.batch import Batch
 from propdesk.engine.codec import decode_carry_over
 from propdesk.engine.recover import Recovered, recover
-from propdesk.engine.state import CarryOver, EngineState
+from propdesk.engine.state import CarryOver
 from propdesk.engine.step import carry_over
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
-from propdesk.model.messages import BrokerUpdateKind, DayOpened, Event
+from propdesk.model.messages import DayOpened, Event
 from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
 from trading_daemon.bus import Bus, Envelope, TrackRequest
@@ -46,7 +46,7 @@ from trading_daemon.recovery import reconcile
 from trading_daemon.replay_driver import DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
-from trading_daemon.tasks.order_manager import OrderManager, fault_update
+from trading_daemon.tasks.order_manager import OrderManager
 from trading_daemon.tasks.position_monitor import PositionMonitor
 from trading_daemon.tasks.sentinel import Sentinel
 from trading_daemon.tasks.signal_listener import SignalListener
@@ -143,7 +143,7 @@ class Bootstrap:
         inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
         waiting = await inbox.open_rows()
         driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting)
-        await self._hand_over_open(bus, outbox, broker[0], trade_date, clock, recovered.state, feed)
+        await self._hand_over_open(bus, outbox, broker[0], trade_date, clock, recovered, feed)
         if driver is None:
             await self._hand_over_day(bus, day, recovered, waiting, clock)
         deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
@@ -296,18 +296,18 @@ class Bootstrap:
         broker: PaperBroker,
         trade_date: date,
         clock: Clock,
-        state: EngineState,
+        recovered: Recovered,
         feed: StoredDay,
     ) -> None:
         """Continue what was committed: intents not yet sent, prices not yet asked for."""
-        reconciled = await reconcile(outbox, broker, trade_date, clock.now_ns(), self._log)
+        reconciled = await reconcile(
+            outbox, broker, trade_date, clock.now_ns(), self._log, told=recovered.update_ids
+        )
         for intent in reconciled.to_send:
             bus.intents.put(intent)
-        for intent in reconciled.unknown:
-            lost = fault_update(
-                intent, BrokerUpdateKind.OUTCOME_UNKNOWN, "found SENT at start", clock.now_ns()
-            )
-            await bus.events.put(Envelope((lost,)))
+        for update in reconciled.untold:
+            await bus.events.put(Envelope((update,)))
+        state = recovered.state
         keys = tuple(sorted(state.subscriptions))
         if keys:
             feed.follow(keys)

@@ -12,6 +12,7 @@ tracks    series to follow from now on                  the decider waits
 """
 
 import asyncio
+import contextlib
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import Generic, TypeVar
 from propdesk.core.errors import LimitFault
 from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.model.live import ReplayMark
-from propdesk.model.messages import Event, OrderIntent
+from propdesk.model.messages import Event, IntentKind, OrderIntent
 
 T = TypeVar("T")
 
@@ -114,14 +115,46 @@ class Channel(Generic[T]):
         self._pulse.beat()
 
 
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """An entry that was called off before it was sent, and everything asked of its order since.
+
+    ``place`` comes first of ``intents``, the rest in the order decided. None of them is to leave.
+    """
+
+    intents: tuple[OrderIntent, ...]
+
+    @property
+    def place(self) -> OrderIntent:
+        """The entry that never leaves."""
+        return self.intents[0]
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What waits of one super order, in the order decided; ``rank`` says when it is served."""
+
+    waiting: list[tuple[int, OrderIntent]]
+    rank: tuple[int, int] = (0, 0)
+    is_withdrawn: bool = False
+
+
 class IntentQueue:
-    """Committed intents; exits and protection leave before entries, otherwise in the order decided."""
+    """Committed intents, one lane per super order.
+
+    Lanes are served urgent first (exits and protection before entries), otherwise in the order decided.
+    Within a lane nothing overtakes: a change of an order never leaves before the order itself. An order that
+    is cancelled while its entry still waits is withdrawn as a whole (`Withdrawal`): a cancel that left first
+    would find nothing to cancel, and the entry would then be sent although nobody wants it any more.
+    """
 
     def __init__(self, pulse: Pulse, size: int = BUS_QUEUE_SIZE) -> None:
-        self._heap: list[tuple[int, int, OrderIntent]] = []
+        self._lanes: dict[str, _Lane] = {}
+        self._heap: list[tuple[tuple[int, int], str]] = []
         self._pulse = pulse
         self._size = size
         self._count = 0
+        self._waiting = 0
         self.unfinished = 0
 
     def put(self, intent: OrderIntent) -> None:
@@ -132,21 +165,75 @@ class IntentQueue:
         LimitFault
             If more wait than the bus may hold: order sending has stopped working.
         """
-        if len(self._heap) >= self._size:
+        if self._waiting >= self._size:
             raise LimitFault(f"{self._size} committed order intents wait to be sent: the broker takes none")
         self._count += 1
+        self._waiting += 1
         self.unfinished += 1
-        heapq.heappush(self._heap, (int(intent.is_entry), self._count, intent))
+        name = intent.correlation_id
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane([(self._count, intent)])
+            self._offer(name, lane)
+        else:
+            lane.waiting.append((self._count, intent))
+            is_cancel = intent.kind is IntentKind.CANCEL_ENTRY
+            if is_cancel and not lane.is_withdrawn and lane.waiting[0][1].kind is IntentKind.PLACE:
+                lane.is_withdrawn = True
+                self._offer(name, lane)
         self._pulse.beat()
 
-    async def get(self) -> OrderIntent:
-        """Take the most urgent intent; call `done` once its answer is recorded."""
-        await self._pulse.until(lambda: bool(self._heap))
-        return heapq.heappop(self._heap)[2]
+    def _offer(self, name: str, lane: _Lane) -> None:
+        """Line a lane up: urgent first, otherwise by when its head (its cancel) was decided."""
+        number, head = lane.waiting[-1 if lane.is_withdrawn else 0]
+        lane.rank = (int(head.is_entry), number)
+        heapq.heappush(self._heap, (lane.rank, name))
 
-    def done(self) -> None:
-        """Say that the intent taken last is answered."""
-        self.unfinished -= 1
+    def _front(self) -> str | None:
+        """Name of the lane to serve next; what the heap holds of a lane lined up anew is dropped."""
+        while self._heap:
+            rank, name = self._heap[0]
+            lane = self._lanes.get(name)
+            if lane is not None and lane.rank == rank:
+                return name
+            heapq.heappop(self._heap)
+        return None
+
+    async def ready(self) -> None:
+        """Wait until something can be taken."""
+        await self._pulse.until(lambda: self._front() is not None)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether what would be taken now is more than an entry that may wait."""
+        name = self._front()
+        return name is not None and self._lanes[name].rank[0] == 0
+
+    async def more_urgent(self, timeout_s: float) -> None:
+        """Wait until something urgent can be taken, at most ``timeout_s`` seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pulse.until(lambda: self.is_urgent), timeout_s)
+
+    async def get(self) -> OrderIntent | Withdrawal:
+        """Take what is most urgent; call `done` for each intent once its answer is recorded."""
+        await self.ready()
+        name = self._front()
+        assert name is not None  # noqa: S101 - ready says so
+        heapq.heappop(self._heap)
+        lane = self._lanes.pop(name)
+        if lane.is_withdrawn:
+            self._waiting -= len(lane.waiting)
+            return Withdrawal(tuple(intent for _, intent in lane.waiting))
+        self._waiting -= 1
+        _, intent = lane.waiting.pop(0)
+        if lane.waiting:
+            self._lanes[name] = lane
+            self._offer(name, lane)
+        return intent
+
+    def done(self, count: int = 1) -> None:
+        """Say that ``count`` intents taken earlier are answered."""
+        self.unfinished -= count
         self._pulse.beat()
 
 

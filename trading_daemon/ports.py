@@ -60,6 +60,10 @@ class Outbox(Protocol):
         """Commit SENT before the first byte leaves."""
         ...
 
+    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+        """Commit that an entry and all that was asked of it since never leave."""
+        ...
+
     async def answer(
         self, intent_id: str, state: IntentState, *, broker_order_id: str | None, reason: str, now_ns: int
     ) -> None:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from propdesk.model.live import IntentState
-from propdesk.model.messages import OrderIntent
+from propdesk.model.live import Answer, IntentState
+from propdesk.model.messages import BrokerUpdate, OrderIntent
 from propdesk.ports import Broker
 from trading_daemon.ports import Log
+from trading_daemon.tasks.order_manager import FAULTS, answer_update
 
 
 class ReconcileOutbox(Protocol):
@@ -23,6 +24,10 @@ class ReconcileOutbox(Protocol):
         """Record what became of one."""
         ...
 
+    async def answers(self, trade_date: date, *states: IntentState) -> list[Answer]:
+        """Intents of a day in the given states with what was answered."""
+        ...
+
     async def prepare_again(self, intent_id: str) -> None:
         """Take a SENT intent back."""
         ...
@@ -30,21 +35,27 @@ class ReconcileOutbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Outcome of the comparison: what is still to be sent, and what the reducer must hear."""
+    """Outcome of the comparison: what is still to be sent, and what the reducer has not heard yet."""
 
     to_send: tuple[OrderIntent, ...]
-    unknown: tuple[OrderIntent, ...]
+    untold: tuple[BrokerUpdate, ...]
 
 
 async def reconcile(
-    outbox: ReconcileOutbox, broker: Broker, trade_date: date, now_ns: int, log: Log
+    outbox: ReconcileOutbox,
+    broker: Broker,
+    trade_date: date,
+    now_ns: int,
+    log: Log,
+    *,
+    told: frozenset[str],
 ) -> Reconciled:
     """Compare intents that were SENT when the process died with the broker's own list.
 
     An order found there is adopted. One that is not found is never sent again, unless this broker's list
-    proves that it was never accepted.
+    proves that it was never accepted. An answer is recorded before the reducer is told of it, so a process
+    that dies in between leaves one that only the store knows: ``told`` names the facts the journal holds.
     """
-    unknown: list[OrderIntent] = []
     for intent in await outbox.read(trade_date, IntentState.SENT, IntentState.UNKNOWN):
         found = await broker.find(intent)
         if found is not None:
@@ -68,6 +79,7 @@ async def reconcile(
                 reason="found SENT at start, not in the broker's list",
                 now_ns=now_ns,
             )
-            unknown.append(intent)
     to_send = await outbox.read(trade_date, IntentState.PREPARED)
-    return Reconciled(tuple(to_send), tuple(unknown))
+    answers = await outbox.answers(trade_date, *FAULTS)
+    facts = (fact for answer in answers if (fact := answer_update(answer, now_ns)) is not None)
+    return Reconciled(tuple(to_send), tuple(fact for fact in facts if fact.update_id not in told))

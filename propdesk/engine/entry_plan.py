@@ -10,6 +10,7 @@ from propdesk.execution.reverse import TradePlan, reverse_plan
 from propdesk.model.enums import Product, ReverseMode, TradingMode
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
+from propdesk.risk.kill_switch import rule_scope
 from propdesk.rules.match import MatchOutcome, MatchResult
 from propdesk.strategy.decide import reverse_permission
 from propdesk.strategy.eligibility import recheck_rule
@@ -33,7 +34,7 @@ def plan_trade(turn: Turn, idea: Idea, found: MatchResult) -> Plan | Refusal:
         return Refusal(DecisionCode(outcome.value), _no_rule(idea, found))
     # A rule is demoted for the day by a kill level of its own scope; promotion never happens intraday.
     text = found.rule.key.text
-    demoted = (text,) if blocks_entries(turn.levels.level(f"RULE:{text}")) else ()
+    demoted = (text,) if blocks_entries(turn.levels.level(rule_scope(text))) else ()
     failed = recheck_rule(found.rule, found.finest_post_mean_r, context.profile, context.minimums, demoted)
     if failed is not None:
         return Refusal(DecisionCode.RULE_FAILED, failed)

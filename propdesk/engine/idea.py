@@ -13,6 +13,7 @@ from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
 from propdesk.model.signal import Signal
+from propdesk.risk.kill_switch import idea_scopes
 from propdesk.rules.match import MatchResult, SignalDims
 from propdesk.strategy.crowd import CrowdReading
 
@@ -60,11 +61,8 @@ class Plan:
 
 def kill_scopes(idea: Idea) -> tuple[str, ...]:
     """Name the scopes whose kill levels bear on an idea, besides the account's (§6.2)."""
-    return (
-        f"CATEGORY:{idea.instrument.category.value}",
-        f"ADVISOR:{idea.signal.advisor_id}",
-        f"INSTRUMENT:{idea.instrument.instrument_key}",
-    )
+    instrument = idea.instrument
+    return idea_scopes(instrument.category, idea.signal.advisor_id, instrument.instrument_key)
 
 
 def fresh_price(turn: Turn, idea: Idea) -> LastPrice | None:

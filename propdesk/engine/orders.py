@@ -1,7 +1,9 @@
 """From wishes of a trade group to order intents, and from broker facts back to the group (§5.4, §5.7)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from propdesk.core.ids import correlation_id
 from propdesk.engine.state import Booked, ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
@@ -13,6 +15,7 @@ from propdesk.model.order import Leg, LegAction, LegActionKind, LegEvent, LegEve
 from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
 from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
+from propdesk.risk.kill_switch import idea_scopes, rule_scope, strategy_scope
 from propdesk.strategy.sizing import slice_quantities
 
 REFUSALS_MAX = 10
@@ -23,6 +26,16 @@ _FILLS = {
     BrokerUpdateKind.STOP_FILLED: LegEventKind.STOP_FILLED,
     BrokerUpdateKind.EXIT_FILLED: LegEventKind.EXIT_FILLED,
 }
+
+
+_FORGET: Mapping[IntentKind | None, Mapping[str, Any]] = {
+    IntentKind.MODIFY_STOP: {"wanted_stop_paise": None},
+    IntentKind.MODIFY_TARGET: {"wanted_target_paise": None},
+    IntentKind.CANCEL_ENTRY: {"cancel_wanted": False},
+    IntentKind.EXIT: {"exit_wanted": None},
+}
+"""What of an order was not done after all when the broker refuses a change."""
+_FORGET_ALL: Mapping[str, Any] = {name: value for made in _FORGET.values() for name, value in made.items()}
 
 
 # ------------------------------------------------------------------ placing
@@ -91,9 +104,19 @@ def _emit(
         reason=reason,
         is_entry=is_place,
         created_ns=turn.now_ns,
+        kill_scopes=kill_scopes(group) if is_place else (),
     )
     turn.command(intent)
     return put_order(live, replace(order, intents=order.intents + 1))
+
+
+def kill_scopes(group: TradeGroup) -> tuple[str, ...]:
+    """Name the scopes besides the account's whose kill levels keep a group's entries back (§6.2)."""
+    return (
+        *idea_scopes(group.category, group.advisor_id, group.instrument_key),
+        strategy_scope(is_reverse=group.is_reverse),
+        rule_scope(group.rule_text),
+    )
 
 
 def put_order(live: LiveGroup, order: LegOrder) -> LiveGroup:
@@ -216,31 +239,36 @@ def _fold_update(
         return _exit_filled(live, order, update)
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
         return _ended(live, order, update)
-    if kind is BrokerUpdateKind.REJECTED:
-        if order.state in (OrderState.PREPARED, OrderState.UNKNOWN) and order.filled_quantity == 0:
-            turn.notify("ORDER_REJECTED", "warning", f"{order.correlation_id}: {update.reason}")
-            return _ended(live, order, update)
-        return _refused(turn, order, update), None
-    if kind is BrokerUpdateKind.OUTCOME_UNKNOWN:
-        if order.state == OrderState.PREPARED:
-            return replace(order, state=OrderState.UNKNOWN), None
-        return _refused(turn, order, update), None
+    if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
+        return _faulted(turn, live, order, update)
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
         return replace(order, state=OrderState.WORKING), None
     return order, None
 
 
+def _faulted(
+    turn: Turn, live: LiveGroup, order: LegOrder, update: BrokerUpdate
+) -> tuple[LegOrder, LegEvent | None]:
+    """Take in that a call was refused, or that nobody knows; only the entry's own fate ends the entry."""
+    is_of_entry = update.answers in (None, IntentKind.PLACE)
+    if order.state == OrderState.DEAD or not is_of_entry or order.filled_quantity > 0:
+        return _refused(turn, order, update), None
+    if update.kind is BrokerUpdateKind.OUTCOME_UNKNOWN:
+        is_open_question = order.state == OrderState.PREPARED
+        return (replace(order, state=OrderState.UNKNOWN) if is_open_question else order), None
+    turn.notify("ORDER_REJECTED", "warning", f"{order.correlation_id}: {update.reason}")
+    return _ended(live, order, update)
+
+
 def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
-    """Forget what was asked for, so that the next turn of the clock asks again."""
-    turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {update.reason or update.kind.value}")
-    return replace(
-        order,
-        wanted_stop_paise=None,
-        wanted_target_paise=None,
-        cancel_wanted=False,
-        exit_wanted=None,
-        refusals=order.refusals + 1,
-    )
+    """Forget the change that was refused, so that the next turn of the clock asks for it again."""
+    if not _is_alive(order):
+        # What could be changed about it is over: nothing will be asked again.
+        return order
+    what = "entry" if update.answers is None else update.answers.value
+    reason = update.reason or update.kind.value
+    turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {what}: {reason}")
+    return replace(order, refusals=order.refusals + 1, **_FORGET.get(update.answers, _FORGET_ALL))
 
 
 def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:

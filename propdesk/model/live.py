@@ -5,9 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from propdesk.model.messages import OrderIntent
+
 
 class IntentState(StrEnum):
-    """Life of an order intent (§5.7); BLOCKED = refused by our own kill level before it was sent."""
+    """Life of an order intent (§5.7).
+
+    BLOCKED = refused by our own kill level before it was sent; WITHDRAWN = its order was called off before
+    the entry was sent, so that neither the entry nor any change of it ever leaves.
+    """
 
     PREPARED = "PREPARED"
     SENT = "SENT"
@@ -15,6 +21,7 @@ class IntentState(StrEnum):
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"
     BLOCKED = "BLOCKED"
+    WITHDRAWN = "WITHDRAWN"
     MISSED_AMBIGUOUS = "MISSED_AMBIGUOUS"
 
 
@@ -25,6 +32,15 @@ class ClaimOutcome(StrEnum):
     BLOCKED = "BLOCKED"
     NOT_PREPARED = "NOT_PREPARED"
     DEPOSED = "DEPOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of an intent, as the store holds it."""
+
+    intent: OrderIntent
+    state: IntentState
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,16 @@ class TimerFired:
     ts_ns: int
 
 
+class IntentKind(StrEnum):
+    """One broker call each (reliability: entities)."""
+
+    PLACE = "PLACE"
+    MODIFY_STOP = "MODIFY_STOP"
+    MODIFY_TARGET = "MODIFY_TARGET"
+    CANCEL_ENTRY = "CANCEL_ENTRY"
+    EXIT = "EXIT"
+
+
 class BrokerUpdateKind(StrEnum):
     """What the broker says about one super order."""
 
@@ -82,6 +92,8 @@ class BrokerUpdate:
 
     ``quantity`` is cumulative for fills; ``price_paise`` the average price of it.
     ``update_id`` is unique per fact, so a repeat is recognised.
+    ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
+    speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.
     """
 
     update_id: str
@@ -93,6 +105,7 @@ class BrokerUpdate:
     ts_ns: int
     reason: str = ""
     ambiguous: bool = False
+    answers: IntentKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,16 +163,6 @@ Event: TypeAlias = (
 # -------------------------------------------------------------- commands
 
 
-class IntentKind(StrEnum):
-    """One broker call each (reliability: entities)."""
-
-    PLACE = "PLACE"
-    MODIFY_STOP = "MODIFY_STOP"
-    MODIFY_TARGET = "MODIFY_TARGET"
-    CANCEL_ENTRY = "CANCEL_ENTRY"
-    EXIT = "EXIT"
-
-
 @dataclass(frozen=True, slots=True)
 class OrderIntent:
     """One broker call that must be committed before it is sent (§5.7).
@@ -176,6 +179,9 @@ class OrderIntent:
         Absolute levels; for MODIFY_* the new one.
     active_from_ns, valid_until_ns : int
         Life of the entry (PLACE).
+    kill_scopes : tuple of str
+        Scopes besides the account's whose kill levels bear on it (§6.2): category, advisor, instrument,
+        strategy, rule. The claim checks them all.
     """
 
     intent_id: str
@@ -197,6 +203,7 @@ class OrderIntent:
     reason: ExitReason | None
     is_entry: bool
     created_ns: int
+    kill_scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

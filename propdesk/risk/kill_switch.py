@@ -5,10 +5,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
-from propdesk.model.enums import GateProfile, KillLevel
+from propdesk.model.enums import Category, GateProfile, KillLevel
 
 ACCOUNT_SCOPE = "ACCOUNT"
 """Scope of the whole account; it counts for every narrower scope too."""
+
+
+def idea_scopes(category: Category, advisor_id: str, instrument_key: str) -> tuple[str, ...]:
+    """Name the scopes that an idea falls under whatever rule trades it."""
+    return f"CATEGORY:{category.value}", f"ADVISOR:{advisor_id}", f"INSTRUMENT:{instrument_key}"
+
+
+def strategy_scope(*, is_reverse: bool) -> str:
+    """Name the scope of all trades with, or all against, their advisors."""
+    return f"STRATEGY:{'REVERSE' if is_reverse else 'NORMAL'}"
+
+
+def rule_scope(rule_text: str) -> str:
+    """Name the scope in which one rule is demoted for the day."""
+    return f"RULE:{rule_text}"
 
 
 class Cause(StrEnum):

@@ -265,7 +265,15 @@ class Day:
             update_id = f"{intent.intent_id}|REJECTED"
             return (
                 BrokerUpdate(
-                    update_id, BrokerUpdateKind.REJECTED, name, "", 0, 0, intent.created_ns, str(refusal)
+                    update_id,
+                    BrokerUpdateKind.REJECTED,
+                    name,
+                    "",
+                    0,
+                    0,
+                    intent.created_ns,
+                    str(refusal),
+                    answers=intent.kind,
                 ),
             )
 

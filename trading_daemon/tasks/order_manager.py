@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import BrokerFault, PropdeskError, Rejected, Retryable
-from propdesk.model.live import ClaimOutcome, IntentState
+from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
 from propdesk.ports import Broker, BrokerAck
 from propdesk.risk.throttle import OrderRates, OrderThrottle
-from trading_daemon.bus import Bus, Envelope, end_if_cancelled
+from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
 from trading_daemon.ports import Log, Outbox
 
 CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
@@ -53,12 +55,32 @@ class OrderManager:
     async def run(self) -> None:
         """Send until cancelled; what is claimed is always answered before the next intent is taken."""
         while True:
-            intent = await self._bus.intents.get()
+            await self._bus.intents.ready()
+            if not await self._may_take():
+                continue
+            taken = await self._bus.intents.get()
             self._is_busy = True
-            await self._handle(intent)
+            if isinstance(taken, Withdrawal):
+                await self._withdraw(taken)
+            else:
+                await self._handle(taken)
             self._is_busy = False
-            self._bus.intents.done()
+            self._bus.intents.done(len(taken.intents) if isinstance(taken, Withdrawal) else 1)
             end_if_cancelled()
+
+    async def _may_take(self) -> bool:
+        """Wait for a rate token with the queue untouched: what becomes urgent meanwhile leaves first."""
+        if self._throttle is None or not self._bus.sending:
+            return True
+        is_entry = not self._bus.intents.is_urgent
+        wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=is_entry)
+        if wait <= 0:
+            return True
+        if is_entry:
+            await self._bus.intents.more_urgent(wait / NS_PER_SECOND)
+        else:
+            await asyncio.sleep(wait / NS_PER_SECOND)
+        return False
 
     async def idle(self) -> None:
         """Wait until no intent is between its claim and its answer."""
@@ -67,12 +89,10 @@ class OrderManager:
     async def _handle(self, intent: OrderIntent) -> None:
         if not self._bus.sending:
             return
-        await self._wait_for_rate(intent)
         claimed = time.monotonic_ns()
         outcome = await self._outbox.claim(intent, self._clock.now_ns())
         if outcome is ClaimOutcome.DEPOSED:
-            self._bus.stop_sending()
-            raise Deposed("Another daemon took over this account: no order is sent any more.")
+            self._depose()
         if outcome is ClaimOutcome.BLOCKED:
             await self._refuse(intent, IntentState.BLOCKED, "KILL_SWITCH")
         elif outcome is ClaimOutcome.CLAIMED:
@@ -81,16 +101,30 @@ class OrderManager:
             else:
                 await self._send(intent)
 
-    async def _wait_for_rate(self, intent: OrderIntent) -> None:
-        if self._throttle is None:
+    async def _withdraw(self, withdrawal: Withdrawal) -> None:
+        """Answer an entry and all changes of it at once, unsent; the reducer hears that the entry is over."""
+        if not self._bus.sending:
             return
-        wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=intent.is_entry)
-        while wait > 0:
-            await asyncio.sleep(wait / NS_PER_SECOND)
-            wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=intent.is_entry)
-        self._throttle = self._throttle.sent(self._clock.now_ns())
+        now_ns = self._clock.now_ns()
+        outcome = await self._outbox.withdraw(withdrawal.intents, now_ns)
+        if outcome is ClaimOutcome.DEPOSED:
+            self._depose()
+        if outcome is ClaimOutcome.NOT_PREPARED:
+            # The entry left in an earlier life of the process: its changes mean something after all.
+            for intent in withdrawal.intents:
+                await self._handle(intent)
+            return
+        self._log.info("entry_withdrawn", intent_id=withdrawal.place.intent_id)
+        state = IntentState.WITHDRAWN
+        await self._tell(Answer(withdrawal.place, state, state.value))
+
+    def _depose(self) -> NoReturn:
+        self._bus.stop_sending()
+        raise Deposed("Another daemon took over this account: no order is sent any more.")
 
     async def _send(self, intent: OrderIntent) -> None:
+        if self._throttle is not None:
+            self._throttle = self._throttle.sent(self._clock.now_ns())
         try:
             ack = await self._call(intent)
         except (Rejected, Retryable) as fault:
@@ -115,13 +149,13 @@ class OrderManager:
     async def _refuse(self, intent: OrderIntent, state: IntentState, reason: str) -> None:
         self._log.warning("intent_refused", intent_id=intent.intent_id, state=state.value, reason=reason)
         await self._answer(intent, state, None, reason)
-        await self._tell(intent, BrokerUpdateKind.REJECTED, reason)
+        await self._tell(Answer(intent, state, reason))
 
     async def _unknown(self, intent: OrderIntent, reason: str) -> None:
         # Never sent again: it is looked for in the broker's lists until the end of the day.
         self._log.error("intent_outcome_unknown", intent_id=intent.intent_id, reason=reason)
         await self._answer(intent, IntentState.UNKNOWN, None, reason)
-        await self._tell(intent, BrokerUpdateKind.OUTCOME_UNKNOWN, reason)
+        await self._tell(Answer(intent, IntentState.UNKNOWN, reason))
 
     async def _answer(
         self, intent: OrderIntent, state: IntentState, broker_order_id: str | None, reason: str
@@ -134,12 +168,33 @@ class OrderManager:
             now_ns=self._clock.now_ns(),
         )
 
-    async def _tell(self, intent: OrderIntent, kind: BrokerUpdateKind, reason: str) -> None:
-        await self._bus.events.put(Envelope((fault_update(intent, kind, reason, self._clock.now_ns()),)))
+    async def _tell(self, answer: Answer) -> None:
+        update = answer_update(answer, self._clock.now_ns())
+        if update is not None:
+            await self._bus.events.put(Envelope((update,)))
 
 
-def fault_update(intent: OrderIntent, kind: BrokerUpdateKind, reason: str, now_ns: int) -> BrokerUpdate:
-    """Make the fact that tells the reducer of an intent's fate; its id is the same after a restart."""
+FAULTS: Mapping[IntentState, BrokerUpdateKind] = {
+    IntentState.REJECTED: BrokerUpdateKind.REJECTED,
+    IntentState.BLOCKED: BrokerUpdateKind.REJECTED,
+    IntentState.UNKNOWN: BrokerUpdateKind.OUTCOME_UNKNOWN,
+    IntentState.WITHDRAWN: BrokerUpdateKind.CANCELLED,
+}
+"""What the reducer is told of an intent that did not reach the broker, or may not have."""
+
+
+def answer_update(answer: Answer, now_ns: int) -> BrokerUpdate | None:
+    """Make the fact that tells the reducer of an intent's fate; its id is the same after a restart.
+
+    Returns
+    -------
+    BrokerUpdate or None
+        None where there is nothing to tell: the broker speaks for what it took, and of a withdrawn order the
+        entry alone has a fate.
+    """
+    intent, kind = answer.intent, FAULTS.get(answer.state)
+    if kind is None or (answer.state is IntentState.WITHDRAWN and intent.kind is not IntentKind.PLACE):
+        return None
     return BrokerUpdate(
         update_id=f"{intent.intent_id}|{kind.value}",
         kind=kind,
@@ -148,5 +203,6 @@ def fault_update(intent: OrderIntent, kind: BrokerUpdateKind, reason: str, now_n
         price_paise=0,
         quantity=0,
         ts_ns=now_ns,
-        reason=f"{intent.kind.value}: {reason}",
+        reason=answer.reason,
+        answers=intent.kind,
     )

@@ -1,6 +1,6 @@
 """Order intents: claimed before the first byte leaves, answered after (§5.7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -9,8 +9,10 @@ from psycopg.types.json import Jsonb
 from adapters.db.live import LiveConnection
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
-from propdesk.model.live import ClaimOutcome, IntentState
+from propdesk.model.enums import KillLevel
+from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import OrderIntent
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE
 
 _INSERT = """
     INSERT INTO trading.order_intents (account_id, intent_id, trade_date, journal_seq, position, kind,
@@ -24,8 +26,16 @@ _CLAIM = """
       AND (SELECT epoch FROM trading.leader_epochs WHERE account_id = %(account)s) = %(epoch)s
       AND (NOT is_entry OR NOT EXISTS (
             SELECT 1 FROM trading.risk_levels AS r
-            WHERE r.account_id = %(account)s AND r.scope = 'ACCOUNT' AND r.cleared_ns IS NULL AND
-            r.severity >= 1))
+            WHERE r.account_id = %(account)s AND r.scope = ANY(%(scopes)s) AND r.cleared_ns IS NULL
+              AND r.severity >= %(severity)s))
+    RETURNING 1
+"""
+_WITHDRAW = """
+    UPDATE trading.order_intents SET state = 'WITHDRAWN', reason = 'WITHDRAWN', answered_ns = %(now)s
+    WHERE account_id = %(account)s AND intent_id = ANY(%(intents)s) AND state = 'PREPARED'
+      AND (SELECT epoch FROM trading.leader_epochs WHERE account_id = %(account)s) = %(epoch)s
+      AND EXISTS (SELECT 1 FROM trading.order_intents AS p
+                  WHERE p.account_id = %(account)s AND p.intent_id = %(intent)s AND p.state = 'PREPARED')
     RETURNING 1
 """
 _WHY_NOT = """
@@ -38,7 +48,7 @@ _ANSWER = """
     WHERE account_id = %s AND intent_id = %s AND state IN ('PREPARED', 'SENT', 'UNKNOWN')
 """
 _OPEN = """
-    SELECT payload, state FROM trading.order_intents
+    SELECT payload, state, reason FROM trading.order_intents
     WHERE account_id = %s AND trade_date = %s AND state = ANY(%s) ORDER BY journal_seq, position
 """
 
@@ -52,24 +62,46 @@ class IntentRepo:
         self._epoch = epoch
 
     async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
-        """Commit SENT before the first byte leaves; epoch and kill level are checked in the same statement.
+        """Commit SENT before the first byte leaves; epoch and kill levels are checked in the same statement.
 
         Returns
         -------
         ClaimOutcome
-            CLAIMED: send it now. BLOCKED: the kill level forbids entries. NOT_PREPARED: it was sent before.
-            DEPOSED: a newer daemon leads.
+            CLAIMED: send it now. BLOCKED: a kill level of the account or of one of the intent's own scopes
+            forbids entries. NOT_PREPARED: it was sent before. DEPOSED: a newer daemon leads.
         """
         values = {
-            "epoch": self._epoch,
-            "now": now_ns,
-            "account": self._account_id,
-            "intent": intent.intent_id,
+            "scopes": [ACCOUNT_SCOPE, *intent.kill_scopes],
+            "severity": KillLevel.ENTRIES_BLOCKED.severity,
         }
-        cursor = await self._connection.execute(_CLAIM, values)
+        return await self._settle(_CLAIM, intent, now_ns, values)
+
+    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+        """Commit in one statement that an entry and all that was asked of its order since never leave.
+
+        Parameters
+        ----------
+        intents : sequence of OrderIntent
+            The PLACE first; all of one order.
+
+        Returns
+        -------
+        ClaimOutcome
+            CLAIMED: all are WITHDRAWN. NOT_PREPARED: the entry was sent before, nothing was changed.
+            DEPOSED: a newer daemon leads.
+        """
+        values = {"intents": [intent.intent_id for intent in intents]}
+        return await self._settle(_WITHDRAW, intents[0], now_ns, values)
+
+    async def _settle(
+        self, statement: str, intent: OrderIntent, now_ns: int, values: Mapping[str, object]
+    ) -> ClaimOutcome:
+        """Change an intent that is still PREPARED, and say why where it could not be."""
+        own = {"epoch": self._epoch, "now": now_ns, "account": self._account_id, "intent": intent.intent_id}
+        cursor = await self._connection.execute(statement, {**own, **values})
         if await cursor.fetchone() is not None:
             return ClaimOutcome.CLAIMED
-        cursor = await self._connection.execute(_WHY_NOT, values)
+        cursor = await self._connection.execute(_WHY_NOT, own)
         row = await cursor.fetchone()
         if row is None:
             raise InvariantViolated(f"intent {intent.intent_id} is to be sent but was never committed")
@@ -91,6 +123,16 @@ class IntentRepo:
             _OPEN, (self._account_id, trade_date, [state.value for state in states])
         )
         return [codec.decode_intent(row[0]) for row in await cursor.fetchall()]
+
+    async def answers(self, trade_date: date, *states: IntentState) -> list[Answer]:
+        """Intents of a day in the given states with what was answered, in the order they were decided."""
+        cursor = await self._connection.execute(
+            _OPEN, (self._account_id, trade_date, [state.value for state in states])
+        )
+        return [
+            Answer(codec.decode_intent(payload), IntentState(state), reason)
+            for payload, state, reason in await cursor.fetchall()
+        ]
 
     async def prepare_again(self, intent_id: str) -> None:
         """Take a SENT intent back whose non-acceptance is proved; it keeps its correlation id."""

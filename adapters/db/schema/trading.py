@@ -200,7 +200,8 @@ order_intents = Table(
     text("broker_order_id", null=True),
     text("reason"),
     CheckConstraint(
-        "state IN ('PREPARED','SENT','WORKING','REJECTED','UNKNOWN','BLOCKED','MISSED_AMBIGUOUS')",
+        "state IN ('PREPARED','SENT','WORKING','REJECTED','UNKNOWN','BLOCKED','WITHDRAWN',"
+        "'MISSED_AMBIGUOUS')",
         name="state_known",
     ),
     Index(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -118,6 +119,60 @@ async def test_a_claim_is_fenced_by_epoch_and_kill_level(live: LiveConnection, s
     sent = await mine.read(DAY, IntentState.SENT)
     assert [intent.intent_id for intent in sent] == ["i1", "i3"]
     assert sent[0] == _intent(1)
+    await second.close()
+
+
+@pytest.mark.parametrize(
+    "scope", ["CATEGORY:NSE_EQ", "ADVISOR:A01", "INSTRUMENT:NSE_EQ:TSTA", "STRATEGY:NORMAL", "RULE:r"]
+)
+async def test_a_claim_is_kept_back_by_the_kill_level_of_each_of_its_scopes(
+    live: LiveConnection, settings: Settings, scope: str
+) -> None:
+    account = f"scoped-{scope}"
+    second = await _second(settings)
+    lead = await take_leadership(live, account, "pid 1", NOW)
+    assert lead is not None
+    scopes = ("CATEGORY:NSE_EQ", "ADVISOR:A01", "INSTRUMENT:NSE_EQ:TSTA", "STRATEGY:NORMAL", "RULE:r")
+    other = tuple(f"{name}x" for name in scopes)
+    intents = [
+        replace(_intent(1), kill_scopes=scopes),
+        replace(_intent(2, is_entry=False), kill_scopes=scopes),
+        replace(_intent(3), kill_scopes=other),
+    ]
+    await insert_intents(second, account, DAY, 1, intents)
+    await second.execute(
+        "INSERT INTO trading.risk_levels (account_id, scope, level, severity, cause, actor, reason, "
+        "raised_ns) VALUES (%s, %s, 'ENTRIES_BLOCKED', 1, 'MANUAL', 'test', 'test', 1)",
+        (account, scope),
+    )
+    mine = IntentRepo(second, account, lead.epoch)
+    stored = {intent.intent_id: intent for intent in await mine.read(DAY, IntentState.PREPARED)}
+    assert await mine.claim(stored["i1"], 7) is ClaimOutcome.BLOCKED
+    assert await mine.claim(stored["i2"], 7) is ClaimOutcome.CLAIMED, "an exit is never blocked"
+    assert await mine.claim(stored["i3"], 7) is ClaimOutcome.CLAIMED, "a scope that is not its own"
+    await second.execute("UPDATE trading.risk_levels SET cleared_ns = 8 WHERE account_id = %s", (account,))
+    assert await mine.claim(stored["i1"], 9) is ClaimOutcome.CLAIMED
+    await second.close()
+
+
+async def test_a_withdrawal_takes_back_an_entry_and_its_changes_or_nothing(
+    live: LiveConnection, settings: Settings
+) -> None:
+    account = "withdrawn"
+    second = await _second(settings)
+    lead = await take_leadership(live, account, "pid 1", NOW)
+    assert lead is not None
+    first, sent = [_intent(1), _intent(2, is_entry=False)], [_intent(3), _intent(4, is_entry=False)]
+    await insert_intents(second, account, DAY, 1, [*first, *sent])
+    mine = IntentRepo(second, account, lead.epoch)
+    assert await IntentRepo(second, account, lead.epoch - 1).withdraw(first, 5) is ClaimOutcome.DEPOSED
+    assert await mine.withdraw(first, 5) is ClaimOutcome.CLAIMED
+    assert await mine.claim(first[0], 6) is ClaimOutcome.NOT_PREPARED
+    assert await mine.claim(sent[0], 6) is ClaimOutcome.CLAIMED
+    assert await mine.withdraw(sent, 7) is ClaimOutcome.NOT_PREPARED
+    assert [i.intent_id for i in await mine.read(DAY, IntentState.PREPARED)] == ["i4"]
+    answers = await mine.answers(DAY, IntentState.WITHDRAWN)
+    assert [(a.intent, a.state) for a in answers] == [(i, IntentState.WITHDRAWN) for i in first]
     await second.close()
 
 

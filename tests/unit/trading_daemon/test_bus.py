@@ -2,18 +2,22 @@ import asyncio
 import contextlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from propdesk.core.errors import LimitFault
 from propdesk.model.enums import Side
 from propdesk.model.messages import IntentKind, OrderIntent
-from trading_daemon.bus import Bus, Envelope, IntentQueue, Pulse, TrackRequest, end_if_cancelled
+from trading_daemon.bus import Bus, Envelope, IntentQueue, Pulse, TrackRequest, Withdrawal, end_if_cancelled
 
 
-def make_intent(number: int, *, is_entry: bool) -> OrderIntent:
+def make_intent(
+    number: int, *, is_entry: bool, kind: IntentKind | None = None, order: str | None = None
+) -> OrderIntent:
     return OrderIntent(
         f"i{number}",
-        IntentKind.PLACE if is_entry else IntentKind.EXIT,
-        f"c{number}",
+        kind or (IntentKind.PLACE if is_entry else IntentKind.EXIT),
+        order or f"c{number}",
         "g",
         1,
         "NSE_EQ:A",
@@ -37,7 +41,95 @@ async def test_exits_leave_before_entries_and_otherwise_in_order() -> None:
     queue = IntentQueue(Pulse())
     for number, is_entry in enumerate([True, True, False, False]):
         queue.put(make_intent(number, is_entry=is_entry))
-    assert [(await queue.get()).intent_id for _ in range(4)] == ["i2", "i3", "i0", "i1"]
+    assert [await taken(queue) for _ in range(4)] == ["i2", "i3", "i0", "i1"]
+
+
+async def taken(queue: IntentQueue) -> str | list[str]:
+    found = await asyncio.wait_for(queue.get(), 1)
+    if isinstance(found, Withdrawal):
+        return [intent.intent_id for intent in found.intents]
+    return found.intent_id
+
+
+def change(number: int, kind: IntentKind, order: str) -> OrderIntent:
+    return make_intent(number, is_entry=False, kind=kind, order=order)
+
+
+@pytest.mark.parametrize("kind", [IntentKind.MODIFY_STOP, IntentKind.MODIFY_TARGET, IntentKind.EXIT])
+async def test_a_change_never_overtakes_its_own_order(kind: IntentKind) -> None:
+    queue = IntentQueue(Pulse())
+    queue.put(make_intent(1, is_entry=True, order="a"))
+    queue.put(make_intent(2, is_entry=True, order="b"))
+    queue.put(change(3, kind, "b"))
+    queue.put(change(4, kind, "b"))
+    queue.put(change(5, kind, "other"))
+    assert [await taken(queue) for _ in range(5)] == ["i5", "i1", "i2", "i3", "i4"]
+
+
+async def test_a_cancel_annihilates_an_entry_that_still_waits() -> None:
+    queue = IntentQueue(Pulse())
+    queue.put(make_intent(1, is_entry=True, order="a"))
+    queue.put(make_intent(2, is_entry=True, order="b"))
+    queue.put(change(3, IntentKind.MODIFY_STOP, "b"))
+    queue.put(change(4, IntentKind.CANCEL_ENTRY, "b"))
+    queue.put(change(5, IntentKind.MODIFY_TARGET, "b"))
+    assert await taken(queue) == ["i2", "i3", "i4", "i5"]
+    assert await taken(queue) == "i1"
+    assert queue.unfinished == 5
+    queue.done(4)
+    queue.done()
+    assert queue.unfinished == 0
+    queue.put(make_intent(6, is_entry=True, order="c"))
+    assert await taken(queue) == "i6", "what is left of the withdrawn lane disturbs nothing"
+
+
+async def test_a_cancel_of_an_order_that_was_taken_is_sent() -> None:
+    queue = IntentQueue(Pulse())
+    queue.put(make_intent(1, is_entry=True, order="a"))
+    assert await taken(queue) == "i1"
+    queue.put(change(2, IntentKind.CANCEL_ENTRY, "a"))
+    assert await taken(queue) == "i2"
+
+
+async def test_behind_five_hundred_entries_an_exit_and_a_withdrawal_leave_first() -> None:
+    queue = IntentQueue(Pulse())
+    for number in range(500):
+        queue.put(make_intent(number, is_entry=True))
+    assert not queue.is_urgent
+    queue.put(make_intent(900, is_entry=False))
+    assert queue.is_urgent
+    queue.put(change(901, IntentKind.CANCEL_ENTRY, "c499"))
+    assert [await taken(queue) for _ in range(3)] == ["i900", ["i499", "i901"], "i0"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))
+def test_whatever_is_put_each_order_keeps_its_order_and_nothing_is_lost(steps: list[tuple[int, int]]) -> None:
+    queue = IntentQueue(Pulse())
+    kinds = [IntentKind.MODIFY_STOP, IntentKind.CANCEL_ENTRY]
+    put: dict[str, list[str]] = {}
+    out: dict[str, list[str]] = {}
+
+    def take() -> None:
+        coroutine = queue.get()
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(None)
+        found = end.value.value
+        several = found.intents if isinstance(found, Withdrawal) else (found,)
+        for intent in several:
+            out.setdefault(intent.correlation_id, []).append(intent.intent_id)
+
+    for number, (order, action) in enumerate(steps):
+        name = f"o{order}"
+        if action == 2 and sum(map(len, put.values())) > sum(map(len, out.values())):
+            take()
+            continue
+        first = name not in put
+        kind = IntentKind.PLACE if first else kinds[action % 2]
+        queue.put(make_intent(number, is_entry=first, kind=kind, order=name))
+        put.setdefault(name, []).append(f"i{number}")
+    while sum(map(len, put.values())) > sum(map(len, out.values())):
+        take()
+    assert out == put
 
 
 async def test_more_intents_than_the_bus_holds_is_a_fault() -> None:

@@ -916,7 +916,8 @@ def upgrade() -> None:
         sa.Column("broker_order_id", sa.Text(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.CheckConstraint(
-            "state IN ('PREPARED','SENT','WORKING','REJECTED','UNKNOWN','BLOCKED','MISSED_AMBIGUOUS')",
+            "state IN ('PREPARED','SENT','WORKING','REJECTED','UNKNOWN','BLOCKED','WITHDRAWN',"
+            "'MISSED_AMBIGUOUS')",
             name=op.f("ck_order_intents_state_known"),
         ),
         sa.PrimaryKeyConstraint("account_id", "intent_id", name=op.f("pk_order_intents")),

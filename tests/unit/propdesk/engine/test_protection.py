@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import pytest
+
 from propdesk.engine import codec
 from propdesk.engine.state import OrderState
 from propdesk.engine.step import carry_over, initial_state
@@ -16,6 +18,7 @@ from propdesk.model.messages import (
     DayOpened,
     DecisionCode,
     IntentKind,
+    Notify,
     OperatorCommand,
     OrderIntent,
     TimerFired,
@@ -50,9 +53,30 @@ def sent(day: Day, kind: IntentKind) -> list[OrderIntent]:
 
 
 def fact(
-    kind: BrokerUpdateKind, order: str, quantity: int = 0, price: int = 0, reason: str = ""
+    kind: BrokerUpdateKind,
+    order: str,
+    quantity: int = 0,
+    price: int = 0,
+    reason: str = "",
+    answers: IntentKind | None = None,
 ) -> BrokerUpdate:
-    return BrokerUpdate(f"{kind}-{order}-{quantity}", kind, order, "b", price, quantity, at(602), reason)
+    return BrokerUpdate(
+        f"{kind}-{order}-{quantity}", kind, order, "b", price, quantity, at(602), reason, answers=answers
+    )
+
+
+def placed(state: str) -> tuple[Day, str]:
+    """A day whose one order of one leg is in ``state``, and the order's name."""
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    result = day.signal(make_signal(targets_paise=(10_200,)))
+    (place,) = [c for c in result.commands if isinstance(c, OrderIntent)]
+    day.state = replace(
+        day.state,
+        groups={k: replace(g, orders=tuple(replace(o, state=state, broker_order_id="") for o in g.orders))
+                for k, g in day.state.groups.items()},
+    )  # fmt: skip
+    return day, place.correlation_id
 
 
 def test_a_day_loss_blocks_entries_then_closes_everything_and_locks() -> None:
@@ -175,6 +199,81 @@ def test_a_refused_stop_is_asked_for_again_and_in_the_end_the_position_is_closed
         day.feed(TimerFired("SECOND", at(603, count)), at(603, count))
     assert len(sent(day, IntentKind.MODIFY_STOP)) == 10
     assert len(sent(day, IntentKind.EXIT)) == 1
+
+
+CHANGES = [kind for kind in IntentKind if kind is not IntentKind.PLACE]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("fault", [BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN])
+def test_a_fault_of_a_change_is_never_the_fate_of_the_entry(
+    change: IntentKind, fault: BrokerUpdateKind
+) -> None:
+    for state in (OrderState.PREPARED, OrderState.UNKNOWN, OrderState.WORKING):
+        day, order = placed(state)
+        held = day.state.corpus.deployed_paise
+        day.feed(fact(fault, order, reason="no such order", answers=change), at(602))
+        assert states(day, order) == state
+        assert day.state.corpus.deployed_paise == held > 0
+        day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, 1, 10_000), at(603))
+        assert "FOREIGN_ORDER" not in [c.event for c in day.all("commands") if isinstance(c, Notify)]
+
+
+@pytest.mark.parametrize("state", [OrderState.PREPARED, OrderState.UNKNOWN, OrderState.WORKING])
+@pytest.mark.parametrize("answers", [IntentKind.PLACE, None])
+def test_a_refused_entry_ends_its_order_and_releases_the_margin(
+    state: str, answers: IntentKind | None
+) -> None:
+    day, order = placed(state)
+    day.feed(fact(BrokerUpdateKind.REJECTED, order, reason="no margin", answers=answers), at(602))
+    assert states(day, order) == OrderState.DEAD
+    assert day.state.corpus.deployed_paise == 0
+
+
+def test_an_entry_withdrawn_before_it_was_sent_is_over() -> None:
+    day, order = placed(OrderState.PREPARED)
+    day.feed(fact(BrokerUpdateKind.CANCELLED, order, reason="WITHDRAWN", answers=IntentKind.PLACE), at(602))
+    assert states(day, order) == OrderState.DEAD
+    assert day.state.corpus.deployed_paise == 0
+    assert all(live.is_closed for live in day.state.groups.values())
+
+
+def test_a_refused_change_of_a_dead_order_is_no_news() -> None:
+    day, order = placed(OrderState.PREPARED)
+    day.feed(fact(BrokerUpdateKind.CANCELLED, order), at(602))
+    before = day.state.groups
+    refused = fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.CANCEL_ENTRY)
+    result = day.feed(refused, at(603))
+    assert (result.commands, day.state.groups) == ((), before)
+
+
+def test_a_refused_stop_does_not_make_an_exit_go_out_twice() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(602)), at(602))
+    day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
+    exits = len(sent(day, IntentKind.EXIT))
+    assert exits > 0
+    day.feed(fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.MODIFY_STOP), at(602, 2))
+    day.feed(TimerFired("SECOND", at(602, 3)), at(602, 3))
+    assert len(sent(day, IntentKind.EXIT)) == exits
+    day.feed(fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.EXIT), at(602, 4))
+    day.feed(TimerFired("SECOND", at(602, 5)), at(602, 5))
+    assert len(sent(day, IntentKind.EXIT)) == exits + 1
+
+
+def test_an_entry_carries_every_scope_whose_kill_level_bears_on_it() -> None:
+    day = filled()
+    place = sent(day, IntentKind.PLACE)[0]
+    rule = day.state.groups[place.group_id].group.rule_text
+    assert place.kill_scopes == (
+        "CATEGORY:NSE_EQ",
+        "ADVISOR:A01",
+        "INSTRUMENT:NSE_EQ:ALPHA",
+        "STRATEGY:NORMAL",
+        f"RULE:{rule}",
+    )
+    assert codec.decode_intent(codec.to_plain(place)) == place
 
 
 def test_a_fill_after_its_cancel_is_taken_in_and_closed() -> None:

@@ -1,16 +1,17 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from propdesk.core.clock import ManualClock
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
-from propdesk.model.live import ClaimOutcome, IntentState
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, OrderIntent
+from propdesk.model.live import Answer, ClaimOutcome, IntentState
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
+from propdesk.risk.throttle import OrderRates
 from tests.unit.trading_daemon.test_bus import make_intent
 from trading_daemon.bus import Bus
-from trading_daemon.tasks.order_manager import Deposed, OrderManager
+from trading_daemon.tasks.order_manager import Deposed, OrderManager, answer_update
 
 
 class Quiet:
@@ -23,8 +24,15 @@ class Outbox:
     def __init__(self, outcome: ClaimOutcome = ClaimOutcome.CLAIMED) -> None:
         self.outcome = outcome
         self.answers: list[tuple[str, IntentState, str | None, str]] = []
+        self.withdrawn: list[list[str]] = []
+        self.claimed: list[str] = []
 
     async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
+        self.claimed.append(intent.intent_id)
+        return self.outcome
+
+    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+        self.withdrawn.append([intent.intent_id for intent in intents])
         return self.outcome
 
     async def answer(
@@ -69,10 +77,11 @@ class Broker:
         yield BrokerUpdate("", BrokerUpdateKind.ACKNOWLEDGED, "", "", 0, 0, 0)
 
 
-async def send(broker: Broker, outbox: Outbox, intent: OrderIntent) -> list[BrokerUpdate]:
+async def send(broker: Broker, outbox: Outbox, *intents: OrderIntent) -> list[BrokerUpdate]:
     bus = Bus()
     manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet())
-    bus.intents.put(intent)
+    for intent in intents:
+        bus.intents.put(intent)
     task = asyncio.create_task(manager.run())
     try:
         finished = asyncio.create_task(bus.pulse.until(lambda: bus.intents.unfinished == 0))
@@ -100,6 +109,89 @@ async def test_a_proved_refusal_is_rejected_and_told(fault: Exception) -> None:
     (update,) = await send(Broker(fault), outbox, make_intent(1, is_entry=True))
     assert outbox.answers[0][1] is IntentState.REJECTED
     assert (update.kind, update.correlation_id) == (BrokerUpdateKind.REJECTED, "c1")
+    assert (update.answers, update.reason) == (IntentKind.PLACE, str(fault))
+
+
+@pytest.mark.parametrize("kind", [k for k in IntentKind if k is not IntentKind.PLACE])
+async def test_a_refused_change_says_which_call_it_was(kind: IntentKind) -> None:
+    intent = make_intent(1, is_entry=False, kind=kind)
+    (update,) = await send(Broker(Rejected("no such order")), Outbox(), intent)
+    assert (update.kind, update.answers) == (BrokerUpdateKind.REJECTED, kind)
+
+
+def called_off() -> list[OrderIntent]:
+    kinds = [IntentKind.PLACE, IntentKind.MODIFY_STOP, IntentKind.CANCEL_ENTRY]
+    return [make_intent(n, is_entry=n == 0, kind=kind, order="a") for n, kind in enumerate(kinds)]
+
+
+async def test_an_entry_cancelled_before_it_was_sent_never_leaves_and_is_told_as_over() -> None:
+    broker, outbox = Broker(), Outbox()
+    (update,) = await send(broker, outbox, *called_off())
+    assert (broker.calls, outbox.claimed) == ([], [])
+    assert outbox.withdrawn == [["i0", "i1", "i2"]]
+    assert (update.kind, update.answers, update.reason) == (
+        BrokerUpdateKind.CANCELLED,
+        IntentKind.PLACE,
+        "WITHDRAWN",
+    )
+
+
+async def test_an_entry_that_left_in_an_earlier_life_is_cancelled_at_the_broker() -> None:
+    class Outlived(Outbox):
+        async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+            return ClaimOutcome.NOT_PREPARED
+
+        async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
+            is_place = intent.kind is IntentKind.PLACE
+            return ClaimOutcome.NOT_PREPARED if is_place else ClaimOutcome.CLAIMED
+
+    broker = Broker()
+    assert await send(broker, Outlived(), *called_off()) == []
+    assert broker.calls == [("modify", "i1"), ("cancel", "i2")]
+
+
+async def test_a_deposed_leader_withdraws_nothing() -> None:
+    with pytest.raises(Deposed):
+        await send(Broker(), Outbox(ClaimOutcome.DEPOSED), *called_off())
+
+
+async def test_an_entry_that_waits_for_its_rate_lets_an_exit_pass_and_can_still_be_called_off() -> None:
+    bus, broker, outbox = Bus(), Broker(), Outbox()
+    rates = OrderRates(per_second=5, reserve_share=0.2)
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), rates=rates)
+    task = asyncio.create_task(manager.run())
+    for number in range(6):  # four may leave in this second; the clock stands still
+        bus.intents.put(make_intent(number, is_entry=True))
+    try:
+        await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 2), 2)
+        bus.intents.put(make_intent(7, is_entry=False))
+        await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 2), 2)
+        assert [call[1] for call in broker.calls] == ["i0", "i1", "i2", "i3", "i7"]
+        assert "i4" not in outbox.claimed
+    finally:
+        task.cancel()
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        (IntentState.REJECTED, BrokerUpdateKind.REJECTED),
+        (IntentState.BLOCKED, BrokerUpdateKind.REJECTED),
+        (IntentState.UNKNOWN, BrokerUpdateKind.OUTCOME_UNKNOWN),
+        (IntentState.WITHDRAWN, BrokerUpdateKind.CANCELLED),
+        (IntentState.WORKING, None),
+        (IntentState.SENT, None),
+    ],
+)
+def test_what_the_reducer_hears_of_an_answer(state: IntentState, kind: BrokerUpdateKind | None) -> None:
+    update = answer_update(Answer(make_intent(1, is_entry=True), state, "why"), 9)
+    assert (None if update is None else update.kind) is kind
+    assert update is None or update.update_id == f"i1|{update.kind.value}"
+
+
+def test_of_a_withdrawn_order_only_the_entry_has_a_fate() -> None:
+    cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY)
+    assert answer_update(Answer(cancel, IntentState.WITHDRAWN, ""), 9) is None
 
 
 @pytest.mark.parametrize("fault", [OutcomeUnknown("time-out"), ConnectionResetError(), TimeoutError()])
