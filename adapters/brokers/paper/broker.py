@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
 from propdesk.core.clock import Clock
+from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
 from propdesk.model.messages import BarObserved, BrokerUpdate, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
@@ -35,6 +36,11 @@ class PaperBroker:
     Notes
     -----
     Like a real broker it does not de-duplicate: an intent that is sent twice is executed twice.
+
+    What changes the exchange and its commit are one turn, and turns never overlap: a state that is saved
+    holds no change that is not committed with it. A commit that fails, or whose end is not seen, leaves it
+    open whether the store has the change; memory is then trusted no more and every further call raises, so
+    that the process ends and starts anew from the store.
     """
 
     def __init__(self, exchange: PaperExchangeRepo, sim: SimBroker, clock: Clock) -> None:
@@ -46,6 +52,8 @@ class PaperBroker:
         self._last_end_ns = 0
         self._news = asyncio.Event()
         self._seen: frozenset[str] = frozenset()
+        self._turn = asyncio.Lock()
+        self._is_ahead = False
 
     async def open(self, seen: frozenset[str]) -> int:
         """Restore the exchange's day; gives how many of its facts are journalled already.
@@ -95,7 +103,9 @@ class PaperBroker:
 
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look up what an intent did here."""
-        order_id = self._handled.get(intent.intent_id)
+        async with self._turn:
+            self._trust_memory()
+            order_id = self._handled.get(intent.intent_id)
         return None if order_id is None else BrokerAck(intent.correlation_id, order_id)
 
     async def snapshot(self) -> tuple[BrokerUpdate, ...]:
@@ -118,40 +128,60 @@ class PaperBroker:
 
     async def on_bars(self, bars: Sequence[BarObserved], end_ns: int) -> None:
         """Let resting orders meet a minute's bars; a minute met before changes nothing."""
-        if end_ns > self._last_end_ns:
-            updates = self._sim.on_bars(bars)
-            self._last_end_ns = end_ns
-            # A minute without a fact leaves nothing behind but last prices, which `refresh` restores.
-            if updates:
-                await self._commit(updates, end_ns)
+        async with self._turn:
+            self._trust_memory()
+            if end_ns > self._last_end_ns:
+                updates = self._sim.on_bars(bars)
+                self._last_end_ns = end_ns
+                # A minute without a fact leaves nothing behind but last prices, which `refresh` restores.
+                if updates:
+                    await self._commit(updates, end_ns)
         self._news.set()
 
     async def end_session(self, now_ns: int) -> None:
         """Close the exchange's day: exits that found no price fill at the last close."""
-        updates = self._sim.end_session(now_ns)
-        if updates:
-            await self._commit(updates, now_ns)
+        async with self._turn:
+            self._trust_memory()
+            updates = self._sim.end_session(now_ns)
+            if updates:
+                await self._commit(updates, now_ns)
         self._news.set()
 
     async def refresh(self, bars: Sequence[BarObserved]) -> None:
         """Show the exchange the newest bars it had met before its process died."""
-        updates = self._sim.on_bars(bars)
-        if updates:
-            await self._commit(updates, self._clock.now_ns())
+        async with self._turn:
+            self._trust_memory()
+            updates = self._sim.on_bars(bars)
+            if updates:
+                await self._commit(updates, self._clock.now_ns())
 
     async def _act(self, intent: OrderIntent) -> BrokerAck:
-        ack, updates = self._sim.handle(intent)
-        self._handled[intent.intent_id] = ack.broker_order_id
-        await self._commit(updates, self._clock.now_ns())
+        async with self._turn:
+            self._trust_memory()
+            ack, updates = self._sim.handle(intent)
+            self._handled[intent.intent_id] = ack.broker_order_id
+            await self._commit(updates, self._clock.now_ns())
         return ack
 
+    def _trust_memory(self) -> None:
+        if self._is_ahead:
+            raise InvariantViolated(
+                "The paper exchange's memory may be ahead of its store: the process must end and start anew."
+            )
+
     async def _commit(self, updates: Sequence[BrokerUpdate], known_ns: int) -> None:
+        self._is_ahead = True
         first = len(self._facts) + 1
         rows = [
             (seq, update.update_id, known_ns, codec.to_plain(update))
             for seq, update in enumerate(updates, start=first)
         ]
-        await self._exchange.save(self._state(), rows)
+        try:
+            await self._exchange.save(self._state(), rows)
+        except (OSError, TimeoutError) as error:
+            # Of a real broker these leave an order's fate open; here they end the process.
+            raise InvariantViolated(f"The paper exchange could not be saved: {error}") from error
+        self._is_ahead = False
         self._facts.extend((known_ns, update) for update in updates)
         self._news.set()
 
