@@ -25,7 +25,7 @@ from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import Segment
 from propdesk.core.clock import Clock, ManualClock, from_ns
-from propdesk.core.errors import ConfigFault
+from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
 from propdesk.engine.codec import decode_carry_over
 from propdesk.engine.recover import Recovered, recover
@@ -33,17 +33,16 @@ from propdesk.engine.state import CarryOver
 from propdesk.engine.step import carry_over
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
-from propdesk.model.messages import DayOpened, Event
 from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
-from trading_daemon.bus import Bus, Envelope, TrackRequest
-from trading_daemon.day import Day, day_to_trade, load_day
-from trading_daemon.documents import Stamp, event_of
+from trading_daemon.bus import Bus
+from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts
+from trading_daemon.documents import Stamp
 from trading_daemon.feeds import ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
 from trading_daemon.ports import Log, SignalSource
-from trading_daemon.recovery import reconcile
 from trading_daemon.replay_driver import DirectSink, ReplayDriver, Sink, Timeline
+from trading_daemon.startup import Startup, envelope_of
 from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.order_manager import OrderManager
@@ -143,23 +142,16 @@ class Bootstrap:
         inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
         waiting = await inbox.open_rows()
         driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting)
-        await self._hand_over_open(bus, outbox, broker[0], trade_date, clock, recovered, feed)
-        if driver is None:
-            await self._hand_over_day(bus, day, recovered, waiting, clock)
+        start = Ledgered(recovered.seq, recovered.chain_hash, recovered.state, recovered.resolutions)
+        decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
+        startup = Startup(bus, decider, outbox, broker[0], feed, clock, day, recovered, self._log)
+        await startup.run(waiting, is_replay=driver is not None)
         deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
         stamp = Stamp.DOCUMENT if driver is not None else Stamp.CLOCK
         return Tasks(
             bus,
             SignalListener(source, inbox, clock, deliver, self._log, stamp=stamp),
-            Decider(
-                bus,
-                journal,
-                clock,
-                day.context,
-                Ledgered(recovered.seq, recovered.chain_hash, recovered.state),
-                lead.epoch,
-                self._observe,
-            ),
+            decider,
             OrderManager(bus, broker[0], outbox, clock, self._log),
             feed_task,
             monitor,
@@ -187,10 +179,10 @@ class Bootstrap:
             await asyncio.sleep(LEAD_RETRY_S)
 
     async def _recover(self, journal: JournalRepo, day: Day) -> Recovered:
-        context = day.context
-        rows = await journal.rows(context.trade_date)
-        carried = await self._carried(journal, context.trade_date)
-        recovered = recover(rows, context, carried)
+        trade_date = day.context.trade_date
+        carried = await self._carried(journal, trade_date)
+        contexts = restore_contexts(self._settings, await journal.contexts(trade_date))
+        recovered = recover(await journal.rows(trade_date), contexts, day.context, carried)
         self._log.info("recovered", journal_rows=recovered.seq, chain_hash=recovered.chain_hash)
         return recovered
 
@@ -202,9 +194,12 @@ class Bootstrap:
         stored = await journal.carried(before)
         if stored is not None and stored[0] == traded:
             return decode_carry_over(stored[1])
-        day = load_day(self._settings, traded)
+        contexts = restore_contexts(self._settings, await journal.contexts(traded))
+        if not contexts:
+            raise InvariantViolated(f"the journal of {traded} names no context it was decided under")
+        opening = next(iter(contexts.values()))
         earlier = await self._carried(journal, traded)
-        return carry_over(recover(await journal.rows(traded), day.context, earlier).state)
+        return carry_over(recover(await journal.rows(traded), contexts, opening, earlier).state)
 
     async def _clock(self, plan: ReplayPlan | None, journal: JournalRepo, trade_date: date) -> Clock:
         if plan is None:
@@ -289,48 +284,6 @@ class Bootstrap:
         self._stack.push_async_callback(sink.close)
         return sink, MongoSignalSource(url, database, collection, self._log)
 
-    async def _hand_over_open(
-        self,
-        bus: Bus,
-        outbox: IntentRepo,
-        broker: PaperBroker,
-        trade_date: date,
-        clock: Clock,
-        recovered: Recovered,
-        feed: StoredDay,
-    ) -> None:
-        """Continue what was committed: intents not yet sent, prices not yet asked for."""
-        reconciled = await reconcile(
-            outbox, broker, trade_date, clock.now_ns(), self._log, told=recovered.update_ids
-        )
-        for intent in reconciled.to_send:
-            bus.intents.put(intent)
-        for update in reconciled.untold:
-            await bus.events.put(Envelope((update,)))
-        state = recovered.state
-        keys = tuple(sorted(state.subscriptions))
-        if keys:
-            feed.follow(keys)
-            met = (feed.latest(key, clock.now_ns()) for key in keys)
-            await broker.refresh([bar for bar in met if bar is not None])
-            quote = tuple(key for key in keys if key not in state.prices)
-            await bus.tracks.put(TrackRequest(keys, quote))
-
-    async def _hand_over_day(
-        self, bus: Bus, day: Day, recovered: Recovered, waiting: Sequence[InboxRow], clock: Clock
-    ) -> None:
-        if recovered.seq == 0 or (day.opened.ready and not recovered.state.ready):
-            opened = DayOpened(
-                day.opened.trade_date,
-                day.opened.ruleset_version,
-                day.opened.opening_corpus_paise,
-                day.opened.ready,
-                clock.now_ns(),
-            )
-            await bus.events.put(Envelope((opened,)))
-        for row in waiting:
-            await bus.events.put(_envelope(row, day.aliases))
-
     async def _sentinel(self, bus: Bus, lead: Leadership, day: Day, plan: ReplayPlan | None) -> Sentinel:
         settings = self._settings
         flags = RedisFlags(
@@ -392,13 +345,8 @@ class DirectSource:
             yield SourceDocument(await self._sink.queue.get(), None)
 
 
-def _envelope(row: InboxRow, aliases: Aliases) -> Envelope:
-    event: Event | None = event_of(row, aliases)
-    return Envelope(() if event is None else (event,), (row.inbox_id,))
-
-
 def _to_bus(bus: Bus, aliases: Aliases) -> Callable[[InboxRow], Awaitable[None]]:
     async def deliver(row: InboxRow) -> None:
-        await bus.events.put(_envelope(row, aliases))
+        await bus.events.put(envelope_of(row, aliases))
 
     return deliver

@@ -1,5 +1,6 @@
 """Load what a day needs from the database and the dated files."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -7,24 +8,36 @@ from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.instruments import read_instruments
-from adapters.db.repos.readiness import read_readiness, read_regimes
+from adapters.db.repos.readiness import Connection, read_readiness, read_regimes
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
 from adapters.uploads.profiles import load_aliases
 from propdesk.core.calendar import MarketCalendar, ist_date
 from propdesk.core.errors import StaleFault
 from propdesk.engine.context import DayContext
+from propdesk.engine.snapshot import ContextSnapshot, StoredContext, read_snapshot, store_form
 from propdesk.intake.aliases import Aliases
-from propdesk.model.enums import GateProfile
 from propdesk.model.messages import DayOpened
-from trading_daemon.day_context import DayInputs, build_context, empty_ruleset
+from propdesk.model.rule import RuleSet
+from trading_daemon.day_context import (
+    NO_RULESET,
+    build_context,
+    empty_ruleset,
+    resolver_of,
+    take_snapshot,
+    unanswered,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A trading day as pre-market left it; ``opened`` says so to the reducer (its stamp is set later)."""
+    """A trading day as pre-market left it.
+
+    ``stored`` is what ``context`` was made of; ``opened`` says so to the reducer (its stamp is set later).
+    """
 
     context: DayContext
+    stored: StoredContext
     opened: DayOpened
     aliases: Aliases
 
@@ -54,36 +67,61 @@ def load_day(settings: Settings, trade_date: date) -> Day:
     ------
     StaleFault
         If ``trade_date`` is no market day.
+
+    Notes
+    -----
+    The context is made of the snapshot as it will be read back: what cannot be stored cannot be decided by.
     """
     calendar = load_calendar()
     if not calendar.is_market_day(trade_date):
         raise StaleFault(f"{trade_date} is no market day; the next one is {calendar.next_day(trade_date)}.")
+    aliases = load_aliases()
     engine = create_engine(settings.database_url("daemon"), "propdesk-day")
     try:
         with begin(engine) as connection:
             ready = read_readiness(connection, settings.account_id, trade_date)
-            ruleset = (
-                empty_ruleset(GateProfile(settings.gate_profile))
-                if ready.ruleset_version is None
-                else read_ruleset(connection, ready.ruleset_version)
+            stored = store_form(
+                take_snapshot(
+                    settings,
+                    trade_date,
+                    ruleset_version=ready.ruleset_version or NO_RULESET,
+                    regimes=read_regimes(connection, trade_date),
+                    calendar=calendar,
+                    charges=load_charges(),
+                    margins=load_margins(),
+                )
             )
-            inputs = DayInputs(
-                trade_date=trade_date,
-                ruleset=ruleset,
-                regimes=read_regimes(connection, trade_date),
-                instruments=tuple(read_instruments(connection, trade_date, trade_date)),
-                aliases=load_aliases(),
-                calendar=calendar,
-                charges=load_charges(),
-                margins=load_margins(),
-            )
+            snapshot = read_snapshot(stored)
+            resolve = resolver_of(read_instruments(connection, trade_date, trade_date), aliases)
+            context = build_context(snapshot, _ruleset(connection, snapshot), resolve)
     finally:
         engine.dispose()
     opened = DayOpened(
         trade_date=trade_date.isoformat(),
-        ruleset_version=ruleset.ruleset_version,
+        ruleset_version=snapshot.ruleset_version,
         opening_corpus_paise=ready.opening_corpus_paise or 0,
         ready=ready.is_ready,
         ts_ns=0,
+        context_hash=stored.context_hash,
     )
-    return Day(build_context(settings, inputs), opened, inputs.aliases)
+    return Day(context, stored, opened, aliases)
+
+
+def restore_contexts(settings: Settings, stored: Iterable[StoredContext]) -> dict[str, DayContext]:
+    """Make the contexts that a day's journal was decided under, by hash; only for folding it again."""
+    engine = create_engine(settings.database_url("daemon"), "propdesk-day")
+    try:
+        with begin(engine) as connection:
+            found = {}
+            for one in stored:
+                snapshot = read_snapshot(one)
+                found[one.context_hash] = build_context(snapshot, _ruleset(connection, snapshot), unanswered)
+            return found
+    finally:
+        engine.dispose()
+
+
+def _ruleset(connection: Connection, snapshot: ContextSnapshot) -> RuleSet:
+    if snapshot.ruleset_version == NO_RULESET:
+        return empty_ruleset(snapshot.profile)
+    return read_ruleset(connection, snapshot.ruleset_version)

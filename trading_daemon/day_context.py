@@ -1,14 +1,16 @@
 """What the reducer may read on one day, put together from settings, tables and dated files (§4.5, §5.2)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_SECOND
-from propdesk.engine.context import DayContext
+from propdesk.core.errors import InvariantViolated
+from propdesk.engine.context import DRIFT_LIMITS, ENTRY_CUTOFF_NS, PRICE_WAIT_NS, DayContext, Resolver
+from propdesk.engine.snapshot import ContextSnapshot
 from propdesk.execution.lifetime import LifetimeRules
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.normalise import period_of
@@ -27,6 +29,8 @@ from propdesk.model.instrument import Instrument
 from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
 from propdesk.risk.charges import ChargedFill, ChargeModel, charge_segment, trade_charges
+from propdesk.risk.gateway import RiskLimits
+from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.margin import MarginModel, margin_per_lot_paise
 from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
@@ -34,51 +38,40 @@ from propdesk.strategy.eligibility import choose_product
 from propdesk.strategy.sizing import SizingConfig
 
 NS_PER_MS: Final = 1_000_000
+NO_RULESET: Final = "none"
+"""Version of the rules of a day that pre-market has not prepared."""
 
 
-@dataclass(frozen=True, slots=True)
-class DayInputs:
-    """Everything of a day that does not come from the settings."""
-
-    trade_date: date
-    ruleset: RuleSet
-    regimes: dict[str, Regime | None]
-    instruments: tuple[Instrument, ...]
-    aliases: Aliases
-    calendar: MarketCalendar
-    charges: ChargeModel
-    margins: MarginModel
-
-
-def build_context(settings: Settings, inputs: DayInputs) -> DayContext:
-    """Put the day's context together.
+def take_snapshot(
+    settings: Settings,
+    trade_date: date,
+    *,
+    ruleset_version: str,
+    regimes: Mapping[str, Regime | None],
+    calendar: MarketCalendar,
+    charges: ChargeModel,
+    margins: MarginModel,
+) -> ContextSnapshot:
+    """Put together what the day's decisions will read.
 
     Parameters
     ----------
     settings : Settings
         Sizes, allocations, modes.
-    inputs : DayInputs
-        Rules, regimes, instruments and dated models of the day.
+    ruleset_version, regimes
+        What pre-market froze.
+    calendar, charges, margins
+        Dated tables as they stand now.
     """
-    lookup = InstrumentLookup(inputs.instruments, inputs.aliases)
-    calendar = inputs.calendar
-
-    def resolve(signal: Signal, on_date: date) -> Instrument | str:
-        found = lookup.resolve(signal, on_date)
-        return found if isinstance(found, Instrument) else found.value
-
-    return DayContext(
+    return ContextSnapshot(
         account_id=settings.account_id,
-        trade_date=inputs.trade_date,
-        ruleset=inputs.ruleset,
+        trade_date=trade_date,
+        ruleset_version=ruleset_version,
         profile=GateProfile(settings.gate_profile),
-        regimes=inputs.regimes,
-        resolve=resolve,
-        period_rule=period_rule(inputs.trade_date),
-        product_rule=choose_product,
-        calendar=calendar,
-        margin=MarginCalculator(inputs.margins, calendar),
-        charges=ChargesCalculator(inputs.charges),
+        regimes=regimes,
+        calendar=calendar.data,
+        margin=margins,
+        charges=charges,
         allocations={Category(name): share for name, share in settings.category_allocations.items()},
         adverse_allocation=settings.adverse_allocation,
         regime_scope=settings.regime_scope,
@@ -88,6 +81,8 @@ def build_context(settings: Settings, inputs: DayInputs) -> DayContext:
             analytical_capital_paise=settings.analytical_capital_paise,
             widening=settings.widening_mode,
         ),
+        limits=RiskLimits(),
+        kill_limits=KillLimits(),
         minimums=MatchMinimums(post_mean_r=settings.skill_hurdle_r),
         crowd=CrowdConfig(
             feed=settings.crowd_feed,
@@ -103,19 +98,70 @@ def build_context(settings: Settings, inputs: DayInputs) -> DayContext:
             settings.time_out_positional_days,
         ),
         latency_ns=settings.decision_latency_ms * NS_PER_MS,
+        drift_limits=dict(DRIFT_LIMITS),
         stale_after_ns=settings.stale_after_s * NS_PER_SECOND,
         signal_fresh_ns=settings.signal_fresh_s * NS_PER_SECOND,
+        price_wait_ns=PRICE_WAIT_NS,
+        entry_cutoff_ns=ENTRY_CUTOFF_NS,
         duplicate_window_ns=settings.duplicate_window_min * 60 * NS_PER_SECOND,
         duplicate_entry_ratio=settings.duplicate_entry_ratio,
         reverse_mode=ReverseMode(settings.reverse_mode),
         reverse_option_mode=settings.reverse_option_mode,
         allow_looser_stoploss=settings.allow_looser_stoploss,
+        average_traded_value={},
     )
+
+
+def build_context(snapshot: ContextSnapshot, ruleset: RuleSet, resolve: Resolver) -> DayContext:
+    """Make the day's context of its snapshot: the only way to one, live as at a recovery.
+
+    Parameters
+    ----------
+    ruleset : RuleSet
+        The one the snapshot names.
+    resolve : callable
+        The instrument master; `unanswered` where rows carry the answers.
+    """
+    calendar = MarketCalendar.of(snapshot.calendar)
+    made: dict[str, Any] = {
+        "calendar": calendar,
+        "margin": MarginCalculator(snapshot.margin, calendar),
+        "charges": ChargesCalculator(snapshot.charges),
+    }
+    same = {
+        field.name: getattr(snapshot, field.name)
+        for field in fields(snapshot)
+        if field.name not in made and field.name != "ruleset_version"
+    }
+    return DayContext(
+        ruleset=ruleset,
+        resolve=resolve,
+        period_rule=period_rule(snapshot.trade_date),
+        product_rule=choose_product,
+        **made,
+        **same,
+    )
+
+
+def resolver_of(instruments: Iterable[Instrument], aliases: Aliases) -> Resolver:
+    """Ask an instrument master; a refusal is named by its code."""
+    lookup = InstrumentLookup(instruments, aliases)
+
+    def resolve(signal: Signal, on_date: date) -> Instrument | str:
+        found = lookup.resolve(signal, on_date)
+        return found if isinstance(found, Instrument) else found.value
+
+    return resolve
+
+
+def unanswered(signal: Signal, on_date: date) -> Instrument | str:
+    """Stand in for the master of a context that nothing new is decided under."""
+    raise InvariantViolated(f"signal {signal.signal_id} was asked for again on {on_date} in a fold")
 
 
 def empty_ruleset(profile: GateProfile) -> RuleSet:
     """Rules of a day that pre-market has not prepared: none."""
-    return RuleSet("none", profile, {}, {})
+    return RuleSet(NO_RULESET, profile, {}, {})
 
 
 class _PeriodRule:

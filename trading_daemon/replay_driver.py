@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import Protocol
@@ -198,13 +198,7 @@ class ReplayDriver:
 
     async def _happen(self, item: Item, mark: ReplayMark) -> None:
         if item.kind is ItemKind.OPEN:
-            opened = DayOpened(
-                self._opened.trade_date,
-                self._opened.ruleset_version,
-                self._opened.opening_corpus_paise,
-                self._opened.ready,
-                item.at_ns,
-            )
+            opened = replace(self._opened, ts_ns=item.at_ns)
             await self._bus.events.put(Envelope((opened,), mark=mark))
         elif item.kind is ItemKind.MINUTE:
             bars = self._feed.ending(item.at_ns)

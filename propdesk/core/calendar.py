@@ -65,6 +65,15 @@ class SessionHours:
     square_off_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class CalendarData:
+    """What a `MarketCalendar` is made of, as a value; see there."""
+
+    days: tuple[date, ...]
+    hours: tuple[HoursRule, ...]
+    special: Mapping[date, tuple[int, int]]
+
+
 class MarketCalendar:
     """Market days and hours of the exchange.
 
@@ -93,6 +102,17 @@ class MarketCalendar:
         for rule in sorted(hours, key=lambda r: r.since):
             self._hours.setdefault(rule.segment, []).append(rule)
         self._cache: dict[tuple[date, Segment], SessionHours] = {}
+
+    @classmethod
+    def of(cls, data: CalendarData) -> "MarketCalendar":
+        """Build the calendar that gave ``data``."""
+        return cls(data.days, data.hours, data.special)
+
+    @property
+    def data(self) -> CalendarData:
+        """Give what the calendar is made of."""
+        hours = tuple(rule for rules in self._hours.values() for rule in rules)
+        return CalendarData(tuple(self._days), hours, dict(self._special))
 
     @property
     def first_day(self) -> date:

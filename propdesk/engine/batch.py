@@ -2,15 +2,28 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
+from propdesk.core.invariant import require
 from propdesk.engine import codec
 from propdesk.engine.context import DayContext
+from propdesk.engine.resolution import RecordingResolver, Resolution
+from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState, ExecutedTrade, LiveGroup, PendingChange
 from propdesk.engine.step import step_all
 from propdesk.model.live import ReplayMark
-from propdesk.model.messages import BrokerUpdate, Command, CorpusEntry, Decision, Event, Notify, OrderIntent
+from propdesk.model.messages import (
+    BrokerUpdate,
+    Command,
+    ContextChanged,
+    CorpusEntry,
+    DayOpened,
+    Decision,
+    Event,
+    Notify,
+    OrderIntent,
+)
 from propdesk.risk.kill_switch import LevelChange
 from propdesk.strategy.crowd import CrowdChange
 
@@ -20,7 +33,10 @@ CHAIN_START = ""
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """State after a batch of events and everything they led to, in order."""
+    """State after a batch of events and everything they led to, in order.
+
+    ``resolutions`` is what the instrument master was asked on the way, and what it said.
+    """
 
     state: EngineState
     commands: tuple[Command, ...]
@@ -31,6 +47,7 @@ class Folded:
     trades: tuple[ExecutedTrade, ...]
     levels: tuple[LevelChange, ...]
     pending: tuple[PendingChange, ...]
+    resolutions: tuple[Resolution, ...]
 
     @property
     def outputs_hash(self) -> str:
@@ -53,10 +70,14 @@ class Batch:
         The decider's clock for every event of the batch, ns UTC.
     events : bytes
         Canonical encoding (`propdesk.engine.codec`).
+    resolutions : bytes
+        Answers of the instrument master that were new to the journal, encoded likewise.
     outputs_hash : str
         Hash of what the events led to, to prove that a fold gives the same again.
     chain_hash : str
-        Hash over the previous row's chain hash, this row's clock, events and outputs.
+        Hash over the previous row's chain hash, this row's clock, events, resolutions and outputs.
+    context : StoredContext or None
+        Snapshot that an event of the batch names; stored with it.
     inbox_ids : tuple of int
         Inbox rows whose events are in this batch.
     carried : bytes or None
@@ -69,8 +90,10 @@ class Batch:
     now_ns: int
     epoch: int
     events: bytes
+    resolutions: bytes
     outputs_hash: str
     chain_hash: str
+    context: StoredContext | None
     inbox_ids: tuple[int, ...]
     mark: ReplayMark | None
     carried: bytes | None
@@ -103,7 +126,8 @@ def fold_events(state: EngineState, events: Sequence[Event], now_ns: int, contex
     Folded
         The same for the same input.
     """
-    result = step_all(state, events, now_ns, context)
+    resolver = RecordingResolver(context.resolve)
+    result = step_all(state, events, now_ns, replace(context, resolve=resolver))
     return Folded(
         state=result.state,
         commands=result.commands,
@@ -114,13 +138,31 @@ def fold_events(state: EngineState, events: Sequence[Event], now_ns: int, contex
         trades=result.trades,
         levels=result.level_changes,
         pending=result.pending_changes,
+        resolutions=resolver.answers,
     )
 
 
-def chain(previous: str, now_ns: int, events: bytes, outputs_hash: str) -> str:
+def context_named(events: Sequence[Event]) -> str | None:
+    """Give the context a batch is decided under where it names one; None where the last one goes on.
+
+    Raises
+    ------
+    InvariantViolated
+        If anything comes before the event that names it: a batch is decided under one context.
+    """
+    named = [
+        (place, event.context_hash)
+        for place, event in enumerate(events)
+        if isinstance(event, DayOpened | ContextChanged)
+    ]
+    require(all(place == 0 for place, _ in named), "a context begins with the first event of its batch")
+    return named[0][1] if named else None
+
+
+def chain(previous: str, now_ns: int, events: bytes, outputs_hash: str, resolutions: bytes) -> str:
     """Hash a journal row together with everything before it (hex sha-256)."""
-    head = f"{previous}|{now_ns}|{outputs_hash}|".encode()
-    return hashlib.sha256(head + events).hexdigest()
+    head = f"{previous}|{now_ns}|{outputs_hash}|{len(events)}|".encode()
+    return hashlib.sha256(head + events + resolutions).hexdigest()
 
 
 def build_batch(
@@ -133,12 +175,17 @@ def build_batch(
     now_ns: int,
     epoch: int,
     previous_chain_hash: str,
+    resolutions: tuple[Resolution, ...],
+    context: StoredContext | None = None,
     inbox_ids: tuple[int, ...] = (),
     mark: ReplayMark | None = None,
     carried: bytes | None = None,
 ) -> Batch:
-    """Put a folded batch into the form that is committed."""
-    encoded = codec.encode_events(events)
+    """Put a folded batch into the form that is committed.
+
+    ``resolutions`` are those of the fold that the journal does not hold yet.
+    """
+    encoded, answers = codec.encode_events(events), codec.encode_values(resolutions)
     outputs_hash = folded.outputs_hash
     return Batch(
         account_id=account_id,
@@ -147,8 +194,10 @@ def build_batch(
         now_ns=now_ns,
         epoch=epoch,
         events=encoded,
+        resolutions=answers,
         outputs_hash=outputs_hash,
-        chain_hash=chain(previous_chain_hash, now_ns, encoded, outputs_hash),
+        chain_hash=chain(previous_chain_hash, now_ns, encoded, outputs_hash, answers),
+        context=context,
         inbox_ids=inbox_ids,
         mark=mark,
         carried=carried,

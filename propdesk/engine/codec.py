@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from propdesk.core.errors import SchemaFault
+from propdesk.engine.resolution import Resolution
 from propdesk.engine.state import CarryOver
 from propdesk.model import messages
 from propdesk.model.messages import Event, OrderIntent
@@ -69,7 +70,8 @@ def _plain_object(value: object) -> Plain:
 
 @cache
 def _field_names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in dataclasses.fields(kind))
+    # what a class works out for itself is not part of its value
+    return tuple(field.name for field in dataclasses.fields(kind) if field.init)
 
 
 def encode(value: object) -> bytes:
@@ -118,6 +120,12 @@ def decode_intent(plain: Mapping[str, Plain]) -> OrderIntent:
     """Read an order intent from its stored document."""
     intent: OrderIntent = from_plain(OrderIntent, dict(plain))
     return intent
+
+
+def decode_resolutions(data: bytes) -> tuple[Resolution, ...]:
+    """Read the answers of the instrument master that a journal row carries."""
+    answers: tuple[Resolution, ...] = from_plain(tuple[Resolution, ...], _parse(data))
+    return answers
 
 
 def encode_carry_over(carried: CarryOver) -> bytes:
@@ -219,8 +227,8 @@ def _container_reader(origin: Any, arguments: tuple[Any, ...]) -> Callable[[Plai
     if origin is frozenset:
         item = _reader(arguments[0])
         return lambda plain: frozenset(item(p) for p in plain)
-    value = _reader(arguments[1])
-    return lambda plain: {key: value(item) for key, item in plain.items()}
+    key, value = _reader(arguments[0]), _reader(arguments[1])
+    return lambda plain: {key(name): value(item) for name, item in plain.items()}
 
 
 def _tuple_reader(arguments: tuple[Any, ...]) -> Callable[[Plain], Any]:

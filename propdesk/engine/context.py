@@ -30,13 +30,18 @@ from propdesk.strategy.sizing import SizingConfig
 MARKET_SCOPE = "MARKET"
 """Scope name of the regime of the whole market."""
 
-_DEFAULT_DRIFT = {
+DRIFT_LIMITS = {
     Category.NSE_EQ: 0.01,
     Category.INDEX_FUT: 0.005,
     Category.STOCK_FUT: 0.01,
     Category.INDEX_OPT: 0.05,
     Category.STOCK_OPT: 0.08,
 }
+"""Drift limits unless others are given (§5.3)."""
+PRICE_WAIT_NS = 2 * NS_PER_MINUTE
+"""Wait for a first price unless another is given."""
+ENTRY_CUTOFF_NS = 10 * NS_PER_MINUTE
+"""Entry cut-off before the square-off unless another is given."""
 
 
 class MarginModel(Protocol):
@@ -140,11 +145,11 @@ class DayContext:
     crowd: CrowdConfig = field(default_factory=CrowdConfig)
     lifetime: LifetimeRules = field(default_factory=LifetimeRules)
     latency_ns: int = NS_PER_SECOND // 4
-    drift_limits: Mapping[Category, float] = field(default_factory=lambda: dict(_DEFAULT_DRIFT))
+    drift_limits: Mapping[Category, float] = field(default_factory=lambda: dict(DRIFT_LIMITS))
     stale_after_ns: int = 5 * NS_PER_SECOND
     signal_fresh_ns: int = 60 * NS_PER_SECOND
-    price_wait_ns: int = 2 * NS_PER_MINUTE
-    entry_cutoff_ns: int = 10 * NS_PER_MINUTE
+    price_wait_ns: int = PRICE_WAIT_NS
+    entry_cutoff_ns: int = ENTRY_CUTOFF_NS
     duplicate_window_ns: int = 30 * NS_PER_MINUTE
     duplicate_entry_ratio: float = 0.005
     reverse_mode: ReverseMode = ReverseMode.PAPER

@@ -21,6 +21,7 @@ from propdesk.model.messages import (
     BrokerSnapshotTaken,
     BrokerUpdate,
     ConnectionChanged,
+    ContextChanged,
     DayOpened,
     Event,
     FollowupReceived,
@@ -169,6 +170,8 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
             _on_operator(turn, event)
         case DayOpened():
             _on_day_opened(turn, event)
+        case ContextChanged():
+            turn.notify("CONTEXT_CHANGED", "warning", f"decided under context {event.context_hash[:12]} now")
         case _:
             assert_never(event)
 

@@ -138,12 +138,25 @@ class OperatorCommand:
 
 @dataclass(frozen=True, slots=True)
 class DayOpened:
-    """The trading day starts: what pre-market froze (§4.5, §5.2)."""
+    """The trading day starts: what pre-market froze (§4.5, §5.2).
+
+    ``context_hash`` names the stored snapshot of all that is read from here on (`ContextSnapshot`); empty
+    where nothing is stored (a simulation in memory).
+    """
 
     trade_date: str
     ruleset_version: str
     opening_corpus_paise: int
     ready: bool
+    ts_ns: int
+    context_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContextChanged:
+    """A restart found another context than the one decided under so far: from here on it counts."""
+
+    context_hash: str
     ts_ns: int
 
 
@@ -158,6 +171,7 @@ Event: TypeAlias = (
     | ConnectionChanged
     | OperatorCommand
     | DayOpened
+    | ContextChanged
 )
 
 # -------------------------------------------------------------- commands

@@ -118,7 +118,7 @@ def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArr
     bars = make_bars()
     ParquetPriceStore(settings.price_store_url, load_calendar()).write_minutes(DAY, bars_table(bars.items()))
     engine = create_engine(settings.database_url(), "tests")
-    load_instruments(engine, [_instrument(stock) for stock in STOCKS], "test")
+    load_instruments(engine, [make_instrument(stock) for stock in STOCKS], "test")
     engine.dispose()
     with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
         connection.execute(
@@ -148,7 +148,8 @@ def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArr
     return bars
 
 
-def _instrument(stock: str) -> Instrument:
+def make_instrument(stock: str) -> Instrument:
+    """A share of the invented day."""
     return Instrument(
         instrument_key=f"NSE_EQ:{stock}",
         category=Category.NSE_EQ,

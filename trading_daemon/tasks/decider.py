@@ -1,14 +1,16 @@
 """The only owner of state: runs the reducer, commits what it says, then lets others act (§5.1, §5.7)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from propdesk.core.calendar import Segment
 from propdesk.core.clock import Clock
 from propdesk.core.invariant import require
-from propdesk.engine.batch import Batch, Folded, build_batch, fold_events
+from propdesk.engine.batch import Batch, Folded, build_batch, context_named, fold_events
 from propdesk.engine.codec import encode_carry_over
 from propdesk.engine.context import DayContext
+from propdesk.engine.resolution import Question, Resolution, news
+from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState
 from propdesk.engine.step import carry_over
 from propdesk.model.messages import Track
@@ -21,11 +23,12 @@ BATCH_ENVELOPES_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Ledgered:
-    """Where the journal of the day stands."""
+    """Where the journal of the day stands; ``resolutions`` are the master's answers it holds."""
 
     seq: int
     chain_hash: str
     state: EngineState
+    resolutions: Mapping[Question, Resolution] = field(default_factory=dict)
 
 
 class Decider:
@@ -39,6 +42,8 @@ class Decider:
         Gives the moment of each batch; in replay the driver moves it.
     context : DayContext
         What pre-market froze.
+    stored : StoredContext
+        The same as it is stored with the event that names it.
     start : Ledgered
         State recovered from the journal (or the day's first state with seq 0).
     observe : callable
@@ -51,6 +56,7 @@ class Decider:
         journal: Journal,
         clock: Clock,
         context: DayContext,
+        stored: StoredContext,
         start: Ledgered,
         epoch: int,
         observe: Callable[[Batch], None],
@@ -59,6 +65,7 @@ class Decider:
         self._journal = journal
         self._clock = clock
         self._context = context
+        self._stored = stored
         self._epoch = epoch
         self._observe = observe
         self.position = start
@@ -81,8 +88,11 @@ class Decider:
         events = [event for envelope in envelopes for event in envelope.events]
         marks = [envelope.mark for envelope in envelopes if envelope.mark is not None]
         require(len(marks) <= 1, "two items of a replayed day never share a journal row")
-        now_ns = self._clock.now_ns()
+        named = context_named(events)
+        require(named in (None, self._stored.context_hash), "events name a context that is not the day's")
+        now_ns, known = self._clock.now_ns(), self.position.resolutions
         folded = fold_events(self.position.state, events, now_ns, self._context)
+        learnt = news(folded.resolutions, known)
         batch = build_batch(
             folded,
             events,
@@ -92,12 +102,16 @@ class Decider:
             now_ns=now_ns,
             epoch=self._epoch,
             previous_chain_hash=self.position.chain_hash,
+            resolutions=learnt,
+            context=None if named is None else self._stored,
             inbox_ids=tuple(i for envelope in envelopes for i in envelope.inbox_ids),
             mark=marks[0] if marks else None,
             carried=self._carried(folded.state, now_ns),
         )
         await self._journal.commit(batch)
-        self.position = Ledgered(batch.seq, batch.chain_hash, folded.state)
+        if learnt:
+            known = {**known, **{answer.question: answer for answer in learnt}}
+        self.position = Ledgered(batch.seq, batch.chain_hash, folded.state, known)
         self._observe(batch)
         await self._hand_over(batch, folded)
         return batch

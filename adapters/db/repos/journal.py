@@ -12,11 +12,13 @@ from adapters.db.repos.leader import LeadershipLost
 from adapters.db.repos.projections import write_projections
 from propdesk.engine.batch import Batch
 from propdesk.engine.recover import JournalRow
+from propdesk.engine.snapshot import StoredContext
 from propdesk.model.live import ReplayMark
 
 _JOURNAL = """
-    INSERT INTO trading.journal (account_id, trade_date, seq, now_ns, events, outputs_hash, chain_hash, epoch)
-    SELECT %s, %s, %s, %s, %s, %s, %s, %s
+    INSERT INTO trading.journal (account_id, trade_date, seq, now_ns, events, resolutions, outputs_hash,
+        chain_hash, epoch)
+    SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s
     WHERE (SELECT epoch FROM trading.leader_epochs WHERE account_id = %s FOR SHARE) = %s
     RETURNING 1
 """
@@ -27,7 +29,10 @@ _MARK = """
     ON CONFLICT (account_id, trade_date) DO UPDATE SET timeline_hash = EXCLUDED.timeline_hash,
         position = EXCLUDED.position, journal_seq = EXCLUDED.journal_seq, is_done = EXCLUDED.is_done
 """
-
+_CONTEXT = """
+    INSERT INTO trading.day_contexts (account_id, trade_date, context_hash, content) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (account_id, trade_date, context_hash) DO NOTHING
+"""
 _CARRY = """
     INSERT INTO trading.carry_overs (account_id, trade_date, carried, journal_seq) VALUES (%s, %s, %s, %s)
     ON CONFLICT (account_id, trade_date) DO UPDATE SET carried = EXCLUDED.carried,
@@ -73,6 +78,7 @@ class JournalRepo:
                 seq,
                 batch.now_ns,
                 batch.events,
+                batch.resolutions,
                 batch.outputs_hash,
                 batch.chain_hash,
                 batch.epoch,
@@ -80,6 +86,10 @@ class JournalRepo:
                 batch.epoch,
             ),
         )
+        if batch.context is not None:
+            await self._connection.execute(
+                _CONTEXT, (account_id, day, batch.context.context_hash, batch.context.content)
+            )
         if batch.inbox_ids:
             await mark_journalled(self._connection, account_id, batch.inbox_ids, day, seq)
         await write_projections(self._connection, batch)
@@ -101,11 +111,20 @@ class JournalRepo:
     async def rows(self, trade_date: date) -> list[JournalRow]:
         """Rows of a day in order."""
         cursor = await self._connection.execute(
-            "SELECT seq, now_ns, events, outputs_hash, chain_hash FROM trading.journal "
+            "SELECT seq, now_ns, events, outputs_hash, chain_hash, resolutions FROM trading.journal "
             "WHERE account_id = %s AND trade_date = %s ORDER BY seq",
             (self._account_id, trade_date),
         )
-        return [JournalRow(r[0], r[1], bytes(r[2]), r[3], r[4]) async for r in cursor]
+        return [JournalRow(r[0], r[1], bytes(r[2]), r[3], r[4], bytes(r[5])) async for r in cursor]
+
+    async def contexts(self, trade_date: date) -> list[StoredContext]:
+        """Every context that rows of a day were decided under."""
+        cursor = await self._connection.execute(
+            "SELECT context_hash, content FROM trading.day_contexts "
+            "WHERE account_id = %s AND trade_date = %s ORDER BY context_hash",
+            (self._account_id, trade_date),
+        )
+        return [StoredContext(r[0], bytes(r[1])) async for r in cursor]
 
     async def carried(self, before: date) -> tuple[date, bytes] | None:
         """Newest hand-over of a day before ``before``; None where there is none."""

@@ -13,6 +13,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 _DAY_TABLES = (
     "journal",
     "carry_overs",
+    "day_contexts",
     "decisions",
     "trade_groups",
     "order_intents",

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.types.json import Jsonb
 
-from propdesk.core.errors import GapFault
+from propdesk.core.errors import GapFault, InvariantViolated
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, TrustFlag, Weekday
 from propdesk.model.rule import GateResult, Rule, RuleKey, RuleSet
 
@@ -108,9 +108,11 @@ def read_ruleset(connection: Connection, version: str) -> RuleSet:
     ------
     GapFault
         If there is none under this version.
+    InvariantViolated
+        If the stored rules are not those the version names: a day's journal could not be folded again.
     """
     head = connection.execute(
-        "SELECT profile FROM ref.rulesets WHERE ruleset_version = %s", (version,)
+        "SELECT profile, as_of_date FROM ref.rulesets WHERE ruleset_version = %s", (version,)
     ).fetchone()
     if head is None:
         raise GapFault(
@@ -128,6 +130,9 @@ def read_ruleset(connection: Connection, version: str) -> RuleSet:
     for content, is_adverse in rows:
         rule = rule_from_json(content, profile, is_adverse=bool(is_adverse))
         (adverse if is_adverse else rules)[rule.key] = rule
+    ordered = [*sorted(rules.values(), key=_order), *sorted(adverse.values(), key=_order)]
+    if ruleset_version(profile, head[1], ordered) != version:
+        raise InvariantViolated(f"the frozen ruleset {version} was changed after it was frozen")
     return RuleSet(version, profile, rules, adverse)
 
 

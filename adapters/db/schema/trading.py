@@ -63,9 +63,20 @@ journal = Table(
     big("seq", pk=True),
     big("now_ns"),
     _bytes("events"),
+    _bytes("resolutions"),
     text("outputs_hash"),
     text("chain_hash"),
     big("epoch"),
+    schema="trading",
+)
+
+day_contexts = Table(
+    "day_contexts",
+    metadata,
+    text("account_id", pk=True),
+    day("trade_date", pk=True),
+    text("context_hash", pk=True),
+    _bytes("content"),
     schema="trading",
 )
 

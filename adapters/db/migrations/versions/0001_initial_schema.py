@@ -719,6 +719,15 @@ def upgrade() -> None:
         schema="trading",
     )
     op.create_table(
+        "day_contexts",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("context_hash", sa.Text(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "trade_date", "context_hash", name=op.f("pk_day_contexts")),
+        schema="trading",
+    )
+    op.create_table(
         "decisions",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("decision_id", sa.Text(), nullable=False),
@@ -855,6 +864,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("now_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("events", sa.LargeBinary(), nullable=False),
+        sa.Column("resolutions", sa.LargeBinary(), nullable=False),
         sa.Column("outputs_hash", sa.Text(), nullable=False),
         sa.Column("chain_hash", sa.Text(), nullable=False),
         sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -1140,6 +1150,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_decisions_account_id_trade_date_code"), table_name="decisions", schema="trading")
     op.drop_index(op.f("ix_decisions_account_id_signal_id"), table_name="decisions", schema="trading")
     op.drop_table("decisions", schema="trading")
+    op.drop_table("day_contexts", schema="trading")
     op.drop_index(
         op.f("ix_crowd_positions_account_id_underlying"), table_name="crowd_positions", schema="trading"
     )

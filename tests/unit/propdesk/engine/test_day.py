@@ -192,16 +192,18 @@ def journal(day: Day) -> list[JournalRow]:
             now_ns=now_ns,
             epoch=1,
             previous_chain_hash=chained,
+            resolutions=folded.resolutions,
         )
         chained, state = batch.chain_hash, folded.state
-        rows.append(JournalRow(seq, now_ns, batch.events, batch.outputs_hash, batch.chain_hash))
+        row = (batch.events, batch.outputs_hash, batch.chain_hash, batch.resolutions)
+        rows.append(JournalRow(seq, now_ns, *row))
     return rows
 
 
 def test_the_journal_folds_to_the_state_of_the_day() -> None:
     day = generated_day(count=20)
     rows = journal(day)
-    found = recover(rows, day.context)
+    found = recover(rows, {"": day.context}, day.context)
     assert found.state == day.state
     assert (found.seq, found.chain_hash) == (len(rows), rows[-1].chain_hash)
 
@@ -229,14 +231,14 @@ def test_a_changed_or_missing_journal_row_is_noticed() -> None:
     day = generated_day(count=3)
     rows = journal(day)[:40]
     with pytest.raises(InvariantViolated, match="gap"):
-        recover(rows[1:], day.context)
+        recover(rows[1:], {"": day.context}, day.context)
     swapped = [rows[0], JournalRow(2, rows[1].now_ns + 1, *_rest(rows[1])), *rows[2:]]
     with pytest.raises(InvariantViolated, match="journal row 2"):
-        recover(swapped, day.context)
+        recover(swapped, {"": day.context}, day.context)
 
 
-def _rest(row: JournalRow) -> tuple[bytes, str, str]:
-    return row.events, row.outputs_hash, row.chain_hash
+def _rest(row: JournalRow) -> tuple[bytes, str, str, bytes]:
+    return row.events, row.outputs_hash, row.chain_hash, row.resolutions
 
 
 def test_what_is_carried_over_survives_the_codec() -> None:

@@ -1,0 +1,95 @@
+"""Starts of the live daemon at a moment of the test's choosing, without its endless tasks."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date
+
+from prometheus_client import CollectorRegistry
+
+from adapters.settings import Settings
+from propdesk.core.calendar import ist_midnight_ns
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
+from propdesk.model.live import InboxRow
+from propdesk.model.messages import BarObserved, Event, SignalReceived
+from propdesk.ports import BarArrays
+from tests.support.daemon_day import DAY
+from trading_daemon.bootstrap import Bootstrap, Tasks
+from trading_daemon.bus import Envelope
+from trading_daemon.documents import Stamp, event_of, read_document
+from trading_daemon.metrics import Meter
+
+OPEN = 9 * 60 + 15
+
+
+def at(minute: int, second: int = 0, day: date = DAY) -> int:
+    """ns UTC of a minute of the IST day."""
+    return ist_midnight_ns(day) + minute * NS_PER_MINUTE + second * NS_PER_SECOND
+
+
+@asynccontextmanager
+async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> AsyncIterator[Tasks]:
+    """Start as the process does; at the end everything is gone as after a kill."""
+    async with AsyncExitStack() as stack:
+        bootstrap = Bootstrap(settings, clock, Meter(CollectorRegistry()), None)
+        yield await bootstrap.build(day, None, stack)
+
+
+async def decide(tasks: Tasks, *events: Event) -> None:
+    """Let the decider commit one batch."""
+    await tasks.decider.decide([Envelope(events)])
+
+
+async def decide_waiting(tasks: Tasks) -> list[Event]:
+    """Let the decider commit what waits in the bus; gives the events."""
+    envelopes = tasks.bus.events.take_waiting(1_000)
+    if envelopes:
+        await tasks.decider.decide(envelopes)
+        tasks.bus.events.done(len(envelopes))
+    return [event for envelope in envelopes for event in envelope.events]
+
+
+def bar_at(bars: dict[str, BarArrays], key: str, end_ns: int) -> BarObserved:
+    """The bar of a series that ends at a moment."""
+    series = bars[key]
+    place = (series.start_ns + series.interval_ns).tolist().index(end_ns)
+    values: Sequence[int] = [
+        int(column[place])
+        for column in (
+            series.open_paise,
+            series.high_paise,
+            series.low_paise,
+            series.close_paise,
+            series.volume,
+        )
+    ]
+    return BarObserved(key, int(series.start_ns[place]), series.interval_ns, *values)
+
+
+def signal_at(
+    bars: dict[str, BarArrays], number: int, received_ns: int, stock: str = "TSTA", **changes: object
+) -> SignalReceived:
+    """A BUY LIMIT idea well above the last price of its stock, so that it fills with the next bar."""
+    last_ns = received_ns // NS_PER_MINUTE * NS_PER_MINUTE
+    price = bar_at(bars, f"NSE_EQ:{stock}", last_ns).close_paise
+    document: dict[str, object] = {
+        "kind": "SIGNAL",
+        "source": "test",
+        "source_message_id": f"s{number}",
+        "advisor_id": "A01",
+        "advisor_name": "Test Advisor",
+        "posted_at": "2025-07-01T09:16:00+05:30",
+        "category": "NSE_EQ",
+        "symbol": stock,
+        "side": "BUY",
+        "entry_type": "LIMIT",
+        "entry_low": f"{(price + round(price * 0.003 / 5) * 5) / 100:.2f}",
+        "stoploss": f"{round(price * 0.985 / 5) * 5 / 100:.2f}",
+        "targets": f"{round(price * 1.03 / 5) * 5 / 100:.2f}",
+        "period": "INTRADAY",
+        **changes,
+    }
+    new = read_document(document, received_ns, Stamp.CLOCK)
+    row = InboxRow(number, new.source_key, 1, new.content_hash, new.document, received_ns, new.rejected_code)
+    event = event_of(row, None)
+    assert isinstance(event, SignalReceived), new.rejected_text
+    return event
