@@ -28,8 +28,11 @@ NEVER = np.iinfo(np.int64).max
 
 # columns of one leg
 QUANTITY, TARGET, STOP, STATE, ENTRY, EXITED, NOTIONAL, EXIT_NS, REASON = range(9)
-PART_QUANTITY, PART_NOTIONAL, PART_NS = range(9, 12)
-LEG_COLUMNS = 12
+LEG_COLUMNS = 9
+
+# columns of what one follow-up closed of one leg that stayed open
+PART_QUANTITY, PART_NOTIONAL, PART_NS = range(3)
+PART_COLUMNS = 3
 
 # columns of one trade
 OUT_REASON, OUT_ENTRY_NS, OUT_TARGETS_HIT, OUT_AMBIGUOUS = range(4)
@@ -150,7 +153,7 @@ def resolve_all(
     followups: FollowupArrays,
     *,
     allow_loosening: bool = False,
-) -> tuple[Int, Int]:
+) -> tuple[Int, Int, Int]:
     """Resolve every idea.
 
     Parameters
@@ -168,10 +171,13 @@ def resolve_all(
     tuple of ndarray of int64
         Trades of shape (n, OUT_COLUMNS) and legs of shape (n, legs, LEG_COLUMNS); prices in paise,
         `NONE` where there is none. A leg's exit price is its NOTIONAL / EXITED, rounded to the paisa.
+        Parts of shape (m, legs, PART_COLUMNS): what each follow-up closed of a leg that stayed open, zeros
+        where it closed nothing.
     """
     n, width = ideas.leg_quantity.shape
     trades = np.full((n, OUT_COLUMNS), NONE, np.int64)
     legs = np.full((n, width, LEG_COLUMNS), NONE, np.int64)
+    parts = np.zeros((len(followups.act_ns), width, PART_COLUMNS), np.int64)
     plans = _plan(ideas)
     acts = (followups.act_ns, followups.kind, followups.stop, followups.session_open, followups.session_close)
     has_price = np.zeros(n, bool)
@@ -186,7 +192,7 @@ def resolve_all(
             (followups.targets, followups.fraction),
             allow_loosening,
             trades,
-            legs,
+            (legs, parts),
         )
     rows = np.flatnonzero(~has_price)
     plans[rows, _FIRST_BAR] = plans[rows, _END_BAR] = 0
@@ -200,9 +206,9 @@ def resolve_all(
         (followups.targets, followups.fraction),
         allow_loosening,
         trades,
-        legs,
+        (legs, parts),
     )
-    return trades, legs
+    return trades, legs, parts
 
 
 def _plan(ideas: IdeaArrays) -> Int:
@@ -241,8 +247,6 @@ def _start_legs(legs: Int, quantity: Int, target: Int, stop: int) -> None:
         legs[k, STATE] = WORKING if quantity[k] > 0 else CANCELLED
         legs[k, EXITED] = 0
         legs[k, NOTIONAL] = 0
-        legs[k, PART_QUANTITY] = 0
-        legs[k, PART_NOTIONAL] = 0
 
 
 @nb.njit(cache=True)
@@ -262,17 +266,13 @@ def _cancel_waiting(legs: Int) -> None:
 
 @nb.njit(cache=True)
 def _close(leg: Int, price: int, at_ns: int, reason: int, quantity: int) -> None:
-    """Exit ``quantity`` units of a leg; what is closed before the last exit is kept as its part."""
+    """Exit ``quantity`` units of a leg."""
     leg[EXITED] += quantity
     leg[NOTIONAL] += price * quantity
     leg[EXIT_NS] = at_ns
     leg[REASON] = reason
     if leg[EXITED] >= leg[QUANTITY]:
         leg[STATE] = CLOSED
-    else:
-        leg[PART_QUANTITY] = leg[EXITED]
-        leg[PART_NOTIONAL] = leg[NOTIONAL]
-        leg[PART_NS] = at_ns
 
 
 @nb.njit(cache=True)
@@ -284,7 +284,8 @@ def _leave(legs: Int, price: int, at_ns: int, reason: int) -> None:
 
 
 @nb.njit(cache=True)
-def _exit_share(legs: Int, fraction: float, lot_size: int, price: int, at_ns: int) -> None:
+def _exit_share(legs: Int, fraction: float, lot_size: int, price: int, at_ns: int, parts: Int) -> None:
+    """Exit a share of the open lots, first legs first; ``parts`` keeps what left a leg that stays open."""
     lots = 0
     for k in range(legs.shape[0]):
         if legs[k, STATE] == OPEN:
@@ -296,6 +297,10 @@ def _exit_share(legs: Int, fraction: float, lot_size: int, price: int, at_ns: in
             if take > 0:
                 left -= take
                 _close(legs[k], price, at_ns, _R_FOLLOWUP, take * lot_size)
+                if legs[k, STATE] == OPEN:
+                    parts[k, PART_QUANTITY] = take * lot_size
+                    parts[k, PART_NOTIONAL] = price * take * lot_size
+                    parts[k, PART_NS] = at_ns
 
 
 @nb.njit(cache=True)
@@ -482,6 +487,7 @@ def _obey(
     targets: Int,
     fill: tuple[int, int],
     loosen: bool,
+    parts: Int,
 ) -> None:
     """Carry out one follow-up; ``act`` = (kind, stop, fraction), ``fill`` = (price, stamp) of an exit."""
     kind, stop, fraction = act
@@ -490,7 +496,7 @@ def _obey(
     elif kind == _K_CANCEL:
         _cancel_waiting(legs)
     elif kind == _K_PARTIAL:
-        _exit_share(legs, fraction, plan[_LOT], fill[0], fill[1])
+        _exit_share(legs, fraction, plan[_LOT], fill[0], fill[1], parts)
     elif kind in (_K_STOPLOSS, _K_TARGET, _K_COST):
         _move_levels(legs, kind, stop, targets, plan[_SIGN], plan[_TICK], loosen)
 
@@ -502,19 +508,20 @@ def _before_bar(
     trade: Int,
     bar: tuple[int, int, int, int, int],
     acts: tuple[Int, Int, Int, Int, Int],
-    targets: Int,
-    fraction: NDArray[np.float64],
+    details: tuple[Int, NDArray[np.float64]],
     loosen: bool,
+    parts: Int,
 ) -> None:
     """Do what became due before this bar opened."""
     act_ns, kind, stop, session_open, session_close = acts
+    targets, fraction = details
     start, exit_at, f = bar[0], plan[_EXIT_AT], trade[_NEXT_ACT]
     while f < plan[_END_ACT] and act_ns[f] <= min(start, exit_at):
         fill = (bar[1], start)
         ended = session_close[f] != 0 and start >= session_close[f]
         if ended and trade[_LAST_START] >= session_open[f]:
             fill = (trade[_LAST_CLOSE], act_ns[f])
-        _obey(legs, plan, (kind[f], stop[f], fraction[f]), targets[f], fill, loosen)
+        _obey(legs, plan, (kind[f], stop[f], fraction[f]), targets[f], fill, loosen, parts[f])
         f += 1
     trade[_NEXT_ACT] = f
     if exit_at > start:
@@ -571,12 +578,13 @@ def _after_last_bar(
     plan: Int,
     trade: Int,
     acts: tuple[Int, Int, Int, Int, Int],
-    targets: Int,
-    fraction: NDArray[np.float64],
+    details: tuple[Int, NDArray[np.float64]],
     loosen: bool,
+    parts: Int,
 ) -> None:
     """Take in what became due in sessions that ended without another bar."""
     act_ns, kind, stop, session_open, session_close = acts
+    targets, fraction = details
     known = plan[_KNOWN]
     for f in range(trade[_NEXT_ACT], plan[_END_ACT]):
         if act_ns[f] > min(known, plan[_EXIT_AT]):
@@ -585,7 +593,7 @@ def _after_last_bar(
         ended = session_close[f] != 0 and session_close[f] <= known
         if not leaves or (ended and trade[_LAST_START] >= session_open[f]):
             fill = (trade[_LAST_CLOSE], act_ns[f])
-            _obey(legs, plan, (kind[f], stop[f], fraction[f]), targets[f], fill, loosen)
+            _obey(legs, plan, (kind[f], stop[f], fraction[f]), targets[f], fill, loosen, parts[f])
     if plan[_EXIT_AT] != NEVER and plan[_EXIT_CLOSE] <= known:
         _leave_at_close(legs, plan, trade)
 
@@ -600,10 +608,10 @@ def _resolve(
     details: tuple[Int, NDArray[np.float64]],
     loosen: bool,
     trades: Int,
-    legs_out: Int,
+    out: tuple[Int, Int],
 ) -> None:
     start, opened, high, low, close = prices
-    targets, fraction = details
+    legs_out, parts = out
     for t in rows:
         legs, plan, trade = legs_out[t], plans[t], trades[t]
         _start_legs(legs, leg_plan[0][t], leg_plan[1][t], plan[_OWN_STOP])
@@ -614,7 +622,7 @@ def _resolve(
             if start[i] < plan[_VALID]:
                 trade[_SEEN] = 1
             bar = (start[i], opened[i], high[i], low[i], close[i])
-            _before_bar(legs, plan, trade, bar, acts, targets, fraction, loosen)
+            _before_bar(legs, plan, trade, bar, acts, details, loosen, parts)
             if start[i] >= plan[_VALID]:
                 _cancel_waiting(legs)
             if not trade[_PRICELESS]:
@@ -624,6 +632,6 @@ def _resolve(
             if done:
                 break
         if not done:
-            _after_last_bar(legs, plan, trade, acts, targets, fraction, loosen)
+            _after_last_bar(legs, plan, trade, acts, details, loosen, parts)
         _trailed_before(legs)
         trade[OUT_REASON] = _final_reason(legs, plan, trade)

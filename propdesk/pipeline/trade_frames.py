@@ -79,6 +79,57 @@ class TradeTables:
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """What partial exits closed of legs that stayed open: one row each, by trade and moment.
+
+    ``trade`` and ``leg`` are positions (leg from 0); units, paise, ns UTC.
+    """
+
+    trade: Int
+    leg: Int
+    quantity: Int
+    notional: Int
+    at_ns: Int
+
+    def take(self, rows: Int, trade: Int) -> "Slices":
+        """Pick rows, as slices of other trades."""
+        return Slices(trade, self.leg[rows], self.quantity[rows], self.notional[rows], self.at_ns[rows])
+
+    def sums(self, shape: tuple[int, ...]) -> tuple[Int, Int]:
+        """Quantity and notional per trade and leg."""
+        quantity, notional = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        np.add.at(quantity, (self.trade, self.leg), self.quantity)
+        np.add.at(notional, (self.trade, self.leg), self.notional)
+        return quantity, notional
+
+
+def slices_of(parts: Int, first: Int, end: Int) -> Slices:
+    """List the partial exits that the kernel met.
+
+    Parameters
+    ----------
+    parts : ndarray of int64, shape (m, legs, PART_COLUMNS)
+        Per follow-up and leg, as `outcome_kernel.resolve_all` gives it.
+    first, end : ndarray of int64, shape (n,)
+        Range of each trade's follow-ups; the ranges rise with the trades.
+
+    Returns
+    -------
+    Slices
+    """
+    owner = np.repeat(np.arange(len(first)), end - first)
+    row, leg = np.nonzero(parts[:, :, kernel.PART_QUANTITY] > 0)
+    found = parts[row, leg]
+    return Slices(
+        owner[row],
+        leg,
+        found[:, kernel.PART_QUANTITY],
+        found[:, kernel.PART_NOTIONAL],
+        found[:, kernel.PART_NS],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """Outcome of each idea in the kernel's codes; ``blocked`` ideas were no trade to begin with."""
 
@@ -87,6 +138,7 @@ class Resolution:
     targets_hit: Int
     ambiguous: Bool
     legs: Int
+    slices: Slices
     blocked: Bool
 
     @property
@@ -203,8 +255,8 @@ def _money(
     )
     share = _value_shares(plan, resolution, entry * total, book, sessions)
     ppm = costs.slippage_per_unit(config.slippage, CATEGORIES, plan.category, share)
-    slippage = _slippage(plan, legs, closed, quantity, ppm)
-    orders = order_rows(plan.category, plan.sign, resolution.entry_ns, legs)
+    slippage = _slippage(plan, resolution, closed, quantity, ppm)
+    orders = order_rows(plan.category, plan.sign, resolution.entry_ns, legs, resolution.slices)
     charges = costs.charges_of(config.charges, plan.charge_segment, orders)
     net = gross - slippage - charges
     held = np.maximum(total, 1)
@@ -236,16 +288,21 @@ def _last_leg(legs: Int, closed: Bool) -> Int:
     return last
 
 
-def _slippage(plan: Plan, legs: Int, closed: Bool, quantity: Int, ppm: Int) -> Int:
+def _slippage(plan: Plan, resolution: Resolution, closed: Bool, quantity: Int, ppm: Int) -> Int:
     """Slippage of what takes liquidity: MARKET and STOP entries, every exit but targets."""
+    legs, slices = resolution.legs, resolution.slices
     takes = np.isin(plan.entry_type, _TAKERS)[:, None] & (quantity > 0)
     rate = ppm[:, None]
     paid = np.where(takes, costs.slippage_paise(legs[:, :, kernel.ENTRY], rate, quantity), 0)
-    part = np.where(quantity > 0, legs[:, :, kernel.PART_QUANTITY], 0)
-    part_price = legs[:, :, kernel.PART_NOTIONAL] // np.maximum(part, 1)
-    paid = paid + costs.slippage_paise(part_price, rate, part)
+    price = slices.notional // slices.quantity
+    np.add.at(
+        paid,
+        (slices.trade, slices.leg),
+        costs.slippage_paise(price, ppm[slices.trade], slices.quantity),
+    )
+    part, part_notional = slices.sums(quantity.shape)
     rest = np.where(closed, quantity - part, 0)
-    rest_price = (legs[:, :, kernel.NOTIONAL] - legs[:, :, kernel.PART_NOTIONAL]) // np.maximum(rest, 1)
+    rest_price = (legs[:, :, kernel.NOTIONAL] - part_notional) // np.maximum(rest, 1)
     reason = legs[:, :, kernel.REASON]
     resting = (reason == _TARGET) | (reason == _EXPIRY)
     paid = paid + np.where(closed & ~resting, costs.slippage_paise(rest_price, rate, rest), 0)
@@ -253,13 +310,12 @@ def _slippage(plan: Plan, legs: Int, closed: Bool, quantity: Int, ppm: Int) -> I
     return result
 
 
-def order_rows(category: Int, sign: Int, entry_ns: Int, legs: Int) -> costs.Orders:
-    """List the orders of all ideas: one entry per leg, one exit per leg, one more for a part closed early."""
+def order_rows(category: Int, sign: Int, entry_ns: Int, legs: Int, slices: Slices) -> costs.Orders:
+    """List the orders of all ideas: one entry per leg, one exit per leg, one for each part closed early."""
     shape = legs.shape[:2]
     entered = legs[:, :, kernel.ENTRY] != NONE
     closed = entered & (legs[:, :, kernel.STATE] == kernel.CLOSED)
-    part = entered & (legs[:, :, kernel.PART_QUANTITY] > 0)
-    part_notional = np.where(part, legs[:, :, kernel.PART_NOTIONAL], 0)
+    _, part_notional = slices.sums(shape)
     is_option = _SETTLED_CATEGORIES[category][:, None]
     settles = closed & is_option & (legs[:, :, kernel.REASON] == _EXPIRY)
     row = np.broadcast_to(np.arange(len(sign))[:, None], shape)
@@ -269,15 +325,15 @@ def order_rows(category: Int, sign: Int, entry_ns: Int, legs: Int) -> costs.Orde
     received = legs[:, :, kernel.NOTIONAL] - part_notional
     groups = (
         (entered, entries, is_buy, np.zeros(shape, bool), paid),
-        (part, legs[:, :, kernel.PART_NS], ~is_buy, np.zeros(shape, bool), part_notional),
         (closed, legs[:, :, kernel.EXIT_NS], ~is_buy, settles, received),
     )
+    no_settlement = np.zeros(len(slices.trade), bool)
     return costs.Orders(
-        trade=np.concatenate([row[mask] for mask, *_ in groups]),
-        day=costs.ist_days(np.concatenate([ns[mask] for mask, ns, *_ in groups])),
-        is_buy=np.concatenate([buy[mask] for mask, _, buy, _, _ in groups]),
-        is_settlement=np.concatenate([settle[mask] for mask, _, _, settle, _ in groups]),
-        turnover=np.concatenate([turnover[mask] for mask, *_, turnover in groups]),
+        trade=np.concatenate([*(row[mask] for mask, *_ in groups), slices.trade]),
+        day=costs.ist_days(np.concatenate([*(ns[mask] for mask, ns, *_ in groups), slices.at_ns])),
+        is_buy=np.concatenate([*(buy[mask] for mask, _, buy, _, _ in groups), sign[slices.trade] < 0]),
+        is_settlement=np.concatenate([*(settle[mask] for mask, _, _, settle, _ in groups), no_settlement]),
+        turnover=np.concatenate([*(turnover[mask] for mask, *_, turnover in groups), slices.notional]),
     )
 
 
@@ -535,24 +591,32 @@ def _mark_worth(
     legs = resolution.legs[trade].copy()
     entered = legs[:, :, kernel.ENTRY] != NONE
     when, price = close_ns[:, None], close[:, None]
+    slices = _slices_before(resolution.slices, trade, close_ns)
+    part, part_notional = slices.sums(entered.shape)
     # what happened after the mark has not happened: such a leg is closed at the mark instead
-    part = (legs[:, :, kernel.PART_QUANTITY] > 0) & (legs[:, :, kernel.PART_NS] <= when)
-    legs[:, :, kernel.PART_QUANTITY] = np.where(part, legs[:, :, kernel.PART_QUANTITY], 0)
-    legs[:, :, kernel.PART_NOTIONAL] = np.where(part, legs[:, :, kernel.PART_NOTIONAL], 0)
     ended = entered & (legs[:, :, kernel.STATE] == kernel.CLOSED) & (legs[:, :, kernel.EXIT_NS] <= when)
-    rest = legs[:, :, kernel.QUANTITY] - legs[:, :, kernel.PART_QUANTITY]
-    marked = legs[:, :, kernel.PART_NOTIONAL] + rest * price
+    marked = part_notional + (legs[:, :, kernel.QUANTITY] - part) * price
     legs[:, :, kernel.NOTIONAL] = np.where(ended, legs[:, :, kernel.NOTIONAL], marked)
     legs[:, :, kernel.EXIT_NS] = np.where(ended, legs[:, :, kernel.EXIT_NS], when)
     legs[:, :, kernel.REASON] = np.where(ended, legs[:, :, kernel.REASON], _OPEN)
     legs[:, :, kernel.STATE] = np.where(entered, kernel.CLOSED, legs[:, :, kernel.STATE])
     sign = plan.sign[trade]
-    orders = order_rows(plan.category[trade], sign, resolution.entry_ns[trade], legs)
+    orders = order_rows(plan.category[trade], sign, resolution.entry_ns[trade], legs, slices)
     charges = costs.charges_of(config.charges, plan.charge_segment[trade], orders)
     paid = legs[:, :, kernel.ENTRY] * legs[:, :, kernel.QUANTITY]
     move = np.where(entered, legs[:, :, kernel.NOTIONAL] - paid, 0).sum(axis=1)
     worth: Int = sign * move - charges
     return worth
+
+
+def _slices_before(slices: Slices, trade: Int, when: Int) -> Slices:
+    """Give each mark (rising ``trade``, moment ``when``) its trade's partial exits up to then."""
+    begin = np.searchsorted(trade, slices.trade, side="left")
+    count = np.searchsorted(trade, slices.trade, side="right") - begin
+    row = np.repeat(np.arange(len(count)), count)
+    mark = np.repeat(begin, count) + np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    known = slices.at_ns[row] <= when[mark]
+    return slices.take(row[known], mark[known])
 
 
 # -------------------------------------------------------------------- audit

@@ -14,7 +14,14 @@ from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
 from propdesk.pipeline import outcome_kernel as kernel
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
 from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
-from propdesk.pipeline.trade_frames import Resolution, TradeTables, assemble, concatenate, empty_tables
+from propdesk.pipeline.trade_frames import (
+    Resolution,
+    TradeTables,
+    assemble,
+    concatenate,
+    empty_tables,
+    slices_of,
+)
 from propdesk.pipeline.trade_plan import (
     BLOCKING,
     SESSION_SEGMENTS,
@@ -143,13 +150,14 @@ def _build_block(
         end_followup=end_act,
     )
     groups = ((book[key].bars, rows) for key, rows in rows_of.items())
-    found, legs = kernel.resolve_all(groups, ideas, acts, allow_loosening=config.allow_loosening)
+    found, legs, parts = kernel.resolve_all(groups, ideas, acts, allow_loosening=config.allow_loosening)
     resolution = Resolution(
         reason=found[:, kernel.OUT_REASON].copy(),
         entry_ns=found[:, kernel.OUT_ENTRY_NS],
         targets_hit=found[:, kernel.OUT_TARGETS_HIT],
         ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
         legs=legs,
+        slices=slices_of(parts, first_act, end_act),
         blocked=blocked,
     )
     _judge(plan, resolution, book, _known_outages(prices, first, last), known_until_ns)

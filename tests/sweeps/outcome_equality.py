@@ -255,7 +255,7 @@ def compare(count: int, seed: int) -> dict[str, int]:
         known.append(6 * DAY if rng.random() < 0.7 else int(rng.integers(1, 6 * DAY)))
     arrays = to_arrays(groups, followups, bars, known)
     bars_of_all, ideas, acts = arrays
-    trades, legs = kernel.resolve_all([(bars_of_all, np.arange(count))], ideas, acts)
+    trades, legs, _ = kernel.resolve_all([(bars_of_all, np.arange(count))], ideas, acts)
     reasons: dict[str, int] = {}
     for row, group in enumerate(groups):
         outcome = resolve_outcome(

@@ -211,6 +211,95 @@ def test_open_trade_is_marked_each_day_less_both_sides_charges() -> None:
     assert found.marks["mark_pnl_paise"].iloc[1] == 100 * quantity - charges
 
 
+def delivery_charges(*fills: tuple[date, Side, int, int]) -> int:
+    """Charges of fills (day, side, price, quantity) of one delivery trade."""
+    bill = [ChargedFill(day, side, price * quantity) for day, side, price, quantity in fills]
+    return trade_charges(load_charges(), ChargeSegment.DELIVERY, bill).total_paise
+
+
+def test_marks_between_two_partial_exits_are_worth_what_was_sold_and_what_is_left() -> None:
+    first, second, third = DAY, DAY + timedelta(days=1), DAY + timedelta(days=2)
+    prices = {
+        KEY: bars(
+            first,
+            [*QUIET, ("12:00", 10_100, 10_100, 10_100, 10_100), ("15:29", 10_150, 10_150, 10_150, 10_150)],
+        )
+        + bars(second, [("15:29", 10_050, 10_050, 10_050, 10_050)])
+        + bars(third, [("12:00", 10_200, 10_200, 10_200, 10_200), ("15:29", 10_250, 10_250, 10_250, 10_250)])
+    }
+    said = [
+        {
+            "followup_id": name,
+            "signal_id": "s",
+            "kind": "PARTIAL_EXIT",
+            "fraction": 0.5,
+            "received_at": pd.Timestamp(at(day, "11:59"), unit="ns", tz="UTC"),
+        }
+        for name, day in (("f1", first), ("f2", third))
+    ]
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    found = verified([row], prices, followups=said, known=at(third, "15:30"))
+    assert only(found).quantity == 5_000
+    bought = (first, Side.BUY, 10_000, 5_000)
+    half = (first, Side.SELL, 10_100, 2_500)
+    assert found.marks["mark_pnl_paise"].tolist() == [
+        100 * 2_500 + 150 * 2_500 - delivery_charges(bought, half, (first, Side.SELL, 10_150, 2_500)),
+        100 * 2_500 + 50 * 2_500 - delivery_charges(bought, half, (second, Side.SELL, 10_050, 2_500)),
+        100 * 2_500
+        + 200 * 1_250
+        + 250 * 1_250
+        - delivery_charges(
+            bought, half, (third, Side.SELL, 10_200, 1_250), (third, Side.SELL, 10_250, 1_250)
+        ),
+    ]
+
+
+def test_every_partial_exit_is_an_order_with_its_own_slippage_and_charges() -> None:
+    second = DAY + timedelta(days=1)
+    prices = {
+        KEY: bars(DAY, [*QUIET, ("12:00", 10_100, 10_100, 10_100, 10_100)])
+        + bars(second, [("12:00", 10_200, 10_200, 10_200, 10_200), ("12:01", 10_400, 10_400, 10_400, 10_400)])
+    }
+    said = [
+        {
+            "followup_id": name,
+            "signal_id": "s",
+            "kind": "PARTIAL_EXIT",
+            "fraction": 0.5,
+            "received_at": pd.Timestamp(at(day, "11:59"), unit="ns", tz="UTC"),
+        }
+        for name, day in (("f1", DAY), ("f2", second))
+    ]
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    trade = only(verified([row], prices, followups=said, known=at(second, "16:00")))
+    assert (trade.exit_reason, trade.exit_paise) == ("TARGET", 10_200)
+    assert trade.gross_pnl_paise == 200 * 5_000  # the average of 2500 at 101, 1250 at 102, 1250 at 104
+    assert trade.charges_paise == delivery_charges(
+        (DAY, Side.BUY, 10_000, 5_000),
+        (DAY, Side.SELL, 10_100, 2_500),
+        (second, Side.SELL, 10_200, 1_250),
+        (second, Side.SELL, 10_400, 1_250),
+    )
+
+
+def test_marks_of_two_legs_keep_the_one_that_met_its_target() -> None:
+    second = DAY + timedelta(days=1)
+    prices = {
+        KEY: bars(DAY, [*QUIET, ("15:29", 10_050, 10_050, 10_050, 10_050)])
+        + bars(second, [("12:00", 10_200, 10_210, 10_200, 10_210), ("15:29", 10_150, 10_150, 10_150, 10_150)])
+    }
+    row = signal_row("s", DAY, "09:10", period="SWING", targets_paise=[10_200, 10_600])
+    found = verified([row], prices, known=at(second, "15:30"))
+    assert found.legs["exit_reason"].fillna("").tolist() == ["TARGET", ""]
+    bought = [(DAY, Side.BUY, 10_000, 2_500)] * 2
+    assert found.marks["mark_pnl_paise"].tolist() == [
+        50 * 5_000 - delivery_charges(*bought, *[(DAY, Side.SELL, 10_050, 2_500)] * 2),
+        200 * 2_500
+        + 150 * 2_500
+        - delivery_charges(*bought, (second, Side.SELL, 10_200, 2_500), (second, Side.SELL, 10_150, 2_500)),
+    ]
+
+
 def test_entry_that_may_still_fill_is_open_without_an_entry() -> None:
     row = signal_row("s", DAY, "09:10", period="SWING", entry_low_paise=9_000, entry_high_paise=9_000)
     trade = only(verified([row | {"stoploss_paise": 8_800, "targets_paise": [9_500]}], QUIET))
