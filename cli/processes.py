@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.settings import CLONE_ROOT, ENV_PREFIX, Settings
+from propdesk.core.errors import ConfigFault
 from runtime.home import Home
 from runtime.ports import PortBook
 from runtime.process import ProcessSpec
@@ -15,7 +16,7 @@ DAGSTER_NAMES: Final = ("dagster-code", "dagster-webserver", "dagster-daemon")
 
 
 def dagster_specs(home: Home, settings: Settings) -> tuple[list[ProcessSpec], str]:
-    """Write Dagster's instance folder and describe its three processes.
+    """Write Dagster's instance folder, make the upload folder and describe Dagster's three processes.
 
     Parameters
     ----------
@@ -29,6 +30,11 @@ def dagster_specs(home: Home, settings: Settings) -> tuple[list[ProcessSpec], st
         Code server, webserver and daemon; they may be launched at once.
     str
         Address of the pages.
+
+    Raises
+    ------
+    ConfigFault
+        If a folder cannot be written.
     """
     from orchestration.instance import write_dagster_yaml
     from orchestration.processes import dagster_processes
@@ -39,6 +45,14 @@ def dagster_specs(home: Home, settings: Settings) -> tuple[list[ProcessSpec], st
         "dagster-webserver", settings.dagster_webserver_port, f"{ENV_PREFIX}DAGSTER_WEBSERVER_PORT"
     )
     write_dagster_yaml(settings.dagster_home, settings, code_port=code)
+    try:
+        # A person is told to drop files there.
+        settings.upload_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigFault(
+            f"The upload folder {settings.upload_dir} cannot be made ({error.strerror}): make it, or set "
+            f"{ENV_PREFIX}UPLOAD_DIR to a folder that you may write to."
+        ) from error
     processes = dagster_processes(settings.dagster_home, settings, code_port=code, webserver_port=pages)
     specs = [
         ProcessSpec(

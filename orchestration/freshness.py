@@ -1,6 +1,7 @@
 """Is a table as new as the market calendar asks? Dagster's own policies know no holidays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -11,6 +12,53 @@ from propdesk.core.clock import NS_PER_MINUTE
 
 DUE_MINUTE: Final = 20 * 60
 """20:00 IST: half an hour after the evening true-up."""
+LIVE_DAYS: Final = 10
+"""Market days before the due day among which a pipeline that runs daily has filled at least one. Tables that
+end earlier hold a past market (a sample, a backfill for study), which does not grow stale. A desk whose
+daily runs fail is told on each of these days, and each failed run is told by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How new the tables are.
+
+    Parameters
+    ----------
+    due : date
+        Newest market day that a table must hold.
+    newest : date or None
+        Newest day that any table holds; None if nothing was ever made.
+    is_live : bool
+        Whether the tables follow the market day by day, so that a missing day is a fault.
+    late : tuple of AssetKey
+        Tables that hold some day but not the due one; empty unless `is_live`.
+    count_tables : int
+        Tables that hold any day.
+    """
+
+    due: date
+    newest: date | None
+    is_live: bool
+    late: tuple[AssetKey, ...]
+    count_tables: int
+
+    @property
+    def sentence(self) -> str:
+        """Say it to a person."""
+        if self.newest is None:
+            return "No day was computed yet."
+        if not self.is_live:
+            return (
+                f"The newest day is {self.newest}: a past market, not judged. A missing day is an alert once "
+                f"one of the last {LIVE_DAYS} market days was computed."
+            )
+        if not self.late:
+            return f"All {self.count_tables} tables hold {self.due}."
+        names = ", ".join(sorted(key.to_user_string() for key in self.late))
+        return (
+            f"{len(self.late)} of {self.count_tables} tables lack {self.due}, which was due at 20:00 IST; "
+            f"look at the runs of that day: {names}."
+        )
 
 
 def due_day(calendar: MarketCalendar, now_ns: int) -> date:
@@ -33,24 +81,28 @@ def due_day(calendar: MarketCalendar, now_ns: int) -> date:
     return calendar.previous_day(today)
 
 
-def missing_assets(instance: DagsterInstance, keys: Iterable[AssetKey], day: date) -> Sequence[AssetKey]:
-    """List the assets that hold some day but not ``day``.
+def judge_freshness(
+    instance: DagsterInstance, keys: Iterable[AssetKey], calendar: MarketCalendar, now_ns: int
+) -> Freshness:
+    """Compare what the tables hold with the day that is due.
 
     Parameters
     ----------
     instance : DagsterInstance
     keys : iterable of AssetKey
         Partitioned by market day.
-    day : date
+    calendar : MarketCalendar
+    now_ns : int
+        Present moment, ns UTC.
 
     Returns
     -------
-    sequence of AssetKey
-        In the given order. An asset that was never made is not late: nobody has started the pipeline yet.
+    Freshness
+        Late tables in the given order. A table that was never made is not late: nobody has asked for it yet.
     """
-    late = []
-    for key in keys:
-        held = instance.get_materialized_partitions(key)
-        if held and day.isoformat() not in held:
-            late.append(key)
-    return late
+    due = due_day(calendar, now_ns)
+    held = {key: days for key in keys if (days := instance.get_materialized_partitions(key))}
+    newest = max((date.fromisoformat(max(days)) for days in held.values()), default=None)
+    is_live = newest is not None and len(calendar.market_days(newest, due)) <= LIVE_DAYS
+    late = tuple(key for key, days in held.items() if is_live and due.isoformat() not in days)
+    return Freshness(due, newest, is_live, late, len(held))

@@ -31,7 +31,7 @@ from adapters.log import get_logger
 from adapters.settings import Settings
 from assets._shared.partitions import MARKET_DAYS
 from assets._shared.resources import Database, Market
-from orchestration.freshness import due_day, missing_assets
+from orchestration.freshness import judge_freshness
 from orchestration.jobs import (
     ALL_STEPS,
     CHAIN,
@@ -55,6 +55,8 @@ UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart")
 DEFAULT_PROFILE: Final = "sample"
 FILES_MAX: Final = 50
 """Files taken per look at the folder; the rest waits for the next."""
+FILES_NAMED: Final = 5
+"""Names shown of the files that wait."""
 HEARTBEAT_S: Final = 60
 """A daemon that was silent for this long in market hours is lost."""
 
@@ -111,12 +113,15 @@ def choose_stable(now: Mapping[str, Stamp], before: Mapping[str, Stamp]) -> list
     job=upload,
     minimum_interval_seconds=5,
     default_status=RUNNING,
-    description="Takes files from the upload folder once they have stopped changing. A file in a "
-    "subfolder is read "
-    "by the source profile of that name.",
+    description="Takes files from the upload folder once they have stopped changing. A file in a subfolder "
+    "is read by the source profile of that name.",
 )
-def upload_folder(context: SensorEvaluationContext, settings: ResourceParam[Settings]) -> SensorResult:
+def upload_folder(
+    context: SensorEvaluationContext, settings: ResourceParam[Settings]
+) -> SensorResult | SkipReason:
     """Ask for one ingest per file that is complete."""
+    if not settings.upload_dir.is_dir():
+        return SkipReason(f"The upload folder {settings.upload_dir} does not exist: make it.")
     before = {name: (stamp[0], stamp[1]) for name, stamp in json.loads(context.cursor or "{}").items()}
     now = look_at_folder(settings.upload_dir)
     requests = []
@@ -132,7 +137,13 @@ def upload_folder(context: SensorEvaluationContext, settings: ResourceParam[Sett
                 tags={"propdesk/file": name},
             )
         )
-    return SensorResult(run_requests=requests, cursor=json.dumps(now, sort_keys=True))
+    changing = ", ".join(sorted(now)[:FILES_NAMED])
+    said = f"Looked at again until they stop changing: {changing}." if now else "No file waits."
+    return SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else said,
+        cursor=json.dumps(now, sort_keys=True),
+    )
 
 
 @run_status_sensor(
@@ -211,8 +222,8 @@ def root_cause(error: SerializableErrorInfo | None) -> str:
 @sensor(
     minimum_interval_seconds=30,
     default_status=RUNNING,
-    description="Stores a critical alert when a trading daemon that has traded on this day falls "
-    "silent in market hours.",
+    description="Stores a critical alert when a trading daemon that has traded on this day falls silent in "
+    "market hours.",
 )
 def daemon_heartbeat(
     context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
@@ -227,39 +238,38 @@ def daemon_heartbeat(
     limit = from_ns(now) - timedelta(seconds=HEARTBEAT_S)
     opened = from_ns(hours.open_ns)
     with database.transaction() as connection:
-        silent = [b for b in last_heartbeats(connection) if opened - timedelta(hours=1) <= b[2] < limit]
+        beats = [b for b in last_heartbeats(connection) if b[2] >= opened - timedelta(hours=1)]
+        silent = [beat for beat in beats if beat[2] < limit]
         for account, component, beat_at in silent:
             message = f"{component} of account {account} has been silent since {beat_at:%H:%M:%S} UTC."
             subject = f"{account}/{component}/{beat_at.isoformat()}"
             raise_alert(connection, Alert("HEARTBEAT_LOST", subject, "critical", message, from_ns(now)))
-    said = f"{len(silent)} silent" if silent else "all alive"
-    return SkipReason(f"Heartbeats looked at: {said}.")
+    if not beats:
+        return SkipReason("No trading daemon has run on this day.")
+    return SkipReason(f"{len(silent)} of {len(beats)} tasks of the trading daemon are silent.")
 
 
 @sensor(
     minimum_interval_seconds=600,
     default_status=RUNNING,
-    description="Stores an alert for every table that lacks the newest market day that is due (20:00 IST).",
+    description="Stores an alert when tables that follow the market lack the newest market day that is due "
+    "(20:00 IST). A past data set, as the sample is, is not judged.",
 )
 def freshness(
     context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
 ) -> SkipReason:
     """Judge the tables against the market calendar."""
-    now = market.clock.now_ns()
-    day = due_day(market.calendar, now)
-    repository = context.repository_def
+    now, repository = market.clock.now_ns(), context.repository_def
     keys = (
         [key for key in repository.asset_graph.executable_asset_keys if _is_daily(repository, key)]
         if repository
         else []
     )
-    late = missing_assets(context.instance, keys, day)
-    with database.transaction() as connection:
-        if late:
-            names = ", ".join(sorted(key.to_user_string() for key in late))
-            message = f"{len(late)} tables lack {day}, which was due at 20:00 IST; look at its run: {names}."
-            raise_alert(connection, Alert("STALE", str(day), "warning", message, from_ns(now)))
-    return SkipReason(f"{len(keys) - len(late)} of {len(keys)} tables hold {day}.")
+    found = judge_freshness(context.instance, keys, market.calendar, now)
+    if found.late:
+        with database.transaction() as connection:
+            raise_alert(connection, Alert("STALE", str(found.due), "warning", found.sentence, from_ns(now)))
+    return SkipReason(found.sentence)
 
 
 def _is_daily(repository: RepositoryDefinition, key: AssetKey) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from dagster import AssetKey, AssetMaterialization, DagsterInstance
 
 from adapters.calendar import load_calendar
-from orchestration.freshness import due_day, missing_assets
+from orchestration.freshness import Freshness, due_day, judge_freshness
 from propdesk.core.clock import to_ns
 
 
@@ -22,10 +22,46 @@ def test_the_due_day_follows_the_market_calendar(now: str, day: date) -> None:
     assert due_day(load_calendar(), to_ns(datetime.fromisoformat(now))) == day
 
 
-def test_a_table_without_the_day_is_late_but_not_one_that_was_never_made() -> None:
+NOW = to_ns(datetime.fromisoformat("2025-06-12T20:00+05:30"))
+KEYS = [AssetKey(name) for name in ("fresh", "stale", "never")]
+
+
+def judge(held: dict[str, list[str]], now_ns: int = NOW) -> Freshness:
     with DagsterInstance.ephemeral() as instance:
-        for key, days in (("fresh", ["2025-06-11", "2025-06-12"]), ("stale", ["2025-06-11"])):
+        for key, days in held.items():
             for day in days:
                 instance.report_runless_asset_event(AssetMaterialization(key, partition=day))
-        keys = [AssetKey(name) for name in ("fresh", "stale", "never")]
-        assert missing_assets(instance, keys, date(2025, 6, 12)) == [AssetKey("stale")]
+        return judge_freshness(instance, KEYS, load_calendar(), now_ns)
+
+
+def test_a_table_without_the_day_is_late_but_not_one_that_was_never_made() -> None:
+    found = judge({"fresh": ["2025-06-11", "2025-06-12"], "stale": ["2025-06-11"]})
+    assert (found.is_live, found.late) == (True, (AssetKey("stale"),))
+    assert found.sentence == (
+        "1 of 2 tables lack 2025-06-12, which was due at 20:00 IST; look at the runs of that day: stale."
+    )
+
+
+def test_tables_that_hold_the_day_are_well() -> None:
+    found = judge({"fresh": ["2025-06-12"], "stale": ["2025-06-12"]})
+    assert (found.late, found.sentence) == ((), "All 2 tables hold 2025-06-12.")
+
+
+@pytest.mark.parametrize(
+    ("newest", "is_live"),
+    [
+        ("2025-05-30", True),  # the tenth market day up to the due one, itself and both ends counted
+        ("2025-05-29", False),
+        ("2025-01-31", False),
+    ],
+)
+def test_a_past_market_is_not_stale(newest: str, is_live: bool) -> None:
+    found = judge({"fresh": [newest], "stale": [newest]})
+    assert found.is_live is is_live
+    assert bool(found.late) is is_live
+    assert is_live or f"The newest day is {newest}: a past market, not judged." in found.sentence
+
+
+def test_where_nothing_was_made_nothing_is_late() -> None:
+    found = judge({})
+    assert (found.newest, found.late, found.sentence) == (None, (), "No day was computed yet.")

@@ -58,6 +58,22 @@ def test_a_file_is_taken_at_the_second_look_with_the_profile_of_its_folder(tmp_p
     assert set(json.loads(second.cursor)) == set(asked)
 
 
+def test_a_look_at_the_folder_that_asks_for_nothing_says_why(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, home=tmp_path)
+
+    def look() -> str:
+        return str(
+            upload_folder(build_sensor_context(resources={"settings": settings})).skip_reason.skip_message
+        )
+
+    missing = upload_folder(build_sensor_context(resources={"settings": settings}))
+    assert missing.skip_message == f"The upload folder {settings.upload_dir} does not exist: make it."
+    settings.upload_dir.mkdir()
+    assert look() == "No file waits."
+    put(settings.upload_dir, "day.csv")
+    assert look() == "Looked at again until they stop changing: day.csv."
+
+
 def test_a_file_put_back_later_is_asked_for_anew(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, home=tmp_path)
     keys = []
