@@ -75,10 +75,13 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
     Returns
     -------
     dict
-        ``running``, ``ready``, ``pid``, ``home``, ``dagster_url``, ``upload_dir``, ``logs`` and ``processes``
-        (each with name, pid and port).
+        ``running``, ``ready``, ``stage`` (what ``up`` is at until it is ready), ``pid``, ``account_id``,
+        ``trading_mode``, ``home``, ``dagster_url``, ``upload_dir``, ``logs`` and ``processes`` (each with
+        name, pid and port).
     """
     running = claimant(home)
+    noted = read_json(home.state_file) if running else {}
+    is_ready = noted.get("ready") is True
     ports = PortBook(home).known()
     processes = [
         {"name": name, "pid": identity.pid, "port": ports.get(name)}
@@ -87,7 +90,8 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
     pages = ports.get("dagster-webserver")
     return {
         "running": running is not None,
-        "ready": running is not None and read_json(home.state_file).get("ready") is True,
+        "ready": is_ready,
+        "stage": None if is_ready else noted.get("stage"),
         "pid": running.pid if running else None,
         "account_id": settings.account_id,
         "trading_mode": settings.trading_mode,
@@ -102,7 +106,8 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
 def _show_status(found: dict[str, object]) -> None:
     state = "not running; start it with python3 run.py up"
     if found["running"]:
-        state = f"{'up' if found['ready'] else 'starting'} (pid {found['pid']})"
+        state = "up" if found["ready"] else f"at work: {found['stage'] or 'starting'}"
+        state += f" (pid {found['pid']})"
     rows: list[tuple[str, object]] = [
         ("system", state),
         ("account", f"{found['account_id']} ({found['trading_mode']})"),

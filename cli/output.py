@@ -94,13 +94,16 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         Cells in the order of ``columns``; None is shown as a dash, a float with three decimals.
     """
     body = [list(row) for row in rows]
-    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    table = Table(header_style="bold")
     for index, heading in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in body)
         table.add_column(escape(heading), justify="right" if numeric else "left", overflow="fold")
     for row in body:
         table.add_row(*(escape(_shown(cell)) for cell in row))
-    result_console().print(table)
+    console = result_console()
+    # As a title of the table it would be broken to the width of the columns.
+    console.print(escape(title), style="italic", soft_wrap=True)
+    console.print(table)
 
 
 def _shown(cell: object) -> str:

@@ -96,6 +96,8 @@ def _sample_stages(context: UpContext) -> Sequence[Stage]:
 def _run(context: UpContext, stage: Stage) -> None:
     about = f" ({stage.about})" if stage.about else ""
     context.say(f"▸ {stage.title}{about}")
+    # For `status`, which is asked when this takes its time.
+    context.supervisor.note("stage", stage.title)
     begun = time.monotonic()
     stage.run(context)
     seconds = time.monotonic() - begun

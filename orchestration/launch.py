@@ -304,15 +304,17 @@ def read_state(run_id: str, run: dict[str, Any]) -> RunState:
 
 
 def failures_of(base_url: str, run_id: str, *, timeout_s: float = REQUEST_S) -> list[str]:
-    """Say in one sentence per failed step why a run failed; empty if none did."""
+    """Say in one sentence per failed step why a run failed, or what ended it if it came to no step."""
     said: list[str] = []
+    of_run: list[str] = []
     cursor: str | None = None
     more = True
     while more:
         page = _ask(base_url, _FAILURES, {"id": run_id, "cursor": cursor}, timeout_s)["logsForRun"]
         said += [text for event in page.get("events", []) if (text := _sentence(event))]
+        of_run += [e["message"] for e in page.get("events", []) if e["__typename"] == "RunFailureEvent"]
         cursor, more = page.get("cursor"), bool(page.get("hasMore"))
-    return said
+    return said or [" ".join(message.split())[:SENTENCE_MAX] for message in of_run if message]
 
 
 def _sentence(event: dict[str, Any]) -> str | None:

@@ -169,3 +169,10 @@ def test_failures_are_read_over_all_pages(web) -> None:  # type: ignore[no-untyp
         },
     ]
     assert launch.failures_of("http://x", "r1") == ["step_5: the cause with detail"]
+
+
+def test_a_run_that_came_to_no_step_says_what_ended_it(web) -> None:  # type: ignore[no-untyped-def]
+    _, replies = web
+    ended = {"__typename": "RunFailureEvent", "message": "Run timed out\nwhile starting."}
+    replies.append({"logsForRun": {"cursor": "1", "hasMore": False, "events": [ended]}})
+    assert launch.failures_of("http://x", "r1") == ["Run timed out while starting."]
