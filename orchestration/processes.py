@@ -14,6 +14,8 @@ from adapters.settings import CLONE_ROOT, Settings
 from orchestration.instance import EVENT_BATCH_SIZE, LOCATION
 
 LOOPBACK: Final = "127.0.0.1"
+CALL_LIMIT_S: Final = 300
+"""Longest wait of webserver and daemon for an answer of the code server."""
 _ANSWER_S: Final = 2.0
 _LOAD_S: Final = 10.0
 
@@ -111,6 +113,9 @@ def dagster_environment(home: Path, settings: Settings) -> dict[str, str]:
         "DAGSTER_HOME": str(home),
         "DAGSTER_EVENT_BATCH_SIZE": str(EVENT_BATCH_SIZE),
         "DAGSTER_DISABLE_TELEMETRY": "1",
+        # A first run waits until everything is imported in the process from which it is forked; within
+        # Dagster's own minute a busy machine does not get there, and the run would be failed unstarted.
+        "DAGSTER_GRPC_TIMEOUT_SECONDS": str(CALL_LIMIT_S),
         # Without it the code server waits a minute for calls that its own clients keep open.
         "DAGSTER_GRPC_SHUTDOWN_GRACE_PERIOD": "1",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

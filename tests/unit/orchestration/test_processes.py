@@ -20,6 +20,9 @@ def test_children_find_dbt_and_their_home(tmp_path: Path) -> None:
     assert env["PATH"].startswith(str(Path(sys.executable).parent))
     assert env["PROPDESK_HOME"] == str(tmp_path)
     assert env["DAGSTER_EVENT_BATCH_SIZE"] == "1000"
+    assert env["DAGSTER_GRPC_TIMEOUT_SECONDS"] == "300", (
+        "Dagster's own 60 s fail a first run on a busy machine"
+    )
 
 
 def test_what_does_not_answer_gives_its_reason() -> None:
