@@ -81,7 +81,9 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def why(
-        signal_id: Annotated[str, typer.Argument(help="Id as the decisions show it.")],
+        signal_id: Annotated[
+            str, typer.Argument(help="Id, or its beginning, as decisions and trades show it.")
+        ],
         account: Annotated[
             str | None, typer.Option("--account", help="Default: the account of the settings.")
         ] = None,
@@ -266,15 +268,13 @@ def _show_explanation(found: dict[str, Any]) -> None:
 
     console = result_console()
     for row in found["documents"]:
-        document = row["document"]
-        parts = [
-            str(document.get(name, ""))
-            for name in ("advisor_id", "side", "symbol", "entry_type", "entry_low")
-        ]
         console.print(
             f"Signal {found['signal_id']} (revision {row['revision']}), received "
-            f"{ist_text(row['received_ns'])}: " + " ".join(part for part in parts if part)
+            f"{ist_text(row['received_ns'])}"
         )
+        console.print(f"    {idea_text(row['document'])}", markup=False)
+        if row["rejected_text"]:
+            console.print(f"    not readable: {row['rejected_text']}", markup=False)
     for decision in found["decisions"]:
         console.print(
             f"{ist_text(decision['decided_ns'])}  {decision['code']}: {explain_code(decision['code'])}"
@@ -303,6 +303,35 @@ def _show_explanation(found: dict[str, Any]) -> None:
     if not found["decisions"]:
         console.print("No decision yet.")
     _show_orders(found)
+
+
+def idea_text(document: Mapping[str, Any]) -> str:
+    """Write an advisor's idea on one line, in the advisor's own figures (INR).
+
+    Parameters
+    ----------
+    document : mapping
+        As received; what is missing is left out, but a missing stop or target is named.
+
+    Returns
+    -------
+    str
+        Advisor, side, contract, entry, stop, targets, period.
+    """
+
+    def said(*names: str) -> str:
+        return " ".join(str(document[name]) for name in names if document.get(name) not in (None, ""))
+
+    low, high = said("entry_low"), said("entry_high")
+    entry = low if high in ("", low) else f"{low} to {high}"
+    parts = [
+        said("side", "category", "symbol", "expiry", "strike", "option_type"),
+        f"{said('entry_type')} {entry}".strip(),
+        f"stop {said('stoploss')}" if said("stoploss") else "no stop",
+        f"targets {said('targets')}" if said("targets") else "no target",
+        said("period"),
+    ]
+    return f"{said('advisor_id')}: " + ", ".join(part for part in parts if part)
 
 
 def _show_orders(found: dict[str, Any]) -> None:

@@ -116,26 +116,50 @@ def read_day_report(connection: Connection, account_id: str, trade_date: date) -
     )
 
 
+def _whole_id(connection: Connection, account_id: str, beginning: str) -> str:
+    """Complete the beginning of an id."""
+    rows = connection.execute(
+        "SELECT DISTINCT record_id FROM trading.inbox WHERE account_id = %s AND starts_with(record_id, %s) "
+        "ORDER BY record_id LIMIT 3",
+        (account_id, beginning),
+    ).fetchall()
+    known = [str(row[0]) for row in rows]
+    if beginning in known:
+        return beginning
+    if not known or not beginning:
+        raise GapFault(
+            f"Account {account_id} has received no signal {beginning}: `python3 run.py why` takes the id, or "
+            "its beginning, that the list of trades or decisions shows; --account names another account."
+        )
+    if len(known) > 1:
+        raise GapFault(
+            f"Several signals begin with {beginning}: give more of the id, e.g. {' or '.join(known[:2])}."
+        )
+    return known[0]
+
+
 def explain_signal(connection: Connection, account_id: str, signal_id: str) -> dict[str, Any]:
     """Collect everything the books know about a signal: document, decisions, group, legs, orders, fills.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+    account_id : str
+    signal_id : str
+        Whole, or its beginning, as lists of a day show it.
 
     Raises
     ------
     GapFault
-        If no document of this account carries the id.
+        If no document of this account carries the id, or several begin like it.
     """
+    signal_id = _whole_id(connection, account_id, signal_id)
     inbox = _rows(
         connection,
         "SELECT inbox_id, revision, kind, document, posted_at, received_ns, rejected_text, journal_date, "
         "journal_seq FROM trading.inbox WHERE account_id = %s AND record_id = %s ORDER BY revision",
         (account_id, signal_id),
     )
-    if not inbox:
-        raise GapFault(
-            f"Account {account_id} has received no signal {signal_id}: `python3 run.py why` takes the id "
-            "that the "
-            "decisions list shows."
-        )
     key = (account_id, signal_id)
     groups = _rows(
         connection,

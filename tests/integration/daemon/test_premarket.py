@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -84,5 +85,14 @@ def test_a_signal_is_explained_from_document_to_fill(
     assert found["decisions"][-1]["candidates"], "the rules looked at are stored"
     assert [intent["kind"] for intent in found["intents"]].count("PLACE") == len(found["legs"])
     assert all(trade["net_pnl_paise"] is not None for trade in found["trades"])
+    short = explain_signal(connection, settings.account_id, row[0][:13])
+    assert short["signal_id"] == row[0], "the list of a day's trades shows the beginning of an id"
     with pytest.raises(GapFault, match="has received no signal nothing"):
         explain_signal(connection, settings.account_id, "nothing")
+    with pytest.raises(GapFault, match="has received no signal"):
+        explain_signal(connection, settings.account_id, "")
+    ids = connection.execute("SELECT DISTINCT record_id FROM trading.inbox ORDER BY record_id").fetchall()
+    assert len(ids) > 16, "then two begin with the same hex digit"
+    digit = next(a[0][0] for a, b in pairwise(ids) if a[0][0] == b[0][0])
+    with pytest.raises(GapFault, match=f"Several signals begin with {digit}: give more of the id"):
+        explain_signal(connection, settings.account_id, digit)
