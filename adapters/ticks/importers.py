@@ -230,8 +230,10 @@ def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8
         if not calendar.is_market_day(day):
             result[on_day] = Defect.OFF_DAY
         elif kind != "daily":
-            hours = calendar.hours(day, Segment.DERIVATIVES)
-            result[on_day & ((ts < hours.open_ns) | (ts >= hours.close_ns))] = Defect.OUT_OF_HOURS
+            inside = np.zeros(len(ts), bool)
+            for first, last in calendar.hours(day, Segment.DERIVATIVES).parts:
+                inside |= (ts >= first) & (ts < last)
+            result[on_day & ~inside] = Defect.OUT_OF_HOURS
     result[batch.is_filled] = Defect.FILLED
     if len(batch.prices) > 1:
         opened, high, low, close = batch.prices

@@ -586,11 +586,13 @@ def _outages(ts: Int64Array, day: date, calendar: MarketCalendar) -> list[tuple[
     """Silent spans of market hours; the feed's first and last minutes count from open and close."""
     if not calendar.is_market_day(day):
         return []
-    hours = calendar.hours(day, Segment.CASH)
     minutes = np.unique(ts // NS_PER_MINUTE * NS_PER_MINUTE)
-    inside = minutes[(minutes >= hours.open_ns) & (minutes < hours.close_ns)]
-    edges = np.concatenate([[hours.open_ns - NS_PER_MINUTE], inside, [hours.close_ns]])
-    return _silences(edges, OUTAGE_NS)
+    found: list[tuple[int, int]] = []
+    # The break between the two sessions of a drill day is no outage.
+    for first, last in calendar.hours(day, Segment.CASH).parts:
+        inside = minutes[(minutes >= first) & (minutes < last)]
+        found += _silences(np.concatenate([[first - NS_PER_MINUTE], inside, [last]]), OUTAGE_NS)
+    return found
 
 
 def _silences(minutes: Int64Array, length_ns: int) -> list[tuple[int, int]]:

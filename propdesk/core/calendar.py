@@ -57,12 +57,51 @@ class HoursRule:
 
 
 @dataclass(frozen=True, slots=True)
+class SpecialSession:
+    """A day the regular calendar does not have, or whose hours are its own.
+
+    Attributes
+    ----------
+    name : str
+        Why the exchange trades: Muhurat, Union Budget, a drill.
+    parts : tuple of (int, int)
+        Opening and close of each part in minutes of the IST day, rising and apart, the same for every
+        segment. Empty = the regular hours of each segment.
+    """
+
+    name: str
+    parts: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuctionRule:
+    """Closing auction of one segment from a date on; minutes of the IST day.
+
+    The first minute calculates the reference price, the last one matches; nothing trades continuously.
+    """
+
+    segment: Segment
+    since: date
+    open_minute: int
+    close_minute: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionHours:
-    """Hours of one segment on one day, ns UTC; [open, close)."""
+    """Hours of one segment on one day, ns UTC; [open, close).
+
+    ``parts`` are the stretches in which trading goes on: one on nearly every day, two on the Saturdays on
+    which the exchange moves to its recovery site in between.
+    """
 
     open_ns: int
     close_ns: int
     square_off_ns: int
+    parts: tuple[tuple[int, int], ...]
+
+    def is_open(self, ns: int) -> bool:
+        """Whether trading goes on at a moment in ns UTC."""
+        return any(first <= ns < last for first, last in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +122,28 @@ class MarketCalendar:
         Every market day in rising order, special weekend sessions included.
     hours : sequence of HoursRule
         Regular hours; at least one rule per segment that starts at or before the first day.
-    special : mapping of date to (open_minute, close_minute)
-        Days with hours of their own (drills, Muhurat); minutes of the IST day.
+    special : mapping of date to SpecialSession
+        Market days outside the regular calendar or with hours of their own (drills, Muhurat).
+    auctions : sequence of AuctionRule
+        Closing auctions; none = no segment has one.
     """
 
     def __init__(
         self,
         days: Sequence[date],
         hours: Sequence[HoursRule],
-        special: Mapping[date, tuple[int, int]] | None = None,
+        special: Mapping[date, SpecialSession] | None = None,
+        auctions: Sequence[AuctionRule] = (),
     ) -> None:
         require(bool(days), "a calendar needs at least one market day")
         require(all(a < b for a, b in itertools.pairwise(days)), "market days must rise")
         self._days = list(days)
         self._set = frozenset(days)
         self._special = dict(special or {})
+        for session in self._special.values():
+            bounds = [minute for part in session.parts for minute in part]
+            require(all(a < b for a, b in itertools.pairwise(bounds)), f"parts of {session.name} must rise")
+        self._auctions = sorted(auctions, key=lambda rule: rule.since)
         self._hours: dict[Segment, list[HoursRule]] = {}
         for rule in sorted(hours, key=lambda r: r.since):
             self._hours.setdefault(rule.segment, []).append(rule)
@@ -174,18 +220,37 @@ class MarketCalendar:
             return cached
         require(day in self._set, f"{day} is no market day")
         rule = self._rule(day, segment)
-        first, last = self._special.get(day, (rule.open_minute, rule.close_minute))
-        square_off = min(last - _SQUARE_OFF_BEFORE_CLOSE, rule.square_off_minute)
-        if day in self._special:
-            square_off = last - _SQUARE_OFF_BEFORE_CLOSE
+        session = self._special.get(day)
+        parts = session.parts if session is not None and session.parts else None
+        parts = parts or ((rule.open_minute, rule.close_minute),)
+        last = parts[-1][1]
+        square_off = last - _SQUARE_OFF_BEFORE_CLOSE
+        if last <= rule.close_minute:
+            # An evening session has no 15:10; one within the regular hours keeps it.
+            square_off = min(square_off, rule.square_off_minute)
         midnight = ist_midnight_ns(day)
-        hours = SessionHours(
-            midnight + first * NS_PER_MINUTE,
-            midnight + last * NS_PER_MINUTE,
-            midnight + square_off * NS_PER_MINUTE,
-        )
+        spans = tuple((midnight + a * NS_PER_MINUTE, midnight + b * NS_PER_MINUTE) for a, b in parts)
+        hours = SessionHours(spans[0][0], spans[-1][1], midnight + square_off * NS_PER_MINUTE, spans)
         self._cache[day, segment] = hours
         return hours
+
+    def special_session(self, day: date) -> SpecialSession | None:
+        """Tell what is special about a market day; None for a regular one."""
+        return self._special.get(day)
+
+    def closing_auction(self, day: date, segment: Segment) -> tuple[int, int] | None:
+        """Return start and end of the segment's closing auction on a market day, ns UTC.
+
+        None where the segment has none: before its rule, and on days with hours of their own.
+        """
+        require(day in self._set, f"{day} is no market day")
+        special = self._special.get(day)
+        found = [rule for rule in self._auctions if rule.segment is segment and rule.since <= day]
+        if not found or (special is not None and special.parts):
+            return None
+        midnight = ist_midnight_ns(day)
+        rule = found[-1]
+        return midnight + rule.open_minute * NS_PER_MINUTE, midnight + rule.close_minute * NS_PER_MINUTE
 
     def _rule(self, day: date, segment: Segment) -> HoursRule:
         found = [rule for rule in self._hours.get(segment, []) if rule.since <= day]

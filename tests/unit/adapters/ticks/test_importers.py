@@ -11,7 +11,7 @@ from adapters.ticks import importers
 from adapters.ticks.importers import FileReport, import_prices, price_instruments
 from adapters.ticks.layouts import price_key
 from adapters.ticks.store import ParquetPriceStore
-from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
+from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession
 from propdesk.core.errors import DataFault, SchemaFault
 from propdesk.intake.aliases import Aliases
 
@@ -219,3 +219,13 @@ def test_instruments_follow_from_what_was_imported(tmp_path: Path, store: Parque
 )
 def test_names_become_keys(symbol: str, key: str) -> None:
     assert price_key(symbol, ALIASES) == key
+
+
+def test_bars_in_the_break_of_a_drill_day_are_out_of_hours(tmp_path: Path) -> None:
+    hours = [HoursRule(segment, date(2000, 1, 1), 555, 930, 910) for segment in Segment]
+    drill = MarketCalendar([DAY], hours, {DAY: SpecialSession("drill", ((555, 600), (690, 750)))})
+    times = ("09:59", "10:00", "11:29", "11:30", "12:30")
+    rows = [f"INFY,2021-04-05 {time}:00,100,101,99,100,5\n" for time in times]
+    path = csv_file(tmp_path, HEADER + "".join(rows))
+    (report,) = import_prices(ParquetPriceStore(str(tmp_path / "store"), drill), [path], drill, ALIASES)
+    assert (report.accepted, report.defects) == (2, {"OUT_OF_HOURS": 3})

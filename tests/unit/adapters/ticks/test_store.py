@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from adapters.ticks.store import ParquetPriceStore, bars_table
-from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, ist_midnight_ns
+from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, InvariantViolated, SchemaFault
 from propdesk.ports import BarArrays
@@ -198,3 +198,15 @@ def test_a_full_disk_gives_one_sentence_and_keeps_the_old_day(
         store.write_minutes(DAY, bars_table([("NSE_EQ:A", bars(DAY, [0], 200))]))
     assert store.minute_bars(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"].close_paise.tolist() == [100]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_break_of_a_drill_day_is_no_outage_and_silence_within_a_session_is_one(tmp_path: Path) -> None:
+    hours = [HoursRule(segment, date(2000, 1, 1), OPEN, 930, 910) for segment in Segment]
+    drill = SpecialSession("drill", ((OPEN, 600), (690, 750)))
+    store = ParquetPriceStore(str(tmp_path), MarketCalendar([DAY, NEXT], hours, {DAY: drill, NEXT: drill}))
+    whole = [*range(45), *range(135, 195)]
+    store.write_minutes(DAY, bars_table([("NSE_EQ:A", bars(DAY, whole))]))
+    store.write_minutes(NEXT, bars_table([("NSE_EQ:A", bars(NEXT, [*range(45), *range(165, 195)]))]))
+    midnight = ist_midnight_ns(NEXT)
+    silent = (midnight + 690 * NS_PER_MINUTE, midnight + 720 * NS_PER_MINUTE)
+    assert store.outages(DAY, NEXT) == {NEXT: [silent]}

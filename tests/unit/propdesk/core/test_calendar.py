@@ -10,6 +10,7 @@ from propdesk.core.calendar import (
     HoursRule,
     MarketCalendar,
     Segment,
+    SpecialSession,
     ist_date,
     ist_midnight_ns,
     ist_minute,
@@ -31,7 +32,7 @@ HOURS = [
     HoursRule(Segment.CASH_FNO, date(2026, 8, 3), 555, 915, 900),
     HoursRule(Segment.DERIVATIVES, date(2026, 8, 3), 555, 940, 910),
 ]
-CALENDAR = MarketCalendar(DAYS, HOURS, {SPECIAL_SUNDAY: (18 * 60, 19 * 60)})
+CALENDAR = MarketCalendar(DAYS, HOURS, {SPECIAL_SUNDAY: SpecialSession("Muhurat", ((18 * 60, 19 * 60),))})
 
 
 def at(day: date, clock: str) -> int:

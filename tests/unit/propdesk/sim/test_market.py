@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adapters.contract_rules import load_contract_rules
-from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
+from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession
 from propdesk.core.errors import InvariantViolated
 from propdesk.sim.market import MarketSpec, generate_market
 from propdesk.sim.market_stocks import STOCKS_MAX, underlyings
@@ -61,7 +61,7 @@ def test_holidays_have_no_bars_and_special_sessions_keep_their_hours() -> None:
     assert date(2025, 4, 10) not in made.days  # Mahavir Jayanti
     hours = [HoursRule(segment, date(2000, 1, 1), 555, 930, 910) for segment in Segment]
     days = calendar().market_days(date(2024, 1, 1), date(2024, 11, 1))
-    short = MarketCalendar(days, hours, {date(2024, 11, 1): (18 * 60, 19 * 60)})
+    short = MarketCalendar(days, hours, {date(2024, 11, 1): SpecialSession("Muhurat", ((18 * 60, 19 * 60),))})
     spec = MarketSpec(date(2024, 11, 1), date(2024, 11, 1), 7, 3, 160)
     assert len(generate_market(spec, short, load_contract_rules()).minute) == 60
 
