@@ -11,6 +11,7 @@ from adapters.db.repos.instruments import read_instruments
 from adapters.db.repos.readiness import Connection, read_readiness, read_regimes
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
+from adapters.ticks.store import ParquetPriceStore
 from adapters.uploads.profiles import load_aliases
 from propdesk.core.calendar import MarketCalendar, ist_date
 from propdesk.core.errors import StaleFault
@@ -25,6 +26,7 @@ from trading_daemon.day_context import (
     empty_ruleset,
     resolver_of,
     take_snapshot,
+    traded_values,
     unanswered,
 )
 
@@ -80,6 +82,7 @@ def load_day(settings: Settings, trade_date: date) -> Day:
     try:
         with begin(engine) as connection:
             ready = read_readiness(connection, settings.account_id, trade_date)
+            instruments = tuple(read_instruments(connection, trade_date, trade_date))
             stored = store_form(
                 take_snapshot(
                     settings,
@@ -89,10 +92,16 @@ def load_day(settings: Settings, trade_date: date) -> Day:
                     calendar=calendar,
                     charges=load_charges(),
                     margins=load_margins(),
+                    traded_values=traded_values(
+                        ParquetPriceStore(settings.price_store_url, calendar),
+                        instruments,
+                        calendar,
+                        calendar.previous_day(trade_date),
+                    ),
                 )
             )
             snapshot = read_snapshot(stored)
-            resolve = resolver_of(read_instruments(connection, trade_date, trade_date), aliases)
+            resolve = resolver_of(instruments, aliases)
             context = build_context(snapshot, _ruleset(connection, snapshot), resolve)
     finally:
         engine.dispose()

@@ -9,7 +9,15 @@ from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import InvariantViolated
-from propdesk.engine.context import DRIFT_LIMITS, ENTRY_CUTOFF_NS, PRICE_WAIT_NS, DayContext, Resolver
+from propdesk.engine.context import (
+    DRIFT_LIMITS,
+    ENTRY_CUTOFF_NS,
+    PRICE_WAIT_NS,
+    DayContext,
+    Resolver,
+    price_key_of,
+    segment_for,
+)
 from propdesk.engine.snapshot import ContextSnapshot
 from propdesk.execution.lifetime import LifetimeRules
 from propdesk.intake.aliases import Aliases
@@ -28,9 +36,11 @@ from propdesk.model.enums import (
 from propdesk.model.instrument import Instrument
 from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
+from propdesk.ports import PriceSource
 from propdesk.risk.charges import ChargedFill, ChargeModel, charge_segment, trade_charges
 from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
+from propdesk.risk.liquidity import average_traded_value
 from propdesk.risk.margin import MarginModel, margin_per_lot_paise
 from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
@@ -42,6 +52,26 @@ NO_RULESET: Final = "none"
 """Version of the rules of a day that pre-market has not prepared."""
 
 
+def traded_values(
+    prices: PriceSource, instruments: Iterable[Instrument], calendar: MarketCalendar, day: date
+) -> dict[str, int]:
+    """Average five-minute traded value of one market day by price key, paise.
+
+    Returns
+    -------
+    dict of str to int
+        Without the instruments that have no minute of known volume on that day.
+    """
+    segments = {price_key_of(instrument): segment_for(instrument) for instrument in instruments}
+    found = {}
+    for key, bars in prices.minute_bars(sorted(segments), day, day).items():
+        hours = calendar.hours(day, segments[key])
+        value = average_traded_value(bars, hours.open_ns, hours.close_ns)
+        if value is not None:
+            found[key] = value
+    return found
+
+
 def take_snapshot(
     settings: Settings,
     trade_date: date,
@@ -51,6 +81,7 @@ def take_snapshot(
     calendar: MarketCalendar,
     charges: ChargeModel,
     margins: MarginModel,
+    traded_values: Mapping[str, int],
 ) -> ContextSnapshot:
     """Put together what the day's decisions will read.
 
@@ -62,6 +93,8 @@ def take_snapshot(
         What pre-market froze.
     calendar, charges, margins
         Dated tables as they stand now.
+    traded_values : mapping of str to int
+        Of the market day before (`traded_values`).
     """
     return ContextSnapshot(
         account_id=settings.account_id,
@@ -108,7 +141,7 @@ def take_snapshot(
         reverse_mode=ReverseMode(settings.reverse_mode),
         reverse_option_mode=settings.reverse_option_mode,
         allow_looser_stoploss=settings.allow_looser_stoploss,
-        average_traded_value={},
+        average_traded_value=traded_values,
     )
 
 

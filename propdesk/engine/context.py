@@ -119,8 +119,8 @@ class DayContext:
     entry_cutoff_ns : int
         Intraday entries end this long before the square-off.
     average_traded_value : mapping of str to int
-        Average traded value of five minutes by price key, paise, from earlier days; used until the day
-        itself has shown 15 minutes of volume.
+        Average five-minute traded value of the market day before by price key, paise (§2.6); a series of
+        unknown volume is absent and caps no size.
     """
 
     account_id: str

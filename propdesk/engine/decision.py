@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from propdesk.engine.entry_size import widen_stop
+from propdesk.engine.entry_size import traded_value, widen_stop
 from propdesk.engine.idea import Idea, Plan, Refusal, Scored
 from propdesk.engine.state import LiveGroup
 from propdesk.engine.turn import Turn
@@ -63,6 +63,8 @@ def _detail(turn: Turn, idea: Idea | None, plan: Plan | None, size: Size | None)
     if idea is None or plan is None or size is None:
         return ""
     text = f"{size.lots} lots"
+    if traded_value(turn, idea.instrument) is None:
+        text += "; what is traded of it is not known, so that does not cap it"
     if turn.context.profile is GateProfile.DESK and turn.context.sizing.widening == "shadow":
         widened = None if plan.is_reverse else widen_stop(turn, idea, plan, size)
         if widened is not None:

@@ -2,8 +2,8 @@
 
 from propdesk.engine.context import price_key_of, underlying_key_of
 from propdesk.engine.idea import Idea, Plan, Scored
-from propdesk.engine.state import FIVE_MINUTES_NS
 from propdesk.engine.turn import Turn
+from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
 from propdesk.strategy.sizing import Size, SizeRequest, size_trade, widened_lots, widened_stop
@@ -50,7 +50,7 @@ def size_idea(turn: Turn, idea: Idea, plan: Plan, scored: Scored, pool: str, mar
             trust_is_noise=rule.trust_is_noise,
             post_mean_r=skill,
             crowd_factor=crowd,
-            traded_value_paise=_traded_value(turn, idea),
+            traded_value_paise=traded_value(turn, idea.instrument),
         ),
         context.sizing,
     )
@@ -60,13 +60,9 @@ def _finest(scored: Scored, rule: Rule) -> float:
     return rule.post_mean_r if scored.match is None else scored.match.finest_post_mean_r
 
 
-def _traded_value(turn: Turn, idea: Idea) -> int | None:
-    """Average traded value of five minutes: the day's own once it has shown enough, else earlier days'."""
-    key = price_key_of(idea.instrument)
-    last = turn.prices.get(key)
-    if last is not None and last.valued_ns >= 3 * FIVE_MINUTES_NS:
-        return last.value_paise * FIVE_MINUTES_NS // last.valued_ns
-    return turn.context.average_traded_value.get(key)
+def traded_value(turn: Turn, instrument: Instrument) -> int | None:
+    """Average five-minute traded value of the market day before, paise; None where it is not known."""
+    return turn.context.average_traded_value.get(price_key_of(instrument))
 
 
 def widen_stop(turn: Turn, idea: Idea, plan: Plan, size: Size) -> tuple[int, int] | None:

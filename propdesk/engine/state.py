@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.execution.matching import SuperOrder
 from propdesk.model.enums import Direction, ExitReason, KillLevel, Product
 from propdesk.model.instrument import Instrument
@@ -23,17 +22,14 @@ from propdesk.strategy.crowd import CrowdChange, CrowdLedger
 
 @dataclass(frozen=True, slots=True)
 class LastPrice:
-    """Newest price of one series and the day's traded value so far.
+    """Newest price of one series.
 
-    ``at_ns`` is the moment it was known (bar end, tick stamp); ``interval_ns`` 0 for ticks;
-    ``value_paise`` sums close x volume over ``valued_ns`` of bars with known volume.
+    ``at_ns`` is the moment it was known (bar end, tick stamp); ``interval_ns`` 0 for ticks.
     """
 
     price_paise: int
     at_ns: int
     interval_ns: int
-    value_paise: int = 0
-    valued_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +312,3 @@ class CarryOver:
     tracked: tuple[TrackedIdea, ...] = ()
     seen: tuple[SeenSignal, ...] = ()
     levels: RiskLevels = field(default_factory=RiskLevels)
-
-
-FIVE_MINUTES_NS = 5 * NS_PER_MINUTE
-"""Window of the entry counters (§6.2) and of the traded value (§2.6)."""

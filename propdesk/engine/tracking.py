@@ -272,7 +272,7 @@ def _levels(order: SuperOrder) -> list[tuple[int, bool]]:
 
 
 def remember_price(turn: Turn, bar: BarObserved) -> bool:
-    """Keep the newest price of a series and add to the day's traded value; an older bar changes nothing.
+    """Keep the newest price of a series; an older bar changes nothing.
 
     Returns
     -------
@@ -283,13 +283,7 @@ def remember_price(turn: Turn, bar: BarObserved) -> bool:
     old = turn.prices.get(bar.price_key)
     if old is not None and old.at_ns >= end_ns:
         return False
-    value = valued = 0
-    if old is not None:
-        value, valued = old.value_paise, old.valued_ns
-    if bar.volume >= 0:
-        value += bar.close_paise * bar.volume
-        valued += bar.interval_ns
-    turn.prices.put(bar.price_key, LastPrice(bar.close_paise, end_ns, bar.interval_ns, value, valued))
+    turn.prices.put(bar.price_key, LastPrice(bar.close_paise, end_ns, bar.interval_ns))
     if end_ns > turn.scalar("market_seen_ns"):
         turn.scalars["market_seen_ns"] = end_ns
         turn.scalars["feed_interval_ns"] = bar.interval_ns

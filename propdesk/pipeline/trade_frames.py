@@ -64,7 +64,7 @@ _TRADE_COLUMNS = (
     *("gross_pnl_paise", "slippage_paise", "charges_paise", "net_pnl_paise", "desk_net_pnl_paise"),
     *("risk_paise", "r_multiple", "gross_r", "charges_r", "return_ratio", "holding_hours", "holding_days"),
     *("is_intraday", "is_expiry_day", "days_to_expiry", "moneyness", "is_winning_trade", "target_hit"),
-    *("stoploss_hit", "traded_value_share", "is_counted"),
+    *("stoploss_hit", "traded_value_paise", "traded_value_share", "is_counted"),
 )
 
 
@@ -412,6 +412,7 @@ def _trades(
     frame["desk_lots"] = _whole(sizes.desk_lots, plan.stop != NONE)
     frame["desk_quantity"] = _whole(sizes.desk_lots * plan.lot_size, plan.stop != NONE)
     frame["desk_margin_paise"] = _whole(sizes.desk_margin, plan.stop != NONE)
+    frame["traded_value_paise"] = _whole(sizes.traded_value, sizes.traded_value != NONE)
     _add_outcome(frame, plan, resolution, money)
     _add_results(frame, plan, sizes, resolution, money)
     _add_features(frame, plan, resolution, money, book, sessions)

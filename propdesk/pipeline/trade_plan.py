@@ -16,9 +16,11 @@ from propdesk.pipeline.costs import EPOCH_ORDINAL, SEGMENT_CODES
 from propdesk.pipeline.features import BarBook
 from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NEVER, NONE, REASON_CODES
 from propdesk.risk.charges import ChargeModel, charge_segment
+from propdesk.risk.liquidity import TRADED_VALUE_SHARE, average_traded_value, cap_by_traded_value
 from propdesk.risk.margin import PPM, MarginModel, margin_kind, margin_share_ppm, product_of
 from propdesk.risk.slippage import SlippageModel
 from propdesk.strategy.eligibility import choose_product
+from propdesk.strategy.sizing import desk_lots
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -52,6 +54,8 @@ class TradeConfig:
         Corpus that the desk's own size is a share of (§4.7).
     risk_share : float
         Largest planned loss of one idea, share of the corpus.
+    traded_value_share : float
+        Largest share of the average five-minute traded value that the desk's order may be (§4.7).
     allow_loosening : bool
         Whether an advisor's update may move a stop away from profit.
     """
@@ -64,6 +68,7 @@ class TradeConfig:
     analytical_capital_paise: int = 50_000_000
     corpus_paise: int = 1_000_000_000
     risk_share: float = 0.0025
+    traded_value_share: float = TRADED_VALUE_SHARE
     allow_loosening: bool = False
 
 
@@ -107,7 +112,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Sizes of each idea: paise and units; 0 lots where it cannot be afforded or priced."""
+    """Sizes of each idea: paise and units; 0 lots where it cannot be afforded or priced.
+
+    ``traded_value`` is the average five-minute traded value that caps the desk's lots, `NONE` = not known.
+    """
 
     reference: Int
     underlying: Int
@@ -115,6 +123,7 @@ class Sizes:
     margin: Int
     desk_lots: Int
     desk_margin: Int
+    traded_value: Int
 
 
 def int_column(frame: pd.DataFrame, name: str) -> Int:
@@ -262,7 +271,9 @@ def _with_groups(frame: pd.DataFrame, reason: Objects) -> Objects:
     return np.where(is_group & free, MULTI_LEG, reason)
 
 
-def size_ideas(plan: Plan, book: BarBook, first_open: Int, config: TradeConfig) -> Sizes:
+def size_ideas(
+    plan: Plan, book: BarBook, first_open: Int, calendar: MarketCalendar, config: TradeConfig
+) -> Sizes:
     """Size each idea for the analytical capital and for the desk's own risk budget.
 
     Parameters
@@ -273,6 +284,8 @@ def size_ideas(plan: Plan, book: BarBook, first_open: Int, config: TradeConfig) 
         Prices of instruments and underlyings.
     first_open : ndarray of int64, shape (n,)
         Open of the first bar each idea can fill in, paise; `NONE` where there is none.
+    calendar : MarketCalendar
+        Sessions of the market day before each idea.
     config : TradeConfig
         Settings.
 
@@ -280,7 +293,8 @@ def size_ideas(plan: Plan, book: BarBook, first_open: Int, config: TradeConfig) 
     -------
     Sizes
         ``lots`` = floor(capital / margin per lot) at the price the entry is expected at, known when the
-        order is placed. The desk's lots keep the loss at the stop within its share of the corpus.
+        order is placed. The desk's lots keep the loss at the stop within its share of the corpus and the
+        order within its share of what is traded: the functions that size a trade live.
 
     Notes
     -----
@@ -298,11 +312,47 @@ def size_ideas(plan: Plan, book: BarBook, first_open: Int, config: TradeConfig) 
     lots = np.where(priced, config.analytical_capital_paise // np.maximum(per_lot, 1), 0)
     distance = np.where((plan.stop != NONE) & (reference > 0), np.abs(reference - plan.stop), 0)
     lot_risk = distance * plan.lot_size
-    limit = int(config.corpus_paise * config.risk_share)
-    budget = np.minimum(limit, lot_risk * lots)
-    desk = np.where(lot_risk > 0, budget // np.maximum(lot_risk, 1), 0)
-    desk = np.where((desk == 0) & (lot_risk > 0) & (lot_risk <= limit) & (lots > 0), 1, desk)
-    return Sizes(reference, underlying, lots, per_lot * lots, desk, per_lot * desk)
+    traded = _traded_values(plan, book, calendar)
+    each = (lots, lot_risk, reference * plan.lot_size, traded)
+    rows = zip(*(column.tolist() for column in each), strict=True)
+    desk = np.array([_desk_size(config, *row) for row in rows], np.int64)
+    return Sizes(reference, underlying, lots, per_lot * lots, desk, per_lot * desk, traded)
+
+
+def _desk_size(config: TradeConfig, lots: int, lot_risk: int, lot_value: int, traded: int) -> int:
+    if lots < 1 or lot_risk <= 0:
+        return 0
+    wanted = desk_lots(
+        corpus_paise=config.corpus_paise,
+        risk_share=config.risk_share,
+        analytical_lots=lots,
+        risk_per_lot_paise=lot_risk,
+    )
+    known = None if traded == NONE else traded
+    return cap_by_traded_value(wanted, lot_value, known, config.traded_value_share)
+
+
+def _traded_values(plan: Plan, book: BarBook, calendar: MarketCalendar) -> Int:
+    """Average five-minute traded value of each idea's instrument on the market day before its own."""
+    found: dict[tuple[str, int, int], int] = {}
+    result = np.full(plan.size, NONE, np.int64)
+    keys = plan.frame["price_key"].astype(str)
+    kinds = zip(keys, plan.trade_day.tolist(), plan.session_segment.tolist(), strict=True)
+    for row, kind in enumerate(kinds):
+        if kind not in found:
+            found[kind] = _traded_before(*kind, book, calendar)
+        result[row] = found[kind]
+    return result
+
+
+def _traded_before(key: str, trade_day: int, segment: int, book: BarBook, calendar: MarketCalendar) -> int:
+    day = day_of(trade_day)
+    bars = book.get(key)
+    if bars is None or calendar.index_of(day) == 0:
+        return NONE
+    hours = calendar.hours(calendar.previous_day(day), SESSION_SEGMENTS[segment])
+    value = average_traded_value(bars.bars, hours.open_ns, hours.close_ns)
+    return int(NONE) if value is None else value
 
 
 def last_closes(plan: Plan, book: BarBook, key_column: str, moments: Int) -> Int:

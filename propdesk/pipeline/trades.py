@@ -121,7 +121,7 @@ def _build_block(
     sessions = [day_sessions(calendar, segment, first, calendar.last_day) for segment in SESSION_SEGMENTS]
     rows_of = _rows_by_key(plan, book)
     begin, end, first_open = _bar_ranges(plan, book, rows_of, known_until_ns)
-    sizes = size_ideas(plan, book, first_open, config)
+    sizes = size_ideas(plan, book, first_open, calendar, config)
     plan = _with_affordability(plan, sizes)
     blocked = np.array([reason in BLOCKING for reason in plan.reason], bool)
     quantity, target = split_lots(plan, np.where(blocked, 0, sizes.lots))

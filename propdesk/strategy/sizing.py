@@ -8,6 +8,7 @@ from propdesk.core.money import Rounding, round_to_tick
 from propdesk.model.enums import GateProfile, Side, TrustFlag
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
+from propdesk.risk.liquidity import TRADED_VALUE_SHARE, cap_by_traded_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class SizingConfig:
     canary_factor: float = 0.05
     reduced_factor: float = 0.5
     is_live: bool = False
-    traded_value_share: float = 0.05
+    traded_value_share: float = TRADED_VALUE_SHARE
     depth_share: float = 0.20
     spread_premium_max: float = 0.02
     spread_r_max: float = 0.10
@@ -53,7 +54,8 @@ class SizeRequest:
     """Everything a size depends on. Prices and money in paise; None = not known.
 
     ``stop_paise`` is set (a protective one where the advisor gave none); ``crowd_factor`` >= 1;
-    ``traded_value_paise`` is the average of five minutes; ``depth_quantity`` units at the best prices.
+    ``traded_value_paise`` is the average of five minutes of the market day before
+    (`propdesk.risk.liquidity`); ``depth_quantity`` units at the best prices.
     """
 
     profile: GateProfile
@@ -152,20 +154,56 @@ def size_trade(request: SizeRequest, config: SizingConfig) -> Size:
     if request.profile is GateProfile.ORIGINAL or config.size_model == "analytical":
         lots = math.floor(analytical * factor + 1e-9)
     else:
-        lots = _desk_lots(request, config, analytical, risk_per_lot, factor)
+        lots = desk_lots(
+            corpus_paise=request.corpus_paise,
+            risk_share=config.risk_share,
+            analytical_lots=analytical,
+            risk_per_lot_paise=risk_per_lot,
+            factor=factor,
+            skill=skill_factor(request.post_mean_r, config),
+        )
     if lots < 1:
         return _none(DecisionCode.SIZE_ZERO, "the planned risk does not pay for one lot")
     return _capped(request, config, lots, risk_per_lot)
 
 
-def _desk_lots(
-    request: SizeRequest, config: SizingConfig, analytical: int, risk_per_lot: int, factor: float
+def desk_lots(
+    *,
+    corpus_paise: int,
+    risk_share: float,
+    analytical_lots: int,
+    risk_per_lot_paise: int,
+    factor: float = 1.0,
+    skill: float = 1.0,
 ) -> int:
-    ceiling = config.risk_share * request.corpus_paise
-    base = min(ceiling, float(analytical * risk_per_lot))
-    risk = base * factor * skill_factor(request.post_mean_r, config)
-    lots = math.floor(risk / risk_per_lot + 1e-9)
-    if lots == 0 and factor > 0 and risk_per_lot <= ceiling:
+    """Lots whose loss at the stop the desk plans for, before market and budget cap them (§4.7).
+
+    Parameters
+    ----------
+    corpus_paise, risk_share
+        Corpus, and the largest share of it that one idea may lose.
+    analytical_lots : int
+        Lots of the analytical capital (§2.6), >= 1.
+    risk_per_lot_paise : int
+        Loss of one lot at the stop, > 0.
+    factor : float
+        Product of trust, stage and crowd factor; 0 trades nothing.
+    skill : float
+        Skill factor, in (0, 1].
+
+    Returns
+    -------
+    int
+        At least one lot where one lot's own risk is within the share of the corpus and ``factor`` > 0.
+
+    Notes
+    -----
+    Step 5 asks it with both factors 1: they belong to the day of the decision.
+    """
+    ceiling = risk_share * corpus_paise
+    risk = min(ceiling, float(analytical_lots * risk_per_lot_paise)) * factor * skill
+    lots = math.floor(risk / risk_per_lot_paise + 1e-9)
+    if lots == 0 and factor > 0 and risk_per_lot_paise <= ceiling:
         return 1
     return lots
 
@@ -186,8 +224,7 @@ def _capped(request: SizeRequest, config: SizingConfig, lots: int, risk_per_lot:
         return _none(DecisionCode.NO_BUDGET, "the category's free corpus does not cover one lot's margin")
     lots = min(lots, by_budget)
     lot_value = request.entry_paise * request.lot_size
-    if request.traded_value_paise is not None:
-        lots = min(lots, math.floor(config.traded_value_share * request.traded_value_paise / lot_value))
+    lots = cap_by_traded_value(lots, lot_value, request.traded_value_paise, config.traded_value_share)
     if request.depth_quantity is not None:
         lots = min(lots, math.floor(config.depth_share * request.depth_quantity / request.lot_size))
     if lots < 1:

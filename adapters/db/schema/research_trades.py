@@ -83,6 +83,7 @@ trades = Table(
     flag("is_winning_trade", null=True),
     flag("target_hit", null=True),
     flag("stoploss_hit", null=True),
+    paise("traded_value_paise", null=True),
     ratio("traded_value_share"),
     flag("is_counted"),
     Index(None, "advisor_id", "entry_date"),

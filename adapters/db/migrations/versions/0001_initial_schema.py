@@ -584,6 +584,7 @@ def upgrade() -> None:
         sa.Column("is_winning_trade", sa.Boolean(), nullable=True),
         sa.Column("target_hit", sa.Boolean(), nullable=True),
         sa.Column("stoploss_hit", sa.Boolean(), nullable=True),
+        sa.Column("traded_value_paise", sa.BigInteger(), nullable=True),
         sa.Column("traded_value_share", sa.Double(), nullable=True),
         sa.Column("is_counted", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("trade_date", "trade_id", name=op.f("pk_trades")),

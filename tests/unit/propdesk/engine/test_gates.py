@@ -232,6 +232,14 @@ def test_illiquid_where_five_minutes_trade_too_little() -> None:
     assert code(decide(context)) is DecisionCode.ILLIQUID
 
 
+def test_an_unknown_traded_value_caps_nothing_and_is_written_down() -> None:
+    (unknown,) = decide(make_context()).decisions
+    (known,) = decide(make_context(average_traded_value={"NSE_EQ:ALPHA": 10**12})).decisions
+    assert unknown.lots == known.lots > 0
+    assert "is not known" in unknown.detail
+    assert "is not known" not in known.detail
+
+
 def test_risk_limit_refuses_banned_underlyings() -> None:
     context = make_context(limits=RiskLimits(banned=frozenset({"ALPHA"})))
     assert code(decide(context)) is DecisionCode.RISK_LIMIT
