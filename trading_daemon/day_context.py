@@ -42,7 +42,6 @@ from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.liquidity import average_traded_value
 from propdesk.risk.margin import MarginModel, margin_per_lot_paise
-from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.eligibility import choose_product
 from propdesk.strategy.sizing import SizingConfig
@@ -116,7 +115,6 @@ def take_snapshot(
         ),
         limits=RiskLimits(),
         kill_limits=KillLimits(),
-        minimums=MatchMinimums(post_mean_r=settings.skill_hurdle_r),
         crowd=CrowdConfig(
             feed=settings.crowd_feed,
             min_advisors=settings.crowd_min_advisors,
@@ -194,7 +192,7 @@ def unanswered(signal: Signal, on_date: date) -> Instrument | str:
 
 def empty_ruleset(profile: GateProfile) -> RuleSet:
     """Rules of a day that pre-market has not prepared: none."""
-    return RuleSet(NO_RULESET, profile, {}, {})
+    return RuleSet(NO_RULESET, profile, {}, {}, {})
 
 
 class _PeriodRule:

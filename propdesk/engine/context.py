@@ -23,7 +23,6 @@ from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
 from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
-from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.sizing import SizingConfig
 
@@ -141,7 +140,6 @@ class DayContext:
     sizing: SizingConfig = field(default_factory=SizingConfig)
     limits: RiskLimits = field(default_factory=RiskLimits)
     kill_limits: KillLimits = field(default_factory=KillLimits)
-    minimums: MatchMinimums = field(default_factory=MatchMinimums)
     crowd: CrowdConfig = field(default_factory=CrowdConfig)
     lifetime: LifetimeRules = field(default_factory=LifetimeRules)
     latency_ns: int = NS_PER_SECOND // 4

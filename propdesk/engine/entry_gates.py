@@ -28,7 +28,7 @@ def gate(turn: Turn, idea: Idea, duplicate_of: str | None, stale: Refusal | None
         decide(turn, idea.signal, refusal, idea)
         return
     context = turn.context
-    found = match_rule(idea.dims, context.ruleset, context.profile, context.minimums)
+    found = match_rule(idea.dims, context.ruleset)
     reading = read_crowd(
         turn.crowd, idea.instrument.underlying, context.crowd, excluding=idea.signal.signal_id
     )

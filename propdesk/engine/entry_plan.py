@@ -35,7 +35,7 @@ def plan_trade(turn: Turn, idea: Idea, found: MatchResult) -> Plan | Refusal:
     # A rule is demoted for the day by a kill level of its own scope; promotion never happens intraday.
     text = found.rule.key.text
     demoted = (text,) if blocks_entries(turn.levels.level(rule_scope(text))) else ()
-    failed = recheck_rule(found.rule, found.finest_post_mean_r, context.profile, context.minimums, demoted)
+    failed = recheck_rule(found.rule, found.finest_post_mean_r, found.hurdle_r, demoted)
     if failed is not None:
         return Refusal(DecisionCode.RULE_FAILED, failed)
     lifetime = lifetime_of_idea(turn, idea)

@@ -20,7 +20,6 @@ from propdesk.risk.charges import ChargeModel
 from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.margin import MarginModel
-from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.sizing import SizingConfig
 
@@ -47,7 +46,6 @@ class ContextSnapshot:
     sizing: SizingConfig
     limits: RiskLimits
     kill_limits: KillLimits
-    minimums: MatchMinimums
     crowd: CrowdConfig
     lifetime: LifetimeRules
     latency_ns: int

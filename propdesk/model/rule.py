@@ -1,7 +1,9 @@
 """Rule keys and what a rule knows about itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from propdesk.core.errors import InvariantViolated
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, TrustFlag, Weekday
 
 
@@ -74,10 +76,40 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class CellMinimums:
+    """What the search for a rule asks of a cell of one level and category (§4.3, §4.6).
+
+    ``trades`` says from how many trades on a cell speaks for itself (profile original); ``post_mean_r`` (R,
+    net) and ``prob_edge`` must be exceeded by the finest cell (profile desk); None = not asked.
+    """
+
+    trades: int
+    post_mean_r: float | None
+    prob_edge: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
-    """The frozen rules of one trading day (§4.5)."""
+    """The frozen rules of one trading day (§4.5).
+
+    ``minimums`` are thresholds of the gates that judged the rules, frozen with them.
+    """
 
     ruleset_version: str
     profile: GateProfile
     rules: dict[RuleKey, Rule]
     adverse: dict[RuleKey, Rule]
+    minimums: Mapping[tuple[RuleLevel, Category], CellMinimums]
+
+    def minimums_of(self, key: RuleKey) -> CellMinimums:
+        """Give what is asked of one cell.
+
+        Raises
+        ------
+        InvariantViolated
+            If the gates know nothing of its level and category.
+        """
+        found = None if key.category is None else self.minimums.get((key.level, key.category))
+        if found is None:
+            raise InvariantViolated(f"ruleset {self.ruleset_version} has no minimums for {key.text}")
+        return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from propdesk.core.invariant import require
 from propdesk.model.enums import Category, GateProfile, RuleLevel, TrustFlag
-from propdesk.model.rule import GateResult
+from propdesk.model.rule import CellMinimums, GateResult
 
 RULE_LEVELS = (RuleLevel.RULE_6D, RuleLevel.MINI_REGIME, RuleLevel.MINI)
 """Levels that trade, fine to coarse."""
@@ -87,6 +87,11 @@ class GateTable:
             out[level, category] = min(out.get((level, category), minimum), minimum)
         return out
 
+    def match_minimums(self, profile: GateProfile) -> dict[tuple[RuleLevel, Category], CellMinimums]:
+        """Give what matching asks under one profile."""
+        mine = {(level, c): gates for (p, level, c), gates in self.rules.items() if p is profile}
+        return {cell: cell_minimums(gates) for cell, gates in mine.items()}
+
     def rows(self) -> list[dict[str, object]]:
         """Lay the thresholds out as rows of ``ref.gate_thresholds``."""
         out: list[dict[str, object]] = []
@@ -97,6 +102,17 @@ class GateTable:
                 for g, t in self.adverse[profile].items()
             ]
         return out
+
+
+def cell_minimums(gates: Mapping[str, float]) -> CellMinimums:
+    """Read what matching asks of a cell from the gates that judge it, so that both can never differ (§4.6).
+
+    Examples
+    --------
+    >>> cell_minimums({"min_trades": 8, "prob_edge": 0.8})
+    CellMinimums(trades=8, post_mean_r=None, prob_edge=0.8)
+    """
+    return CellMinimums(int(gates["min_trades"]), gates.get("post_mean_r"), gates.get("prob_edge"))
 
 
 def _row(

@@ -21,24 +21,6 @@ class SignalDims:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class MatchMinimums:
-    """Hurdles of the search (§4.3, §4.6).
-
-    ``post_mean_r`` (R, net) and ``prob_edge`` must be exceeded by the finest cell in profile desk;
-    ``trades_*`` say in profile original from how many trades on a cell speaks for itself.
-    """
-
-    post_mean_r: float = 0.05
-    prob_edge: float = 0.8
-    trades_6d: int = 8
-    trades_mini: int = 20
-
-    def trades(self, level: RuleLevel) -> int:
-        """Minimum number of trades of a level."""
-        return self.trades_6d if level is RuleLevel.RULE_6D else self.trades_mini
-
-
 class MatchOutcome(StrEnum):
     """How a search ended."""
 
@@ -62,6 +44,8 @@ class MatchResult:
         Every rule looked at, in the order of the search, and why it won or lost.
     normal_outcome : MatchOutcome
         How the search among the normal rules ended (kept when an adverse rule then matched).
+    hurdle_r : float or None
+        What the finest cell's post_mean_r had to exceed; None where nothing is asked or there is no cell.
     """
 
     rule: Rule | None
@@ -69,6 +53,7 @@ class MatchResult:
     candidates: tuple[CandidateTrace, ...]
     finest_post_mean_r: float
     normal_outcome: MatchOutcome
+    hurdle_r: float | None = None
 
 
 def candidate_keys(dims: SignalDims) -> tuple[RuleKey, ...]:
@@ -85,9 +70,7 @@ def candidate_keys(dims: SignalDims) -> tuple[RuleKey, ...]:
     return tuple(keys)
 
 
-def match_rule(
-    signal_dims: SignalDims, ruleset: RuleSet, profile: GateProfile, minimums: MatchMinimums
-) -> MatchResult:
+def match_rule(signal_dims: SignalDims, ruleset: RuleSet) -> MatchResult:
     """Find the rule a signal trades under.
 
     Parameters
@@ -95,12 +78,9 @@ def match_rule(
     signal_dims : SignalDims
         Cell coordinates of the signal.
     ruleset : RuleSet
-        The day's frozen rules of the same profile.
-    profile : GateProfile
-        ``desk``: the finest cell with a closed trade must clear both hurdles, then the finest of the cells
-        that passes its gates is taken. ``original``: the finest cell with enough trades decides.
-    minimums : MatchMinimums
-        Hurdles and minimum trades.
+        The day's frozen rules. Profile ``desk``: the finest cell with a closed trade must clear both
+        hurdles, then the finest of the cells that passes its gates is taken. ``original``: the finest cell
+        with enough trades decides. Hurdles and minimum trades are those the rules were judged by.
 
     Returns
     -------
@@ -113,11 +93,12 @@ def match_rule(
     """
     keys = candidate_keys(signal_dims)
     cells = [rule for key in keys if (rule := ruleset.rules.get(key)) is not None and rule.n >= 1]
-    search = _search_desk if profile is GateProfile.DESK else _search_original
-    rule, outcome, traces = search(cells, minimums)
+    search = _search_desk if ruleset.profile is GateProfile.DESK else _search_original
+    rule, outcome, traces = search(cells, ruleset)
     finest = cells[0].post_mean_r if cells else math.nan
     if rule is not None:
-        return MatchResult(rule, outcome, tuple(traces), finest, outcome)
+        hurdle = ruleset.minimums_of(cells[0].key).post_mean_r
+        return MatchResult(rule, outcome, tuple(traces), finest, outcome, hurdle)
     for key in keys:
         adverse = ruleset.adverse.get(key)
         if adverse is not None:
@@ -128,13 +109,14 @@ def match_rule(
 
 
 def _search_desk(
-    cells: list[Rule], minimums: MatchMinimums
+    cells: list[Rule], ruleset: RuleSet
 ) -> tuple[Rule | None, MatchOutcome, list[CandidateTrace]]:
     if not cells:
         return None, MatchOutcome.NO_MATCH, []
     finest = cells[0]
-    # Written so that NaN fails: an undefined value never clears a hurdle (§4.3).
-    if not (finest.post_mean_r > minimums.post_mean_r and finest.prob_edge > minimums.prob_edge):
+    asked = ruleset.minimums_of(finest.key)
+    clears = _exceeds(finest.post_mean_r, asked.post_mean_r) and _exceeds(finest.prob_edge, asked.prob_edge)
+    if not clears:
         return None, MatchOutcome.RULE_FAILED, [_trace(finest, "BELOW_HURDLE")]
     traces = []
     for rule in cells:
@@ -144,12 +126,17 @@ def _search_desk(
     return None, MatchOutcome.RULE_FAILED, traces
 
 
+def _exceeds(value: float, hurdle: float | None) -> bool:
+    """Clear a hurdle that is asked; an undefined value (NaN) clears none (§4.3)."""
+    return hurdle is None or value > hurdle
+
+
 def _search_original(
-    cells: list[Rule], minimums: MatchMinimums
+    cells: list[Rule], ruleset: RuleSet
 ) -> tuple[Rule | None, MatchOutcome, list[CandidateTrace]]:
     traces = []
     for rule in cells:
-        if rule.n < minimums.trades(rule.key.level):
+        if rule.n < ruleset.minimums_of(rule.key).trades:
             traces.append(_trace(rule, "TOO_FEW_TRADES"))
             continue
         if rule.passes:

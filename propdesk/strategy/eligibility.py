@@ -3,11 +3,10 @@
 from collections.abc import Collection
 from datetime import date
 
-from propdesk.model.enums import Category, GateProfile, Period, Product, Side
+from propdesk.model.enums import Category, Period, Product, Side
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
 from propdesk.risk.margin import product_of
-from propdesk.rules.match import MatchMinimums
 
 TRADE_FOR_TRADE_SERIES = frozenset({"BE", "BZ", "BT", "T", "Z", "XT", "ST"})
 """Series of the exchanges in which every trade is settled by delivery: no intraday (§2.6)."""
@@ -42,9 +41,8 @@ def choose_product(
 
 
 def recheck_rule(
-    rule: Rule, finest_post_mean_r: float, profile: GateProfile, minimums: MatchMinimums,
-    demoted: Collection[str],
-) -> str | None:  # fmt: skip
+    rule: Rule, finest_post_mean_r: float, hurdle_r: float | None, demoted: Collection[str]
+) -> str | None:
     """Check a matched rule again at the moment of decision (double gate, §5.3).
 
     Parameters
@@ -52,7 +50,9 @@ def recheck_rule(
     rule : Rule
         What matching found.
     finest_post_mean_r : float
-        Of the cell that sizes the trade; profile desk asks it to clear the hurdle again.
+        Of the cell that sizes the trade.
+    hurdle_r : float or None
+        What that cell has to exceed; None where the profile asks nothing.
     demoted : collection of str
         Rule texts switched off since the open (drift, a person); promotion never happens intraday.
 
@@ -66,6 +66,6 @@ def recheck_rule(
     failed = [gate.gate for gate in rule.gates if not gate.passed]
     if not rule.passes or failed:
         return f"{rule.key.text} fails {', '.join(failed) or 'its gates'}"
-    if profile is GateProfile.DESK and not rule.is_adverse and not finest_post_mean_r > minimums.post_mean_r:
-        return f"{rule.key.text}: the finest cell's expected R is not above {minimums.post_mean_r}"
+    if hurdle_r is not None and not rule.is_adverse and not finest_post_mean_r > hurdle_r:
+        return f"{rule.key.text}: the finest cell's expected R is not above {hurdle_r}"
     return None

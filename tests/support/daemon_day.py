@@ -8,6 +8,7 @@ import numpy as np
 import psycopg
 
 from adapters.calendar import load_calendar
+from adapters.config_gates import load_gates
 from adapters.db.engine import create_engine, psycopg_dsn
 from adapters.db.repos.instruments import load_instruments
 from adapters.settings import Settings
@@ -28,7 +29,7 @@ _RULE_COLUMNS = (
     "session text, rule_text text, n bigint, n_days bigint, post_mean_r double precision, "
     "prob_edge double precision, trust_flag text, trust_is_noise boolean, wse_p90 double precision, "
     "mean_post_sl_extension double precision, stopped_trades bigint, desk_passes boolean, "
-    "original_passes boolean, desk_failed_gates text[], original_failed_gates text[]"
+    "original_passes boolean, desk_failed_gates text[], original_failed_gates text[], gates_version text"
 )
 
 
@@ -129,12 +130,20 @@ def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArr
         for table in ("rules_6d", "mini_rules", "adverse_rules"):
             connection.execute(f"CREATE TABLE IF NOT EXISTS marts.{table} ({_RULE_COLUMNS})")
             connection.execute(f"DELETE FROM marts.{table}")
+        gates = load_gates()
+        connection.execute("DELETE FROM ref.gate_thresholds")
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO ref.gate_thresholds VALUES (%(profile)s, %(rule_level)s, %(category)s, "
+                "%(gate)s, %(comparison)s, %(threshold)s, %(gates_version)s)",
+                gates.rows(),
+            )
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA marts TO propdesk_daemon, propdesk_reader")
         for advisor in ADVISORS:
             connection.execute(
                 "INSERT INTO marts.mini_rules VALUES (%s, 'MINI', %s, 'NSE_EQ', 'INTRADAY', NULL, NULL, "
                 "NULL, %s, "
-                "60, 20, 0.3, 0.97, 'TRUSTED', false, 0.01, 0.001, 20, %s, %s, %s, %s)",
+                "60, 20, 0.3, 0.97, 'TRUSTED', false, 0.01, 0.001, 20, %s, %s, %s, %s, %s)",
                 (
                     DAY - timedelta(days=1),
                     advisor,
@@ -143,6 +152,7 @@ def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArr
                     passing,
                     [] if passing else ["profit_factor"],
                     [] if passing else ["profit_factor"],
+                    gates.version,
                 ),
             )
     return bars

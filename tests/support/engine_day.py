@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adapters.config_gates import load_gates
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.core.errors import Rejected
@@ -153,7 +154,8 @@ def make_ruleset(
     rules: Iterable[Rule] = (), adverse: Iterable[Rule] = (), profile: GateProfile = GateProfile.DESK
 ) -> RuleSet:
     """Rules by key."""
-    return RuleSet("v1", profile, {r.key: r for r in rules}, {r.key: r for r in adverse})
+    minimums = load_gates().match_minimums(profile)
+    return RuleSet("v1", profile, {r.key: r for r in rules}, {r.key: r for r in adverse}, minimums)
 
 
 def failing(rule: Rule, gate: str = "profit_factor") -> Rule:

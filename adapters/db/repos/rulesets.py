@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TypeAlias
@@ -13,9 +13,11 @@ from psycopg.types.json import Jsonb
 
 from propdesk.core.errors import GapFault, InvariantViolated
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, TrustFlag, Weekday
-from propdesk.model.rule import GateResult, Rule, RuleKey, RuleSet
+from propdesk.model.rule import CellMinimums, GateResult, Rule, RuleKey, RuleSet
+from propdesk.rules.gates import ADVERSE_PREFIX, cell_minimums
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+Minimums: TypeAlias = Mapping[tuple[RuleLevel, Category], CellMinimums]
 
 _COLUMNS = (
     "level, advisor_id, category, period, regime, weekday, session, n, n_days, post_mean_r, prob_edge, "
@@ -68,9 +70,38 @@ def read_mart_rules(
     return rules, adverse
 
 
-def ruleset_version(profile: GateProfile, as_of: date, rules: Iterable[Rule]) -> str:
-    """Name a set of rules by its content: the same rules have the same version."""
+def read_minimums(connection: Connection, as_of: date, profile: GateProfile) -> Minimums:
+    """Read what matching asks from the thresholds that the marts of one as-of date were judged by.
+
+    Raises
+    ------
+    GapFault
+        If there are none, or the marts were built with others: match and marts would not agree.
+    """
+    rows = connection.execute(
+        "SELECT rule_level, category, gate, threshold, gates_version FROM ref.gate_thresholds "
+        "WHERE profile = %s AND gate NOT LIKE %s ORDER BY rule_level, category, gate",
+        (profile.value, f"{ADVERSE_PREFIX}%"),
+    ).fetchall()
+    judged = connection.execute(
+        "SELECT DISTINCT gates_version FROM marts.mini_rules WHERE as_of_date = %s", (as_of,)
+    ).fetchall()
+    versions = {row[4] for row in rows}
+    if not rows or any(row[0] not in versions for row in judged):
+        raise GapFault(
+            f"The rules of {as_of} were judged by other gates than are stored: build steps 8 and 9 of that "
+            f"day again (`python3 run.py backfill {as_of} {as_of}`)."
+        )
+    cells: dict[tuple[RuleLevel, Category], dict[str, float]] = {}
+    for level, category, gate, threshold, _ in rows:
+        cells.setdefault((RuleLevel(level), Category(category)), {})[gate] = threshold
+    return {cell: cell_minimums(gates) for cell, gates in cells.items()}
+
+
+def ruleset_version(profile: GateProfile, as_of: date, minimums: Minimums, rules: Iterable[Rule]) -> str:
+    """Name a set of rules by its content: the same rules under the same minimums have the same version."""
     digest = hashlib.sha256(f"{profile.value}|{as_of.isoformat()}".encode())
+    digest.update(json.dumps(minimums_to_json(minimums), sort_keys=True, allow_nan=False).encode())
     for rule in rules:
         digest.update(json.dumps(rule_to_json(rule), sort_keys=True, allow_nan=False).encode())
     return digest.hexdigest()[:_VERSION_DIGITS]
@@ -81,13 +112,23 @@ def freeze_ruleset(
 ) -> FrozenRules:
     """Freeze the rules of ``as_of`` for ``trade_date`` in the current transaction; may be repeated."""
     rules, adverse = read_mart_rules(connection, as_of, profile)
-    version = ruleset_version(profile, as_of, [*rules, *adverse])
+    minimums = read_minimums(connection, as_of, profile)
+    version = ruleset_version(profile, as_of, minimums, [*rules, *adverse])
     frozen = FrozenRules(version, as_of, len(rules), sum(r.passes for r in rules), len(adverse))
     inserted = connection.execute(
-        "INSERT INTO ref.rulesets (ruleset_version, trade_date, as_of_date, profile, count_rules, "
-        "count_eligible, "
-        "frozen_at) VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (ruleset_version) DO NOTHING",
-        (version, trade_date, as_of, profile.value, len(rules), frozen.count_eligible, frozen_at),
+        "INSERT INTO ref.rulesets (ruleset_version, trade_date, as_of_date, profile, minimums, "
+        "count_rules, count_eligible, frozen_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (ruleset_version) DO NOTHING",
+        (
+            version,
+            trade_date,
+            as_of,
+            profile.value,
+            Jsonb(minimums_to_json(minimums)),
+            len(rules),
+            frozen.count_eligible,
+            frozen_at,
+        ),
     )
     if inserted.rowcount == 1:
         with (
@@ -112,7 +153,7 @@ def read_ruleset(connection: Connection, version: str) -> RuleSet:
         If the stored rules are not those the version names: a day's journal could not be folded again.
     """
     head = connection.execute(
-        "SELECT profile, as_of_date FROM ref.rulesets WHERE ruleset_version = %s", (version,)
+        "SELECT profile, as_of_date, minimums FROM ref.rulesets WHERE ruleset_version = %s", (version,)
     ).fetchone()
     if head is None:
         raise GapFault(
@@ -130,10 +171,35 @@ def read_ruleset(connection: Connection, version: str) -> RuleSet:
     for content, is_adverse in rows:
         rule = rule_from_json(content, profile, is_adverse=bool(is_adverse))
         (adverse if is_adverse else rules)[rule.key] = rule
+    minimums = minimums_from_json(head[2])
     ordered = [*sorted(rules.values(), key=_order), *sorted(adverse.values(), key=_order)]
-    if ruleset_version(profile, head[1], ordered) != version:
+    if ruleset_version(profile, head[1], minimums, ordered) != version:
         raise InvariantViolated(f"the frozen ruleset {version} was changed after it was frozen")
-    return RuleSet(version, profile, rules, adverse)
+    return RuleSet(version, profile, rules, adverse, minimums)
+
+
+def minimums_to_json(minimums: Minimums) -> list[dict[str, Any]]:
+    """Turn minimums into JSON values, ordered by level and category."""
+    return [
+        {
+            "level": level.value,
+            "category": category.value,
+            "trades": asked.trades,
+            "post_mean_r": asked.post_mean_r,
+            "prob_edge": asked.prob_edge,
+        }
+        for (level, category), asked in sorted(minimums.items())
+    ]
+
+
+def minimums_from_json(content: list[dict[str, Any]]) -> Minimums:
+    """Read minimums back."""
+    return {
+        (RuleLevel(row["level"]), Category(row["category"])): CellMinimums(
+            row["trades"], row["post_mean_r"], row["prob_edge"]
+        )
+        for row in content
+    }
 
 
 def rule_to_json(rule: Rule) -> dict[str, Any]:

@@ -63,6 +63,7 @@ rulesets = Table(
     day("trade_date"),
     day("as_of_date"),
     text("profile"),
+    document("minimums"),
     whole("count_rules"),
     whole("count_eligible"),
     moment("frozen_at"),

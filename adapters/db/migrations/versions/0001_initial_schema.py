@@ -222,6 +222,7 @@ def upgrade() -> None:
         sa.Column("trade_date", sa.Date(), nullable=False),
         sa.Column("as_of_date", sa.Date(), nullable=False),
         sa.Column("profile", sa.Text(), nullable=False),
+        sa.Column("minimums", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("count_rules", sa.Integer(), nullable=False),
         sa.Column("count_eligible", sa.Integer(), nullable=False),
         sa.Column("frozen_at", sa.DateTime(timezone=True), nullable=False),

@@ -6,14 +6,32 @@ import pytest
 from adapters.config_gates import load_gates
 from propdesk.core.errors import ConfigFault
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, TrustFlag, Weekday
+from propdesk.model.rule import CellMinimums
 from propdesk.rules.dimensions import cells_of
-from propdesk.rules.gates import ADVERSE_GATES, evaluate, trust_value
+from propdesk.rules.gates import ADVERSE_GATES, RULE_LEVELS, evaluate, trust_value
 
 GOOD = {
     "min_trades": 8, "min_days": 5, "win_rate": 0.55, "excess_hits": 0.1, "sharpe": 1.0, "profit_factor": 1.5,
     "mdd": -0.15, "pain_reward": 0.39, "pain_reward_ratio": 1.0, "trust": 1, "skipped_share": 0.2,
     "traded_value_share": 0.5, "post_mean_r": 0.051, "prob_edge": 0.81,
 }  # fmt: skip
+
+
+def test_matching_asks_what_the_gates_of_its_profile_ask() -> None:
+    gates = load_gates()
+    for profile in GateProfile:
+        asked = gates.match_minimums(profile)
+        assert len(asked) == len(RULE_LEVELS) * len(Category)
+        for (level, category), minimums in asked.items():
+            rows = gates.rules[profile, level, category]
+            assert minimums.trades == rows["min_trades"] == (8 if level is RuleLevel.RULE_6D else 20)
+            assert (minimums.post_mean_r, minimums.prob_edge) == (
+                rows.get("post_mean_r"),
+                rows.get("prob_edge"),
+            )
+    finest = (RuleLevel.RULE_6D, Category.NSE_EQ)
+    assert gates.match_minimums(GateProfile.ORIGINAL)[finest] == CellMinimums(8, None, None)
+    assert gates.match_minimums(GateProfile.DESK)[finest] == CellMinimums(8, 0.05, 0.8)
 
 
 @pytest.mark.parametrize("profile", list(GateProfile))

@@ -3,13 +3,14 @@
 import itertools
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
+from propdesk.core.errors import InvariantViolated
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
-from propdesk.model.rule import Rule, RuleSet
+from propdesk.model.rule import CellMinimums, Rule, RuleSet
 from propdesk.rules.match import (
-    MatchMinimums,
     MatchOutcome,
     MatchResult,
     SignalDims,
@@ -19,17 +20,16 @@ from propdesk.rules.match import (
 from tests.support.engine_day import failing, make_rule, make_ruleset
 
 DIMS = SignalDims("A01", Category.NSE_EQ, Period.INTRADAY, Regime.SIDEWAYS, Weekday.TUESDAY, Session.MORNING)
-MINIMUMS = MatchMinimums()
 LEVELS = (RuleLevel.RULE_6D, RuleLevel.MINI_REGIME, RuleLevel.MINI)
 
 
 def desk(*rules: Rule, adverse: tuple[Rule, ...] = ()) -> MatchResult:
-    return match_rule(DIMS, make_ruleset(rules, adverse), GateProfile.DESK, MINIMUMS)
+    return match_rule(DIMS, make_ruleset(rules, adverse))
 
 
 def original(*rules: Rule) -> MatchResult:
     ruleset = make_ruleset(rules, profile=GateProfile.ORIGINAL)
-    return match_rule(DIMS, ruleset, GateProfile.ORIGINAL, MINIMUMS)
+    return match_rule(DIMS, ruleset)
 
 
 def test_levels_that_need_an_unknown_dimension_are_left_out() -> None:
@@ -63,6 +63,31 @@ def test_desk_a_finest_cell_below_a_hurdle_is_never_overridden(changes: dict[str
     found = desk(make_rule(RuleLevel.RULE_6D, **changes), make_rule())
     assert found.outcome is MatchOutcome.RULE_FAILED
     assert [c.outcome for c in found.candidates] == ["BELOW_HURDLE"]
+
+
+def test_the_minimums_are_those_the_ruleset_was_judged_by() -> None:
+    weak, thin = make_rule(post_mean_r=0.04, prob_edge=0.7), make_rule(n=12)
+    asked = {
+        (level, Category.NSE_EQ): CellMinimums(trades=12, post_mean_r=0.03, prob_edge=0.6) for level in LEVELS
+    }
+    lenient = replace(make_ruleset([weak]), minimums=asked)
+    found = match_rule(DIMS, lenient)
+    assert (found.outcome, found.hurdle_r) == (MatchOutcome.MATCHED, 0.03)
+    assert desk(weak).outcome is MatchOutcome.RULE_FAILED
+    literal = replace(make_ruleset([thin], profile=GateProfile.ORIGINAL), minimums=asked)
+    assert match_rule(DIMS, literal).rule == thin
+    assert original(thin).outcome is MatchOutcome.NO_MATCH
+
+
+def test_a_hurdle_that_is_not_asked_is_cleared_even_by_what_is_undefined() -> None:
+    asked = {(RuleLevel.MINI, Category.NSE_EQ): CellMinimums(20, None, None)}
+    ruleset = replace(make_ruleset([make_rule(post_mean_r=math.nan)]), minimums=asked)
+    assert match_rule(DIMS, ruleset).outcome is MatchOutcome.MATCHED
+
+
+def test_a_cell_the_gates_do_not_know_is_a_broken_promise() -> None:
+    with pytest.raises(InvariantViolated, match="no minimums"):
+        match_rule(DIMS, replace(make_ruleset([make_rule()]), minimums={}))
 
 
 def test_a_cell_without_closed_trade_is_no_cell() -> None:
@@ -130,7 +155,7 @@ def test_a_lookup_is_quick() -> None:
     for _ in range(20):
         start = time.perf_counter()
         for _ in range(200):
-            match_rule(DIMS, ruleset, GateProfile.DESK, MINIMUMS)
+            match_rule(DIMS, ruleset)
         best = min(best, (time.perf_counter() - start) / 200)
     # The promise is 10 microseconds; a busy test machine gets a wide margin, a quadratic slip does not.
     assert best < 200e-6
