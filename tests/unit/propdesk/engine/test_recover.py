@@ -31,7 +31,6 @@ from propdesk.risk.charges import ChargeModel, ChargeRate, ChargeSegment, Compon
 from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.margin import MarginKind, MarginModel, MarginRate
-from propdesk.rules.match import MatchMinimums
 from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.sizing import SizingConfig
 from tests.support.engine_day import (
@@ -216,7 +215,6 @@ def make_snapshot(**changes: Any) -> ContextSnapshot:
         sizing=SizingConfig(),
         limits=RiskLimits(banned=frozenset({"B", "A"})),
         kill_limits=KillLimits(),
-        minimums=MatchMinimums(),
         crowd=CrowdConfig(),
         lifetime=LifetimeRules(),
         latency_ns=1,
