@@ -110,7 +110,8 @@ class CalendarData:
 
     days: tuple[date, ...]
     hours: tuple[HoursRule, ...]
-    special: Mapping[date, tuple[int, int]]
+    special: Mapping[date, SpecialSession]
+    auctions: tuple[AuctionRule, ...]
 
 
 class MarketCalendar:
@@ -152,13 +153,13 @@ class MarketCalendar:
     @classmethod
     def of(cls, data: CalendarData) -> "MarketCalendar":
         """Build the calendar that gave ``data``."""
-        return cls(data.days, data.hours, data.special)
+        return cls(data.days, data.hours, data.special, data.auctions)
 
     @property
     def data(self) -> CalendarData:
         """Give what the calendar is made of."""
         hours = tuple(rule for rules in self._hours.values() for rule in rules)
-        return CalendarData(tuple(self._days), hours, dict(self._special))
+        return CalendarData(tuple(self._days), hours, dict(self._special), tuple(self._auctions))
 
     @property
     def first_day(self) -> date:

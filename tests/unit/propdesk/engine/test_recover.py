@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from propdesk.core.calendar import CalendarData, HoursRule, MarketCalendar, Segment
+from propdesk.core.calendar import (
+    AuctionRule,
+    CalendarData,
+    HoursRule,
+    MarketCalendar,
+    Segment,
+    SpecialSession,
+)
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
 from propdesk.engine.batch import CHAIN_START, build_batch, fold_events
@@ -44,6 +51,8 @@ from tests.support.engine_day import (
     make_signal,
 )
 
+DRILL = SpecialSession("drill", ((555, 600), (690, 750)))
+AUCTION = AuctionRule(Segment.CASH, date(2020, 1, 1), 910, 930)
 NO_RULES = replace(make_ruleset(), ruleset_version="none")
 
 
@@ -200,7 +209,7 @@ def make_snapshot(**changes: Any) -> ContextSnapshot:
         ruleset_version="v1",
         profile=GateProfile.DESK,
         regimes={"MARKET": Regime.SIDEWAYS, "NIFTY": None},
-        calendar=CalendarData((DAY,), hours, {DAY: (600, 700)}),
+        calendar=CalendarData((DAY,), hours, {DAY: DRILL}, (AUCTION,)),
         margin=MarginModel((MarginRate(MarginKind.CNC, date(2020, 1, 1), 1_000_000),), (1, 2, 3, 4), "m1"),
         charges=ChargeModel(
             (ChargeRate(Component.BROKERAGE, ChargeSegment.INTRADAY, date(2020, 1, 1), 3, 2_000),),
@@ -239,7 +248,7 @@ def test_a_snapshot_survives_being_stored() -> None:
     assert found == snapshot
     assert all(isinstance(key, Category) for key in (*found.allocations, *found.drift_limits))
     assert found.margin.share_ppm(MarginKind.CNC, DAY) == 1_000_000
-    assert found.calendar.special == {DAY: (600, 700)}
+    assert found.calendar.special == {DAY: DRILL}
     assert MarketCalendar.of(found.calendar).data == snapshot.calendar
 
 
