@@ -133,7 +133,7 @@ class Bootstrap:
         journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
         recovered = await self._recover(journal, day)
         clock = await self._clock(plan, journal, trade_date)
-        feed = self._feed(day, plan, clock)
+        feed = self._feed(day, plan, clock, recovered.minute_ns)
         broker = await self._broker(trade_date, clock, recovered)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
         bus.watch(lambda: broker[0].facts_known - feed_task.delivered)
@@ -144,8 +144,8 @@ class Bootstrap:
         driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting)
         start = Ledgered(recovered.seq, recovered.chain_hash, recovered.state, recovered.resolutions)
         decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
-        startup = Startup(bus, decider, outbox, broker[0], feed, clock, day, recovered, self._log)
-        await startup.run(waiting, is_replay=driver is not None)
+        startup = Startup(bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log)
+        await startup.run(waiting)
         deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
         stamp = Stamp.DOCUMENT if driver is not None else Stamp.CLOCK
         return Tasks(
@@ -214,7 +214,7 @@ class Bootstrap:
         done = -1 if mark is None else mark.position
         return ManualClock(plan.timeline.items[max(done, 0)].at_ns)
 
-    def _feed(self, day: Day, plan: ReplayPlan | None, clock: Clock) -> ReplayFeed | StoreFeed:
+    def _feed(self, day: Day, plan: ReplayPlan | None, clock: Clock, done_ns: int) -> ReplayFeed | StoreFeed:
         store = ParquetPriceStore(self._settings.price_store_url, day.context.calendar)
         if plan is not None:
             feed = ReplayFeed(store, day.context.trade_date)
@@ -222,7 +222,7 @@ class Bootstrap:
             return feed
         hours = [day.context.calendar.hours(day.context.trade_date, segment) for segment in Segment]
         first, last = min(h.open_ns for h in hours), max(h.close_ns for h in hours)
-        return StoreFeed(store, day.context.trade_date, clock, first, last)
+        return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
 
     async def _broker(self, trade_date: date, clock: Clock, recovered: Recovered) -> tuple[PaperBroker, int]:
         if self._settings.trading_mode != "paper":

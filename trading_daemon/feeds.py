@@ -1,7 +1,7 @@
 """Minute bars of the price store as a market feed: of a replayed day, and of the running one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import date
 from typing import Final
 
@@ -94,24 +94,63 @@ class StoreFeed(StoredDay):
         System clock.
     open_ns, close_ns : int
         Session; outside it no minute is reported.
+    done_ns : int
+        End of the last minute that needs no report any more (after a restart).
+    sleep : callable
+        Waits so many seconds.
+
+    Notes
+    -----
+    Minutes are reported one after the other without a gap, however late the loop or the process is: a bar
+    that is passed over would be a stop that never filled.
     """
 
-    def __init__(self, prices: PriceSource, day: date, clock: Clock, open_ns: int, close_ns: int) -> None:
+    def __init__(
+        self,
+        prices: PriceSource,
+        day: date,
+        clock: Clock,
+        open_ns: int,
+        close_ns: int,
+        *,
+        done_ns: int = 0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         super().__init__(prices, day)
         self._clock = clock
-        self._open_ns = open_ns
         self._close_ns = close_ns
+        self._done_ns = max(open_ns, done_ns)
+        self._read_ns = 0
+        self._sleep = sleep
+
+    def missed(self) -> Iterator[MinuteClosed]:
+        """Report at once, in order, the minutes that are over by now."""
+        while self._done_ns < self._close_ns and self._due_ns <= self._clock.now_ns():
+            yield self._next()
 
     async def minutes(self) -> AsyncIterator[MinuteClosed]:
         """Report each minute of the session shortly after its end, with whatever bars were written."""
-        while True:
-            now_ns = self._clock.now_ns()
-            end_ns = (now_ns - GRACE_NS) // NS_PER_MINUTE * NS_PER_MINUTE + NS_PER_MINUTE
-            await asyncio.sleep((end_ns + GRACE_NS - now_ns) / NS_PER_SECOND)
-            if self._open_ns < end_ns <= self._close_ns:
-                self.forget()
-                self.load(self._followed)
-                yield MinuteClosed(end_ns, self.ending(end_ns), is_last=end_ns == self._close_ns)
+        while self._done_ns < self._close_ns:
+            wait_ns = self._due_ns - self._clock.now_ns()
+            if wait_ns > 0:
+                await self._sleep(wait_ns / NS_PER_SECOND)
+            else:
+                yield self._next()
+        await asyncio.Event().wait()
+
+    @property
+    def _due_ns(self) -> int:
+        return self._done_ns + NS_PER_MINUTE + GRACE_NS
+
+    def _next(self) -> MinuteClosed:
+        if self._due_ns > self._read_ns:
+            # what was read before the bar had to be there may lack it
+            self._read_ns = self._clock.now_ns()
+            self.forget()
+            self.load(self._followed)
+        self._done_ns += NS_PER_MINUTE
+        end_ns = self._done_ns
+        return MinuteClosed(end_ns, self.ending(end_ns), is_last=end_ns == self._close_ns)
 
 
 def _bar(price_key: str, bars: BarArrays, index: int) -> BarObserved:

@@ -8,15 +8,17 @@ from propdesk.core.clock import Clock
 from propdesk.engine.recover import Recovered
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow
-from propdesk.model.messages import BarObserved, ContextChanged, DayOpened, Event
+from propdesk.model.messages import BarObserved, BrokerUpdate, ContextChanged, DayOpened, Event
 from propdesk.ports import Broker
 from trading_daemon.bus import Bus, Envelope, TrackRequest
 from trading_daemon.day import Day
 from trading_daemon.documents import event_of
-from trading_daemon.feeds import StoredDay
+from trading_daemon.feeds import StoredDay, StoreFeed
 from trading_daemon.ports import Log, PaperMarket
 from trading_daemon.recovery import ReconcileOutbox, reconcile
 from trading_daemon.tasks.decider import Decider
+from trading_daemon.tasks.order_feed import OrderFeed
+from trading_daemon.tasks.position_monitor import meet_minute, minute_events
 
 
 class PaperExchange(Broker, PaperMarket, Protocol):
@@ -35,46 +37,83 @@ class Startup:
     decider: Decider
     outbox: ReconcileOutbox
     broker: PaperExchange
+    order_feed: OrderFeed
     feed: StoredDay
     clock: Clock
     day: Day
     recovered: Recovered
     log: Log
 
-    async def run(self, waiting: Sequence[InboxRow], *, is_replay: bool) -> None:
+    async def run(self, waiting: Sequence[InboxRow]) -> None:
         """Take up the day; ``waiting`` are inbox rows that no journal row holds yet.
 
-        In replay the driver opens the day and hands the waiting rows over when their moment comes.
+        In replay the driver opens the day, closes its minutes and hands the waiting rows over, each when
+        its moment comes.
         """
-        await self._hand_over_open()
-        await self._begin_segment(is_replay=is_replay)
-        if not is_replay:
-            for row in waiting:
-                await self.bus.events.put(envelope_of(row, self.day.aliases))
+        untold = await self._hand_over_open()
+        await self._begin_segment()
+        if not isinstance(self.feed, StoreFeed):
+            for update in untold:
+                await self.bus.events.put(Envelope((update,)))
+            return
+        await self._decide((*untold, *await self._unheard()))
+        await self._catch_up(self.feed)
+        for row in waiting:
+            await self.bus.events.put(envelope_of(row, self.day.aliases))
 
-    async def _begin_segment(self, *, is_replay: bool) -> None:
+    async def _catch_up(self, feed: StoreFeed) -> None:
+        """Let exchange and reducer meet every minute that ended while nobody watched, in order (§5.7).
+
+        Prices of these minutes are as old as they are: none of them lets an entry through.
+        """
+        feed.follow(tuple(self.decider.position.state.subscriptions))
+        count = 0
+        for minute in feed.missed():
+            await meet_minute(self.broker, minute)
+            await self._decide((*await self._unheard(), *minute_events(minute)))
+            count += 1
+        self.log.info("caught_up", minutes=count)
+
+    async def _unheard(self) -> tuple[BrokerUpdate, ...]:
+        known = self.order_feed.heard | self.recovered.update_ids
+        facts = tuple(fact for fact in await self.broker.snapshot() if fact.update_id not in known)
+        self.order_feed.heard.update(fact.update_id for fact in facts)
+        return facts
+
+    async def _decide(self, events: tuple[Event, ...]) -> None:
+        if events:
+            await self.decider.decide([Envelope(events)])
+
+    async def _begin_segment(self) -> None:
         event = segment_event(self.day.opened, self.recovered, self.clock.now_ns())
-        if event is not None and (self.recovered.seq > 0 or not is_replay):
+        if event is not None and (self.recovered.seq > 0 or isinstance(self.feed, StoreFeed)):
             self.log.info("context", context_hash=event.context_hash, event_name=type(event).__name__)
-            await self.decider.decide([Envelope((event,))])
+            await self._decide((event,))
 
-    async def _hand_over_open(self) -> None:
-        """Continue what was committed: intents not yet sent, prices not yet asked for."""
+    async def _hand_over_open(self) -> tuple[BrokerUpdate, ...]:
+        """Continue what was committed: intents not yet sent, prices not yet asked for.
+
+        Gives what the outbox knows of intents and the journal does not.
+        """
         day, now_ns, state = self.day.context.trade_date, self.clock.now_ns(), self.recovered.state
         reconciled = await reconcile(
-            self.outbox, self.broker, day, now_ns, self.log, told=self.recovered.update_ids
+            self.outbox,
+            self.broker,
+            day,
+            now_ns,
+            self.log,
+            told=self.recovered.update_ids,
         )
         for intent in reconciled.to_send:
             self.bus.intents.put(intent)
-        for update in reconciled.untold:
-            await self.bus.events.put(Envelope((update,)))
         keys = tuple(sorted(state.subscriptions))
         if keys:
             self.feed.follow(keys)
-            met = (self.feed.latest(key, now_ns) for key in keys)
+            met = (self.feed.latest(key, self.recovered.minute_ns) for key in keys)
             await self.broker.refresh([bar for bar in met if bar is not None])
             quote = tuple(key for key in keys if key not in state.prices)
             await self.bus.tracks.put(TrackRequest(keys, quote))
+        return reconciled.untold
 
 
 def segment_event(opened: DayOpened, recovered: Recovered, now_ns: int) -> DayOpened | ContextChanged | None:

@@ -10,7 +10,7 @@ from propdesk.engine.context import DayContext
 from propdesk.engine.resolution import Question, RecordedAnswers, Resolution
 from propdesk.engine.state import CarryOver, EngineState
 from propdesk.engine.step import initial_state
-from propdesk.model.messages import BrokerUpdate
+from propdesk.model.messages import BrokerUpdate, TimerFired
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class Recovered:
     """Where the day stands. ``seq`` is the last row folded, 0 for an empty journal.
 
     ``context_hash`` names what the last row was decided under, empty for an empty journal;
-    ``update_ids`` every broker fact the journal holds, ``resolutions`` every answer of the master.
+    ``minute_ns`` is the end of the last minute that was reported, 0 before the first; ``update_ids`` are all
+    broker facts the journal holds, ``resolutions`` all answers of the master.
     """
 
     state: EngineState
@@ -38,6 +39,7 @@ class Recovered:
     now_ns: int
     chain_hash: str
     context_hash: str = ""
+    minute_ns: int = 0
     update_ids: frozenset[str] = frozenset()
     resolutions: Mapping[Question, Resolution] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ def recover(
     name, context = "", None
     answers = RecordedAnswers()
     update_ids: set[str] = set()
+    minute_ns = 0
     for row in rows:
         if row.seq != seq + 1:
             raise InvariantViolated(f"the journal has a gap after row {seq}")
@@ -97,4 +100,5 @@ def recover(
             raise InvariantViolated(f"journal row {row.seq} does not follow from the rows before it")
         state, seq, now_ns = folded.state, row.seq, row.now_ns
         update_ids.update(event.update_id for event in events if isinstance(event, BrokerUpdate))
-    return Recovered(state, seq, now_ns, hashed, name, frozenset(update_ids), answers.known)
+        minute_ns = max([minute_ns, *(event.ts_ns for event in events if isinstance(event, TimerFired))])
+    return Recovered(state, seq, now_ns, hashed, name, minute_ns, frozenset(update_ids), answers.known)

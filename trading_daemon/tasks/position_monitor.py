@@ -3,7 +3,7 @@
 import asyncio
 
 from propdesk.core.clock import Clock
-from propdesk.model.messages import TimerFired
+from propdesk.model.messages import Event, TimerFired
 from trading_daemon.bus import Bus, Envelope
 from trading_daemon.ports import MarketFeed, MinuteClosed, PaperMarket
 
@@ -53,10 +53,20 @@ class PositionMonitor:
     async def close_minute(self, minute: MinuteClosed) -> None:
         """Report one minute: first to the paper broker, then, once its fills are known, to the decider."""
         if self._market is not None:
-            await self._market.on_bars(minute.bars, minute.end_ns)
-            if minute.is_last:
-                await self._market.end_session(minute.end_ns)
+            await meet_minute(self._market, minute)
             if self._bus.lockstep:
                 await self._bus.quiescent()
-        timer = TimerFired(SESSION_CLOSE if minute.is_last else MINUTE_TIMER, minute.end_ns)
-        await self._bus.events.put(Envelope((*minute.bars, timer), mark=minute.mark))
+        await self._bus.events.put(Envelope(minute_events(minute), mark=minute.mark))
+
+
+async def meet_minute(market: PaperMarket, minute: MinuteClosed) -> None:
+    """Show a minute to a paper exchange, with the last one the end of its day."""
+    await market.on_bars(minute.bars, minute.end_ns)
+    if minute.is_last:
+        await market.end_session(minute.end_ns)
+
+
+def minute_events(minute: MinuteClosed) -> tuple[Event, ...]:
+    """Give what the decider hears of a minute: its bars, then its timer."""
+    timer = TimerFired(SESSION_CLOSE if minute.is_last else MINUTE_TIMER, minute.end_ns)
+    return (*minute.bars, timer)

@@ -1,5 +1,6 @@
 """Starts of the live daemon at a moment of the test's choosing, without its endless tasks."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date
@@ -34,18 +35,33 @@ async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> As
         yield await bootstrap.build(day, None, stack)
 
 
+@asynccontextmanager
+async def alive(settings: Settings, clock: ManualClock, day: date = DAY) -> AsyncIterator[Tasks]:
+    """Start, and run the tasks that decide, send, listen and watch; at the end all die at once."""
+    async with started(settings, clock, day) as tasks:
+        names = ("decider", "order_manager", "order_feed", "position_monitor")
+        running = [asyncio.create_task(tasks.runs()[name]()) for name in names]  # type: ignore[arg-type]
+        try:
+            yield tasks
+        finally:
+            for task in running:
+                task.cancel()
+            for found in await asyncio.gather(*running, return_exceptions=True):
+                assert isinstance(found, asyncio.CancelledError), found
+
+
+async def settle(tasks: Tasks, seen_ns: int = 0) -> None:
+    """Wait until nothing is under way and prices up to a moment are decided."""
+
+    def is_calm() -> bool:
+        return tasks.bus.is_quiescent() and tasks.decider.position.state.market_seen_ns >= seen_ns
+
+    await asyncio.wait_for(tasks.bus.pulse.until(is_calm), 30)
+
+
 async def decide(tasks: Tasks, *events: Event) -> None:
     """Let the decider commit one batch."""
     await tasks.decider.decide([Envelope(events)])
-
-
-async def decide_waiting(tasks: Tasks) -> list[Event]:
-    """Let the decider commit what waits in the bus; gives the events."""
-    envelopes = tasks.bus.events.take_waiting(1_000)
-    if envelopes:
-        await tasks.decider.decide(envelopes)
-        tasks.bus.events.done(len(envelopes))
-    return [event for envelope in envelopes for event in envelope.events]
 
 
 def bar_at(bars: dict[str, BarArrays], key: str, end_ns: int) -> BarObserved:
@@ -66,9 +82,19 @@ def bar_at(bars: dict[str, BarArrays], key: str, end_ns: int) -> BarObserved:
 
 
 def signal_at(
-    bars: dict[str, BarArrays], number: int, received_ns: int, stock: str = "TSTA", **changes: object
+    bars: dict[str, BarArrays],
+    number: int,
+    received_ns: int,
+    stock: str = "TSTA",
+    *,
+    stop: float = 0.985,
+    target: float = 1.03,
+    **changes: object,
 ) -> SignalReceived:
-    """A BUY LIMIT idea well above the last price of its stock, so that it fills with the next bar."""
+    """A BUY LIMIT idea well above the last price of its stock, so that it fills with the next bar.
+
+    ``stop`` and ``target`` are shares of the last price.
+    """
     last_ns = received_ns // NS_PER_MINUTE * NS_PER_MINUTE
     price = bar_at(bars, f"NSE_EQ:{stock}", last_ns).close_paise
     document: dict[str, object] = {
@@ -83,8 +109,8 @@ def signal_at(
         "side": "BUY",
         "entry_type": "LIMIT",
         "entry_low": f"{(price + round(price * 0.003 / 5) * 5) / 100:.2f}",
-        "stoploss": f"{round(price * 0.985 / 5) * 5 / 100:.2f}",
-        "targets": f"{round(price * 1.03 / 5) * 5 / 100:.2f}",
+        "stoploss": f"{round(price * stop / 5) * 5 / 100:.2f}",
+        "targets": f"{round(price * target / 5) * 5 / 100:.2f}",
         "period": "INTRADAY",
         **changes,
     }

@@ -2,10 +2,12 @@ from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
+import pytest
 
-from propdesk.core.clock import NS_PER_MINUTE
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
 from propdesk.ports import BarArrays
-from trading_daemon.feeds import ReplayFeed
+from trading_daemon.feeds import GRACE_NS, ReplayFeed, StoreFeed
+from trading_daemon.ports import MinuteClosed
 
 DAY = date(2025, 7, 1)
 
@@ -61,3 +63,92 @@ def test_a_series_is_read_once() -> None:
     feed.follow(["A"])
     feed.latest("B", 5)
     assert prices.reads == [("A", "B")]
+
+
+# ------------------------------------------------------------ the running day
+
+OPEN, CLOSE = 10, 15
+"""Session of these tests, minutes since the epoch."""
+
+
+class Growing:
+    """A store that a recorder fills: a minute's bar is there some seconds after its end."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.reads = 0
+
+    def minute_bars(self, price_keys: Sequence[str], _first: date, _last: date) -> dict[str, BarArrays]:
+        self.reads += 1
+        complete = (self.clock.now_ns() - NS_PER_SECOND) // NS_PER_MINUTE
+        return {key: _bars(list(range(OPEN, complete))) for key in price_keys if complete > OPEN}
+
+    def ticks(self, *_: object) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        raise AssertionError("a feed of bars asks for no ticks")
+
+    def daily_bars(self, *_: object) -> dict[str, BarArrays]:
+        raise AssertionError("a feed of bars asks for no daily bars")
+
+
+class Slept(Exception):
+    """The feed waits; the test looks at what it has reported so far."""
+
+
+def minute(number: float) -> int:
+    return int(number * NS_PER_MINUTE)
+
+
+def running(clock: ManualClock, prices: Growing, *, late_s: int = 0, done: int = 0) -> StoreFeed:
+    """A feed whose every wait lasts ``late_s`` seconds longer than asked for."""
+
+    async def sleep(seconds: float) -> None:
+        clock.advance_to(clock.now_ns() + round(seconds * NS_PER_SECOND) + late_s * NS_PER_SECOND)
+
+    return StoreFeed(prices, DAY, clock, minute(OPEN), minute(CLOSE), done_ns=minute(done), sleep=sleep)
+
+
+async def take(feed: StoreFeed, count: int) -> list[MinuteClosed]:
+    found = []
+    async for one in feed.minutes():
+        found.append(one)
+        if len(found) == count:
+            break
+    return found
+
+
+@pytest.mark.parametrize("late_s", [0, 45, 61, 150, 1_000])
+async def test_minutes_follow_one_another_without_a_gap_however_late_the_loop_is(late_s: int) -> None:
+    clock = ManualClock(minute(OPEN - 3))
+    feed = running(clock, Growing(clock), late_s=late_s)
+    feed.follow(["A"])
+    found = await take(feed, CLOSE - OPEN)
+    assert [one.end_ns for one in found] == [minute(n) for n in range(OPEN + 1, CLOSE + 1)]
+    assert [[bar.start_ns for bar in one.bars] for one in found] == [[minute(n)] for n in range(OPEN, CLOSE)]
+    assert [one.is_last for one in found] == [False] * (CLOSE - OPEN - 1) + [True]
+
+
+async def test_a_minute_is_reported_once_its_bar_must_have_been_written() -> None:
+    clock = ManualClock(minute(OPEN + 1))
+    await take(running(clock, Growing(clock)), 1)
+    assert clock.now_ns() == minute(OPEN + 1) + GRACE_NS
+
+
+def test_after_a_downtime_every_minute_since_the_last_one_is_missed() -> None:
+    clock = ManualClock(minute(CLOSE - 1) + GRACE_NS - 1)
+    prices = Growing(clock)
+    feed = running(clock, prices, done=OPEN + 1)
+    feed.follow(["A"])
+    prices.reads = 0
+    assert [one.end_ns for one in feed.missed()] == [minute(OPEN + 2), minute(OPEN + 3)]
+    assert prices.reads == 1, "late minutes are in the store already"
+    assert list(feed.missed()) == []
+    clock.advance_to(minute(CLOSE + 60))
+    last = list(feed.missed())
+    assert [one.end_ns for one in last] == [minute(CLOSE - 1), minute(CLOSE)]
+    assert [len(one.bars) for one in last] == [1, 1], "the store is read anew for what it lacked before"
+    assert last[-1].is_last
+
+
+def test_before_the_open_nothing_is_missed() -> None:
+    clock = ManualClock(minute(OPEN))
+    assert list(running(clock, Growing(clock)).missed()) == []

@@ -1,0 +1,187 @@
+"""A paper day that is interrupted: what ended while nobody watched is met at the start, in order."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.calendar import load_calendar
+from adapters.settings import Settings
+from adapters.ticks.store import ParquetPriceStore, bars_table
+from propdesk.core.clock import ManualClock
+from propdesk.engine import codec
+from propdesk.model.messages import BrokerUpdate, SignalReceived, TimerFired
+from propdesk.ports import BarArrays
+from tests.integration.daemon.starts import (
+    OPEN,
+    alive,
+    at,
+    settle,
+    signal_at,
+)
+from tests.support.daemon_day import DAY, prepare_day
+from trading_daemon.bus import Envelope
+from trading_daemon.feeds import StoreFeed
+from trading_daemon.session import ensure_ready
+
+pytestmark = pytest.mark.integration
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+ACCOUNTS = iter(range(1, 1_000))
+FIRST, LAST = 570, 600
+
+
+@pytest.fixture
+def bars(settings: Settings) -> dict[str, BarArrays]:
+    return prepare_day(settings)
+
+
+@pytest.fixture
+def make_account(
+    settings: Settings, bars: dict[str, BarArrays], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Settings]:
+    """Make fresh live paper accounts whose day is ready; the feed follows the test's clock."""
+    del bars
+
+    async def briefly(_seconds: float) -> None:
+        await asyncio.sleep(0.002)
+
+    monkeypatch.setattr("trading_daemon.bootstrap.StoreFeed", _feed_that(briefly))
+
+    def make() -> Settings:
+        account = f"catch-up-{next(ACCOUNTS)}"
+        one = settings.model_copy(update={"account_id": account, "mongo_url": None, "log_level": "error"})
+        ensure_ready(one, DAY)
+        return one
+
+    return make
+
+
+def _feed_that(sleep: Callable[[float], Awaitable[None]]) -> type[StoreFeed]:
+    class Following(StoreFeed):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, sleep=sleep)
+
+    return Following
+
+
+def live(settings: Settings, first: int, last: int, *signals: SignalReceived) -> None:
+    """Start at a minute, take signals, watch the following minutes, and die."""
+
+    async def life() -> None:
+        clock = ManualClock(at(first, 3))
+        async with alive(settings, clock) as tasks:
+            for signal in signals:
+                await tasks.bus.events.put(Envelope((signal,)))
+            await settle(tasks)
+            for minute in range(first + 1, last + 1):
+                clock.advance_to(at(minute, 3))
+                await settle(tasks, at(minute))
+
+    asyncio.run(life())
+
+
+def ideas(bars: dict[str, BarArrays]) -> list[SignalReceived]:
+    """Two ideas with a stop and a target close by."""
+    return [
+        signal_at(bars, number, at(FIRST, 3), stock, stop=0.9985, target=1.0045)
+        for number, stock in enumerate(("TSTA", "TSTB"), start=1)
+    ]
+
+
+def trades(connection: Connection, settings: Settings) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT instrument_key, quantity, entry_paise, entry_ns, exited_quantity, exit_paise, exit_ns, "
+        "exit_reason FROM trading.executed_trades WHERE account_id = %s ORDER BY 1",
+        (settings.account_id,),
+    ).fetchall()
+
+
+def heard(connection: Connection, settings: Settings) -> tuple[list[int], list[str]]:
+    """Minutes and broker facts in the journal, in order."""
+    rows = connection.execute(
+        "SELECT events FROM trading.journal WHERE account_id = %s ORDER BY seq", (settings.account_id,)
+    ).fetchall()
+    events = [event for row in rows for event in codec.decode_events(bytes(row[0]))]
+    minutes = [event.ts_ns for event in events if isinstance(event, TimerFired)]
+    return minutes, [event.update_id for event in events if isinstance(event, BrokerUpdate)]
+
+
+def test_a_downtime_of_minutes_leads_to_the_same_trades(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    unharmed, harmed = make_account(), make_account()
+    live(unharmed, FIRST, LAST, *ideas(bars))
+    live(harmed, FIRST, FIRST, *ideas(bars))  # dies with both orders resting
+    live(harmed, LAST - 1, LAST)
+    expected = trades(connection, unharmed)
+    assert any(trade[4] for trade in expected), "a stop or a target must have filled meanwhile"
+    assert trades(connection, harmed) == expected
+    minutes, facts = heard(connection, harmed)
+    assert minutes == [at(minute) for minute in range(OPEN + 1, LAST + 1)]
+    assert len(facts) == len(set(facts)), "what was told at the start is not streamed again"
+
+
+def test_facts_that_nobody_heard_are_told_at_the_start(
+    make_account: Callable[[], Settings],
+    bars: dict[str, BarArrays],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exchange has met a minute and filled; the process dies before its journal says so."""
+    settings = make_account()
+    live(settings, FIRST, FIRST + 1, *ideas(bars))
+    with monkeypatch.context() as dying:
+        dying.setattr("trading_daemon.startup.minute_events", _die)
+        with pytest.raises(_Died):
+            live(settings, FIRST + 2, FIRST + 2)
+    assert trades(connection, settings) == []
+    live(settings, FIRST + 2, FIRST + 2)
+    assert [trade[0] for trade in trades(connection, settings)] == ["NSE_EQ:TSTA", "NSE_EQ:TSTB"]
+    minutes, facts = heard(connection, settings)
+    assert minutes == [at(minute) for minute in range(OPEN + 1, FIRST + 3)]
+    assert len(facts) == len(set(facts))
+
+
+class _Died(Exception):
+    pass
+
+
+def _die(*_: object) -> tuple[()]:
+    raise _Died
+
+
+def test_a_recovered_bar_lets_no_entry_through(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    """The recorder died too: the newest bar that is met at the start is old, and so is its price."""
+    settings = make_account()
+    url = f"{settings.price_store_url}-cut"
+    cut = settings.model_copy(update={"price_store_url": url})
+    known = FIRST + 5
+    series = {key: _until(one, at(known)) for key, one in bars.items()}
+    ParquetPriceStore(url, load_calendar()).write_minutes(DAY, bars_table(series.items()))
+    live(cut, FIRST, FIRST, *ideas(bars))
+
+    async def late() -> None:
+        async with alive(cut, ManualClock(at(LAST, 3))) as tasks:
+            assert tasks.decider.position.state.prices["NSE_EQ:TSTA"].at_ns == at(known)
+            late_idea = signal_at(bars, 9, at(LAST, 3), advisor_id="A02")
+            await tasks.bus.events.put(Envelope((late_idea,)))
+            await settle(tasks)
+
+    asyncio.run(late())
+    found = connection.execute(
+        "SELECT code FROM trading.decisions WHERE account_id = %s ORDER BY journal_seq DESC LIMIT 1",
+        (settings.account_id,),
+    ).fetchone()
+    assert found == ("PRICE_STALE",)
+
+
+def _until(bars: BarArrays, end_ns: int) -> BarArrays:
+    count = int((bars.start_ns + bars.interval_ns <= end_ns).sum())
+    columns = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise", "volume")
+    return replace(bars, **{name: getattr(bars, name)[:count] for name in columns})
