@@ -87,14 +87,17 @@ class Channel(Generic[T]):
     def __init__(self, pulse: Pulse, size: int = BUS_QUEUE_SIZE) -> None:
         self._queue: asyncio.Queue[T] = asyncio.Queue(size)
         self._pulse = pulse
+        self._put = 0
         self.unfinished = 0
 
     async def put(self, item: T) -> None:
         """Add an item; waits while the queue is full."""
+        self._put += 1
         self.unfinished += 1
         try:
             await self._queue.put(item)
         except asyncio.CancelledError:
+            self._put -= 1
             self.unfinished -= 1
             raise
 
@@ -113,6 +116,11 @@ class Channel(Generic[T]):
         """Say that ``count`` items taken earlier are dealt with."""
         self.unfinished -= count
         self._pulse.beat()
+
+    async def passed(self) -> None:
+        """Wait until everything that is in here now is dealt with; what comes later is not waited for."""
+        last = self._put
+        await self._pulse.until(lambda: self._put - self.unfinished >= last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,13 +281,25 @@ class Bus:
         return self.events.unfinished == 0 and self.is_settled()
 
     async def settled(self) -> None:
-        """Wait for `is_settled`; returns at once unless in lockstep."""
+        """Wait for `is_settled`; returns at once unless in lockstep.
+
+        Once nothing is sent any more, lockstep never goes on: a batch of only part of what the last one
+        leads to would not be the batch of an undisturbed run.
+        """
         if self.lockstep:
-            await self.pulse.until(self.is_settled)
+            await self.pulse.until(lambda: self.sending and self.is_settled())
 
     async def quiescent(self) -> None:
-        """Wait for `is_quiescent`."""
-        await self.pulse.until(self.is_quiescent)
+        """Wait for `is_quiescent`; for ever once lockstep sends nothing any more."""
+        await self.pulse.until(lambda: (self.sending or not self.lockstep) and self.is_quiescent())
+
+    async def drained(self) -> None:
+        """Wait until every event that is in the bus now is decided.
+
+        In lockstep there is nothing to wait for: the driver hands its items over again.
+        """
+        if not self.lockstep:
+            await self.events.passed()
 
     def stop_sending(self) -> None:
         """Let no further intent leave (leadership lost, or the process is about to end)."""

@@ -146,11 +146,13 @@ async def _until_replayed(tasks: Tasks) -> None:
 
 async def _until_stopped(tasks: Tasks, stop: asyncio.Event) -> None:
     await stop.wait()
-    # No new entry leaves from here on; what is on the wire gets its answer recorded.
+    # No new entry leaves from here on; what is on the wire gets its answer recorded, and what was heard
+    # is journalled: a start would have to find it out again.
     tasks.bus.stop_sending()
     try:
         async with asyncio.timeout(FINISH_S):
             await tasks.order_manager.idle()
+            await tasks.bus.drained()
     except TimeoutError:
-        get_logger().warning("send_still_in_flight", waited_s=FINISH_S)
+        get_logger().warning("still_in_flight", waited_s=FINISH_S, events=tasks.bus.events.unfinished)
     raise _Stop

@@ -13,7 +13,7 @@ from propdesk.engine.resolution import Question, Resolution, news
 from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState
 from propdesk.engine.step import carry_over
-from propdesk.model.messages import Track
+from propdesk.model.messages import BarObserved, BrokerUpdate, Track
 from trading_daemon.bus import Bus, Envelope, TrackRequest, end_if_cancelled
 from trading_daemon.ports import Journal
 
@@ -79,6 +79,8 @@ class Decider:
             # In lockstep everything that is still under way belongs into this batch.
             await self._bus.settled()
             envelopes = [first, *self._bus.events.take_waiting(BATCH_ENVELOPES_MAX - 1)]
+            if self._bus.lockstep:
+                envelopes.sort(key=lockstep_order)
             await self.decide(envelopes)
             self._bus.events.done(len(envelopes))
             end_if_cancelled()
@@ -126,6 +128,20 @@ class Decider:
         follow = tuple(sorted({c.price_key for c in folded.commands if isinstance(c, Track) and c.on}))
         if follow:
             await self._bus.tracks.put(track_request(follow, self.position.state))
+
+
+def lockstep_order(envelope: Envelope) -> tuple[int, str]:
+    """Order what one batch of a replay led to, whoever was quicker to say it (§5.9).
+
+    Quotes come first, then facts in the order the broker made them, then what was answered without the
+    broker, by name: after a restart these are told from the outbox.
+    """
+    event = envelope.events[0] if envelope.events else None
+    if isinstance(event, BarObserved):
+        return 0, ""
+    if isinstance(event, BrokerUpdate) and not event.broker_order_id:
+        return 2, event.update_id
+    return 1, ""
 
 
 def track_request(keys: tuple[str, ...], state: EngineState) -> TrackRequest:

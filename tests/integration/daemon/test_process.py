@@ -97,7 +97,9 @@ def _epoch(settings: Settings) -> int:
     return _count(settings, statement, settings.account_id)
 
 
-def test_killed_at_any_moment_the_day_ends_with_the_same_trades(
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "asked-to-end"])
+def test_ended_at_any_moment_the_day_ends_with_the_same_trades(
+    number: int,
     replay: Replay,
     report: Report,
     daemon_settings: Settings,
@@ -113,12 +115,12 @@ def test_killed_at_any_moment_the_day_ends_with_the_same_trades(
     words = ("trade", "--replay", DAY.isoformat(), "--signals", str(file), "--json")
     first = start(*words, "--fresh")
     _wait(lambda: 20 < _rows(daemon_settings, before) < 350, "the first rows", first)
-    first.end(signal.SIGKILL)
+    first.end(number)
     for share in (0.4, 0.75):
         again = start(*words)
         reached = int(share * unharmed.journal_rows)
         _wait(lambda reached=reached: _rows(daemon_settings) >= reached, "more rows", again)
-        again.end(signal.SIGKILL)
+        again.end(number)
     last = start(*words)
     assert last.popen.wait(timeout=90) == 0
     assert report() == expected

@@ -209,3 +209,30 @@ async def test_a_swallowed_cancellation_is_found() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_drained_waits_for_what_is_in_the_bus_now_and_for_nothing_later() -> None:
+    bus = Bus()
+    await bus.drained()
+    for _ in range(3):
+        await bus.events.put(Envelope(()))
+    waiting = asyncio.create_task(bus.drained())
+    bus.events.take_waiting(2)
+    bus.events.done(2)
+    await asyncio.sleep(0)
+    await bus.events.put(Envelope(()))
+    assert not waiting.done()
+    bus.events.take_waiting(1)
+    bus.events.done()
+    await asyncio.wait_for(waiting, 1)
+    assert bus.events.unfinished == 1
+
+
+async def test_lockstep_goes_no_further_once_nothing_is_sent() -> None:
+    bus = Bus(lockstep=True)
+    await asyncio.wait_for(bus.settled(), 1)
+    bus.stop_sending()
+    for waits in (bus.settled(), bus.quiescent()):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(waits, 0.01)
+    await asyncio.wait_for(bus.drained(), 1)
