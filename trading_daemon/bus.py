@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 from propdesk.core.errors import LimitFault
 from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.model.live import ReplayMark
-from propdesk.model.messages import Event, IntentKind, OrderIntent
+from propdesk.model.messages import EntryVerdict, Event, IntentKind, OrderIntent
 
 T = TypeVar("T")
 
@@ -138,6 +138,10 @@ class Withdrawal:
         return self.intents[0]
 
 
+_PARKED = (-1, 0)
+"""Rank of a lane that is not lined up."""
+
+
 @dataclass(slots=True)
 class _Lane:
     """What waits of one super order, in the order decided; ``rank`` says when it is served."""
@@ -163,6 +167,7 @@ class IntentQueue:
         self._size = size
         self._count = 0
         self._waiting = 0
+        self._parked: dict[str, OrderIntent] = {}
         self.unfinished = 0
 
     def put(self, intent: OrderIntent) -> None:
@@ -239,6 +244,33 @@ class IntentQueue:
             self._offer(name, lane)
         return intent
 
+    def park(self, entry: OrderIntent) -> None:
+        """Put an entry that was taken back at the head of its lane, until `resume` lets it be taken again.
+
+        A cancel that comes meanwhile withdraws it like any entry that waits.
+        """
+        self._count += 1
+        self._waiting += 1
+        self.unfinished += 1
+        name = entry.correlation_id
+        lane = self._lanes.setdefault(name, _Lane([]))
+        lane.waiting.insert(0, (self._count, entry))
+        lane.rank = _PARKED
+        self._parked[entry.intent_id] = entry
+        if any(intent.kind is IntentKind.CANCEL_ENTRY for _, intent in lane.waiting):
+            lane.is_withdrawn = True
+            self._offer(name, lane)
+
+    def resume(self, intent_id: str) -> bool:
+        """Let a parked entry be taken again; False where it was withdrawn meanwhile."""
+        entry = self._parked.pop(intent_id, None)
+        lane = None if entry is None else self._lanes.get(entry.correlation_id)
+        if entry is None or lane is None or lane.rank != _PARKED:
+            return False
+        self._offer(entry.correlation_id, lane)
+        self._pulse.beat()
+        return True
+
     def done(self, count: int = 1) -> None:
         """Say that ``count`` intents taken earlier are answered."""
         self.unfinished -= count
@@ -261,6 +293,7 @@ class Bus:
         self.events: Channel[Envelope] = Channel(self.pulse)
         self.intents = IntentQueue(self.pulse)
         self.tracks: Channel[TrackRequest] = Channel(self.pulse)
+        self.verdicts: dict[str, EntryVerdict] = {}
         self.sending = True
         self._probes: list[Callable[[], int]] = []
 
@@ -300,6 +333,11 @@ class Bus:
         """
         if not self.lockstep:
             await self.events.passed()
+
+    def judge(self, verdict: EntryVerdict) -> None:
+        """Hand over what the gates said of an entry that waited."""
+        if self.intents.resume(verdict.intent_id):
+            self.verdicts[verdict.intent_id] = verdict
 
     def stop_sending(self) -> None:
         """Let no further intent leave (leadership lost, or the process is about to end)."""

@@ -60,7 +60,9 @@ class Outbox(Protocol):
         """Commit SENT before the first byte leaves."""
         ...
 
-    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+    async def withdraw(
+        self, intents: Sequence[OrderIntent], now_ns: int, *, reason: str = "WITHDRAWN"
+    ) -> ClaimOutcome:
         """Commit that an entry and all that was asked of it since never leave."""
         ...
 

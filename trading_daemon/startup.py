@@ -103,6 +103,7 @@ class Startup:
             now_ns,
             self.log,
             told=self.recovered.update_ids,
+            fresh_ns=self.day.context.signal_fresh_ns,
         )
         for intent in reconciled.to_send:
             self.bus.intents.put(intent)

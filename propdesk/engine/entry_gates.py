@@ -40,6 +40,29 @@ def gate(turn: Turn, idea: Idea, duplicate_of: str | None, stale: Refusal | None
     size_and_send(turn, idea, planned, scored)
 
 
+def check_again(turn: Turn, idea: Idea, rule_text: str) -> Refusal | None:
+    """Judge an idea anew that was accepted and has not left yet; None = it may.
+
+    Size, limits and budget are not asked again: its group is in the book already and holds its margin.
+
+    Parameters
+    ----------
+    rule_text : str
+        The rule it was accepted by, which must still be the one that decides.
+    """
+    refusal = _gate_account(turn, idea) or _gate_cutoff(turn, idea) or _gate_price(turn, idea)
+    if refusal is not None:
+        return refusal
+    context = turn.context
+    found = match_rule(idea.dims, context.ruleset, context.profile, context.minimums)
+    planned = plan_trade(turn, idea, found)
+    if isinstance(planned, Refusal):
+        return planned
+    if planned.rule.key.text != rule_text:
+        return Refusal(DecisionCode.RULE_FAILED, f"{rule_text} decides no longer")
+    return None
+
+
 def _gate_account(turn: Turn, idea: Idea) -> Refusal | None:
     if not turn.scalar("ready"):
         return Refusal(DecisionCode.NOT_READY, "pre-market is not complete for this day")

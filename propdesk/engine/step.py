@@ -9,6 +9,7 @@ from propdesk.core.ids import derived_id
 from propdesk.core.invariant import require
 from propdesk.engine import tracking
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
+from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
 from propdesk.engine.orders import on_broker_update
 from propdesk.engine.signals import arm_priced, on_signal
@@ -23,6 +24,7 @@ from propdesk.model.messages import (
     ConnectionChanged,
     ContextChanged,
     DayOpened,
+    EntryWaited,
     Event,
     FollowupReceived,
     OperatorCommand,
@@ -170,6 +172,8 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
             _on_operator(turn, event)
         case DayOpened():
             _on_day_opened(turn, event)
+        case EntryWaited():
+            on_entry_waited(turn, event)
         case ContextChanged():
             turn.notify("CONTEXT_CHANGED", "warning", f"decided under context {event.context_hash[:12]} now")
         case _:

@@ -160,6 +160,15 @@ class ContextChanged:
     ts_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class EntryWaited:
+    """An entry has waited so long to be sent that it is judged again first; `EntryVerdict` answers (§5.3)."""
+
+    intent_id: str
+    correlation_id: str
+    ts_ns: int
+
+
 Event: TypeAlias = (
     SignalReceived
     | FollowupReceived
@@ -172,6 +181,7 @@ Event: TypeAlias = (
     | OperatorCommand
     | DayOpened
     | ContextChanged
+    | EntryWaited
 )
 
 # -------------------------------------------------------------- commands
@@ -248,7 +258,16 @@ class Track:
     on: bool
 
 
-Command: TypeAlias = OrderIntent | TripSwitch | Notify | Track
+@dataclass(frozen=True, slots=True)
+class EntryVerdict:
+    """Whether an entry that waited may still leave: it may where ``refusal`` is empty."""
+
+    intent_id: str
+    refusal: str
+    ts_ns: int
+
+
+Command: TypeAlias = OrderIntent | EntryVerdict | TripSwitch | Notify | Track
 
 # -------------------------------------------------------------- records
 

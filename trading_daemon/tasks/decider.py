@@ -13,7 +13,7 @@ from propdesk.engine.resolution import Question, Resolution, news
 from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState
 from propdesk.engine.step import carry_over
-from propdesk.model.messages import BarObserved, BrokerUpdate, Track
+from propdesk.model.messages import BarObserved, BrokerUpdate, EntryVerdict, Track
 from trading_daemon.bus import Bus, Envelope, TrackRequest, end_if_cancelled
 from trading_daemon.ports import Journal
 
@@ -123,6 +123,10 @@ class Decider:
         return encode_carry_over(carry_over(state)) if now_ns >= self._day_end_ns else None
 
     async def _hand_over(self, batch: Batch, folded: Folded) -> None:
+        # Before the intents: a cancel of the same batch must find the entry it withdraws.
+        for command in folded.commands:
+            if isinstance(command, EntryVerdict):
+                self._bus.judge(command)
         for intent in batch.intents:
             self._bus.intents.put(intent)
         follow = tuple(sorted({c.price_key for c in folded.commands if isinstance(c, Track) and c.on}))

@@ -8,7 +8,7 @@ from typing import NoReturn
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import BrokerFault, PropdeskError, Rejected, Retryable
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryWaited, IntentKind, OrderIntent
 from propdesk.ports import Broker, BrokerAck
 from propdesk.risk.throttle import OrderRates, OrderThrottle
 from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
@@ -16,6 +16,9 @@ from trading_daemon.ports import Log, Outbox
 
 CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
 """An intent whose claim is older when it is about to leave is refused: the process may have been paused."""
+
+ENTRY_WAIT_NS_MAX = 3 * NS_PER_SECOND
+"""An entry that is claimed later than this after it was decided passes the gates again first (§5.3)."""
 
 
 class Deposed(PropdeskError):
@@ -87,8 +90,10 @@ class OrderManager:
         await self._bus.pulse.until(lambda: not self._is_busy)
 
     async def _handle(self, intent: OrderIntent) -> None:
-        if not self._bus.sending:
-            return
+        if self._bus.sending and await self._may_leave(intent):
+            await self._claim(intent)
+
+    async def _claim(self, intent: OrderIntent) -> None:
         claimed = time.monotonic_ns()
         outcome = await self._outbox.claim(intent, self._clock.now_ns())
         if outcome is ClaimOutcome.DEPOSED:
@@ -101,6 +106,26 @@ class OrderManager:
             else:
                 await self._send(intent)
 
+    async def _may_leave(self, intent: OrderIntent) -> bool:
+        """Let an entry that waited too long be judged again first; exits and protection always leave."""
+        if not intent.is_entry:
+            return True
+        verdict = self._bus.verdicts.pop(intent.intent_id, None)
+        if verdict is not None and verdict.refusal:
+            # Nobody needs to be told: the reducer has ended the entry when it said so.
+            self._log.warning("entry_refused", intent_id=intent.intent_id, reason=verdict.refusal)
+            outcome = await self._outbox.withdraw((intent,), self._clock.now_ns(), reason=verdict.refusal)
+            if outcome is ClaimOutcome.DEPOSED:
+                self._depose()
+            return False
+        now_ns = self._clock.now_ns()
+        if now_ns - (intent.created_ns if verdict is None else verdict.ts_ns) <= ENTRY_WAIT_NS_MAX:
+            return True
+        self._bus.intents.park(intent)
+        waited = EntryWaited(intent.intent_id, intent.correlation_id, now_ns)
+        await self._bus.events.put(Envelope((waited,)))
+        return False
+
     async def _withdraw(self, withdrawal: Withdrawal) -> None:
         """Answer an entry and all changes of it at once, unsent; the reducer hears that the entry is over."""
         if not self._bus.sending:
@@ -112,7 +137,7 @@ class OrderManager:
         if outcome is ClaimOutcome.NOT_PREPARED:
             # The entry left in an earlier life of the process: its changes mean something after all.
             for intent in withdrawal.intents:
-                await self._handle(intent)
+                await self._claim(intent)
             return
         self._log.info("entry_withdrawn", intent_id=withdrawal.place.intent_id)
         state = IntentState.WITHDRAWN

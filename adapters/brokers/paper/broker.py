@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
@@ -158,9 +159,10 @@ class PaperBroker:
     async def _act(self, intent: OrderIntent) -> BrokerAck:
         async with self._turn:
             self._trust_memory()
-            ack, updates = self._sim.handle(intent)
+            now_ns = self._clock.now_ns()
+            ack, updates = self._sim.handle(_received(intent, now_ns))
             self._handled[intent.intent_id] = ack.broker_order_id
-            await self._commit(updates, self._clock.now_ns())
+            await self._commit(updates, now_ns)
         return ack
 
     def _trust_memory(self) -> None:
@@ -191,3 +193,12 @@ class PaperBroker:
             "handled": self._handled,
             "last_end_ns": self._last_end_ns,
         }
+
+
+def _received(intent: OrderIntent, now_ns: int) -> OrderIntent:
+    """Let an intent act from the moment it is here: one that was held up meets no bar that began before."""
+    return replace(
+        intent,
+        created_ns=max(intent.created_ns, now_ns),
+        active_from_ns=max(intent.active_from_ns, now_ns),
+    )

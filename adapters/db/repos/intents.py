@@ -31,7 +31,7 @@ _CLAIM = """
     RETURNING 1
 """
 _WITHDRAW = """
-    UPDATE trading.order_intents SET state = 'WITHDRAWN', reason = 'WITHDRAWN', answered_ns = %(now)s
+    UPDATE trading.order_intents SET state = 'WITHDRAWN', reason = %(reason)s, answered_ns = %(now)s
     WHERE account_id = %(account)s AND intent_id = ANY(%(intents)s) AND state = 'PREPARED'
       AND (SELECT epoch FROM trading.leader_epochs WHERE account_id = %(account)s) = %(epoch)s
       AND EXISTS (SELECT 1 FROM trading.order_intents AS p
@@ -76,7 +76,9 @@ class IntentRepo:
         }
         return await self._settle(_CLAIM, intent, now_ns, values)
 
-    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+    async def withdraw(
+        self, intents: Sequence[OrderIntent], now_ns: int, *, reason: str = "WITHDRAWN"
+    ) -> ClaimOutcome:
         """Commit in one statement that an entry and all that was asked of its order since never leave.
 
         Parameters
@@ -90,7 +92,7 @@ class IntentRepo:
             CLAIMED: all are WITHDRAWN. NOT_PREPARED: the entry was sent before, nothing was changed.
             DEPOSED: a newer daemon leads.
         """
-        values = {"intents": [intent.intent_id for intent in intents]}
+        values = {"intents": [intent.intent_id for intent in intents], "reason": reason}
         return await self._settle(_WITHDRAW, intents[0], now_ns, values)
 
     async def _settle(

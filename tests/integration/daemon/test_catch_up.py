@@ -13,14 +13,18 @@ from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.clock import ManualClock
 from propdesk.engine import codec
+from propdesk.engine.state import EngineState
 from propdesk.model.messages import BrokerUpdate, SignalReceived, TimerFired
 from propdesk.ports import BarArrays
 from tests.integration.daemon.starts import (
     OPEN,
     alive,
     at,
+    bar_at,
+    decide,
     settle,
     signal_at,
+    started,
 )
 from tests.support.daemon_day import DAY, prepare_day
 from trading_daemon.bus import Envelope
@@ -185,3 +189,81 @@ def _until(bars: BarArrays, end_ns: int) -> BarArrays:
     count = int((bars.start_ns + bars.interval_ns <= end_ns).sum())
     columns = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise", "volume")
     return replace(bars, **{name: getattr(bars, name)[:count] for name in columns})
+
+
+# ------------------------------------------------------- entries nobody sent
+
+
+def decide_only(settings: Settings, bars: dict[str, BarArrays]) -> None:
+    """An idea is traded at 9:30:03, and the process dies before its entry is claimed."""
+
+    async def life() -> None:
+        async with started(settings, ManualClock(at(FIRST, 3))) as tasks:
+            await decide(tasks, bar_at(bars, "NSE_EQ:TSTA", at(FIRST)), ideas(bars)[0])
+
+    asyncio.run(life())
+
+
+def restart(settings: Settings, minute: int, second: int) -> EngineState:
+    """Start at a moment, let everything settle, and give the state."""
+
+    async def life() -> EngineState:
+        async with alive(settings, ManualClock(at(minute, second))) as tasks:
+            await settle(tasks)
+            return tasks.decider.position.state
+
+    return asyncio.run(life())
+
+
+def entries(connection: Connection, settings: Settings) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT state, reason FROM trading.order_intents WHERE account_id = %s "
+        "ORDER BY journal_seq, position",
+        (settings.account_id,),
+    ).fetchall()
+
+
+def asked(connection: Connection, settings: Settings) -> int:
+    rows = connection.execute(
+        "SELECT events FROM trading.journal WHERE account_id = %s", (settings.account_id,)
+    ).fetchall()
+    return sum(bytes(row[0]).count(b'"EntryWaited"') for row in rows)
+
+
+def test_an_entry_found_unsent_within_the_freshness_limit_is_judged_and_sent(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    settings = make_account()
+    decide_only(settings, bars)
+    assert entries(connection, settings) == [("PREPARED", "")]
+    state = restart(settings, FIRST, 25)
+    assert entries(connection, settings) == [("WORKING", "")]
+    assert asked(connection, settings) == 1
+    assert state.corpus.deployed_paise > 0
+
+
+def test_an_entry_found_unsent_after_the_freshness_limit_is_stale(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    settings = make_account()
+    decide_only(settings, bars)
+    state = restart(settings, FIRST + 1, 4)
+    assert entries(connection, settings) == [("REJECTED", "STALE")]
+    assert state.corpus.deployed_paise == 0
+    assert all(live_group.is_closed for live_group in state.groups.values())
+    assert restart(settings, FIRST + 1, 20).corpus == state.corpus
+    assert asked(connection, settings) == 0
+
+
+def test_an_entry_that_no_longer_passes_after_a_restart_is_not_sent(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    settings = make_account()
+    decide_only(settings, bars)
+    picky = settings.model_copy(update={"skill_hurdle_r": 0.9})
+    state = restart(picky, FIRST, 25)
+    (entry,) = entries(connection, settings)
+    assert entry[0] == "WITHDRAWN"
+    assert "RULE_FAILED" in entry[1] or "NO_MATCH" in entry[1]
+    assert state.corpus.deployed_paise == 0
+    assert restart(picky, FIRST, 40).corpus == state.corpus

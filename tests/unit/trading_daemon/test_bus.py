@@ -211,6 +211,52 @@ async def test_a_swallowed_cancellation_is_found() -> None:
         await task
 
 
+def test_a_parked_entry_waits_for_its_verdict_and_then_goes_before_later_entries() -> None:
+    queue = IntentQueue(Pulse())
+    queue.park(make_intent(1, is_entry=True))
+    queue.put(make_intent(2, is_entry=True))
+    queue.put(make_intent(3, is_entry=False, kind=IntentKind.MODIFY_STOP, order="c1"))
+    assert queue.unfinished == 3
+    assert queue.resume("i1")
+    assert not queue.resume("i1"), "once"
+    taken = [_take(queue) for _ in range(3)]
+    assert [one.intent_id for one in taken if isinstance(one, OrderIntent)] == ["i1", "i3", "i2"]
+
+
+async def test_nothing_of_a_parked_entrys_order_is_served_before_it() -> None:
+    queue = IntentQueue(Pulse())
+    queue.park(make_intent(1, is_entry=True))
+    queue.put(make_intent(2, is_entry=False, kind=IntentKind.MODIFY_STOP, order="c1"))
+    assert _take(queue) is None
+
+
+@pytest.mark.parametrize("comes_first", [True, False])
+def test_a_cancel_withdraws_a_parked_entry(comes_first: bool) -> None:
+    queue = IntentQueue(Pulse())
+    place = make_intent(1, is_entry=True)
+    cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c1")
+    if comes_first:
+        queue.put(cancel)
+    queue.park(place)
+    if not comes_first:
+        queue.put(cancel)
+    assert _take(queue) == Withdrawal((place, cancel))
+    assert not queue.resume("i1")
+
+
+def _take(queue: IntentQueue) -> OrderIntent | Withdrawal | None:
+    """What can be taken at this moment."""
+    taking = queue.get()
+    try:
+        taking.send(None)
+    except StopIteration as taken:
+        found: OrderIntent | Withdrawal = taken.value
+        return found
+    finally:
+        taking.close()
+    return None
+
+
 async def test_drained_waits_for_what_is_in_the_bus_now_and_for_nothing_later() -> None:
     bus = Bus()
     await bus.drained()

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 from propdesk.model.live import Answer, IntentState
@@ -31,7 +32,7 @@ class Outbox:
 
 
 async def recovered(rows: Sequence[Answer], told: frozenset[str] = frozenset()) -> Reconciled:
-    return await reconcile(Outbox(rows), Broker(), DAY, 7, Quiet(), told=told)
+    return await reconcile(Outbox(rows), Broker(), DAY, 7, Quiet(), told=told, fresh_ns=60)
 
 
 async def test_an_answer_that_died_with_the_process_is_told_after_all() -> None:
@@ -70,5 +71,21 @@ async def test_where_absence_is_proof_the_entry_and_its_cancel_wait_again_togeth
     place = make_intent(1, is_entry=True)
     cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c1")
     rows = [Answer(place, IntentState.SENT, ""), Answer(cancel, IntentState.PREPARED, "")]
-    found = await reconcile(Outbox(rows), Inside(), DAY, 7, Quiet(), told=frozenset())
+    found = await reconcile(Outbox(rows), Inside(), DAY, 7, Quiet(), told=frozenset(), fresh_ns=60)
     assert (found.to_send, found.untold) == ((place, cancel), ())
+
+
+async def test_an_entry_that_nobody_sent_in_time_is_stale_and_everything_else_is_sent() -> None:
+    fresh = replace(make_intent(1, is_entry=True), created_ns=40)
+    stale = replace(make_intent(2, is_entry=True), created_ns=39)
+    exit_ = make_intent(3, is_entry=False)
+    called_off = make_intent(4, is_entry=True)
+    cancel = make_intent(5, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c4")
+    waiting = [fresh, stale, exit_, called_off, cancel]
+    outbox = Outbox([Answer(intent, IntentState.PREPARED, "") for intent in waiting])
+    found = await reconcile(outbox, Broker(), DAY, 100, Quiet(), told=frozenset(), fresh_ns=60)
+    assert found.to_send == (fresh, exit_, called_off, cancel)
+    assert outbox.rows["i2"] == Answer(stale, IntentState.REJECTED, "STALE")
+    assert [(u.update_id, u.answers, u.reason) for u in found.untold] == [
+        ("i2|REJECTED", IntentKind.PLACE, "STALE")
+    ]

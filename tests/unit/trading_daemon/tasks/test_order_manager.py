@@ -3,15 +3,22 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from propdesk.core.clock import ManualClock
+from propdesk.core.clock import NS_PER_SECOND, ManualClock
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
+from propdesk.model.messages import (
+    BrokerUpdate,
+    BrokerUpdateKind,
+    EntryVerdict,
+    EntryWaited,
+    IntentKind,
+    OrderIntent,
+)
 from propdesk.ports import BrokerAck, Capabilities
 from propdesk.risk.throttle import OrderRates
 from tests.unit.trading_daemon.test_bus import make_intent
 from trading_daemon.bus import Bus
-from trading_daemon.tasks.order_manager import Deposed, OrderManager, answer_update
+from trading_daemon.tasks.order_manager import ENTRY_WAIT_NS_MAX, Deposed, OrderManager, answer_update
 
 
 class Quiet:
@@ -31,7 +38,9 @@ class Outbox:
         self.claimed.append(intent.intent_id)
         return self.outcome
 
-    async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+    async def withdraw(
+        self, intents: Sequence[OrderIntent], now_ns: int, *, reason: str = "WITHDRAWN"
+    ) -> ClaimOutcome:
         self.withdrawn.append([intent.intent_id for intent in intents])
         return self.outcome
 
@@ -138,7 +147,9 @@ async def test_an_entry_cancelled_before_it_was_sent_never_leaves_and_is_told_as
 
 async def test_an_entry_that_left_in_an_earlier_life_is_cancelled_at_the_broker() -> None:
     class Outlived(Outbox):
-        async def withdraw(self, intents: Sequence[OrderIntent], now_ns: int) -> ClaimOutcome:
+        async def withdraw(
+            self, intents: Sequence[OrderIntent], now_ns: int, *, reason: str = "WITHDRAWN"
+        ) -> ClaimOutcome:
             return ClaimOutcome.NOT_PREPARED
 
         async def claim(self, intent: OrderIntent, now_ns: int) -> ClaimOutcome:
@@ -233,3 +244,118 @@ async def test_nothing_leaves_once_sending_is_stopped() -> None:
     await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 1)
     task.cancel()
     assert (broker.calls, outbox.answers) == ([], [])
+
+
+# --------------------------------------------------------- entries that waited
+
+LATE_NS = ENTRY_WAIT_NS_MAX + 1
+
+
+class Floor:
+    """A manager at work on a queue, and a decider that answers as it is told to."""
+
+    def __init__(
+        self, *, now_ns: int, refusal: str = "", outcome: ClaimOutcome = ClaimOutcome.CLAIMED
+    ) -> None:
+        self.bus, self.broker, self.outbox = Bus(), Broker(), Outbox()
+        self.clock = ManualClock(now_ns)
+        self.refusal = refusal
+        self.asked: list[EntryWaited] = []
+
+    async def run(self, *intents: OrderIntent, rates: OrderRates | None = None) -> None:
+        manager = OrderManager(self.bus, self.broker, self.outbox, self.clock, Quiet(), rates=rates)
+        for intent in intents:
+            self.bus.intents.put(intent)
+        tasks = [asyncio.create_task(manager.run()), asyncio.create_task(self._decide())]
+        calm = asyncio.create_task(self.bus.quiescent())
+        done, _ = await asyncio.wait({*tasks, calm}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        for task in (*tasks, calm):
+            task.cancel()
+        for task in done & set(tasks):
+            task.result()
+        assert calm in done, "the intents were never dealt with"
+
+    async def _decide(self) -> None:
+        while True:
+            envelope = await self.bus.events.get()
+            for event in envelope.events:
+                if isinstance(event, EntryWaited):
+                    self.asked.append(event)
+                    self.answer(event)
+            self.bus.events.done()
+
+    def answer(self, event: EntryWaited) -> None:
+        self.bus.judge(EntryVerdict(event.intent_id, self.refusal, self.clock.now_ns()))
+
+
+async def test_an_entry_is_claimed_without_a_question_while_it_is_fresh() -> None:
+    floor = Floor(now_ns=ENTRY_WAIT_NS_MAX)
+    await floor.run(make_intent(1, is_entry=True))
+    assert (floor.asked, floor.broker.calls) == ([], [("place", "i1")])
+
+
+async def test_an_entry_that_waited_is_judged_and_then_sent_once() -> None:
+    floor = Floor(now_ns=LATE_NS)
+    await floor.run(make_intent(1, is_entry=True))
+    assert floor.asked == [EntryWaited("i1", "c1", LATE_NS)]
+    assert floor.broker.calls == [("place", "i1")]
+    assert floor.outbox.withdrawn == []
+
+
+async def test_an_entry_that_is_refused_after_its_wait_is_never_claimed() -> None:
+    floor = Floor(now_ns=LATE_NS, refusal="PRICE_DRIFT: too far")
+    await floor.run(make_intent(1, is_entry=True))
+    assert (floor.outbox.claimed, floor.broker.calls) == ([], [])
+    assert floor.outbox.withdrawn == [["i1"]]
+    assert len(floor.asked) == 1
+
+
+@pytest.mark.parametrize("kind", [k for k in IntentKind if k is not IntentKind.PLACE])
+async def test_exits_and_changes_leave_however_long_they_waited(kind: IntentKind) -> None:
+    floor = Floor(now_ns=100 * LATE_NS, refusal="never")
+    await floor.run(make_intent(1, is_entry=False, kind=kind))
+    assert floor.asked == []
+    assert len(floor.broker.calls) == 1
+
+
+async def test_a_verdict_is_good_for_three_seconds_only() -> None:
+    class Slow(Floor):
+        def answer(self, event: EntryWaited) -> None:
+            super().answer(event)
+            if len(self.asked) == 1:
+                self.clock.advance_to(self.clock.now_ns() + LATE_NS)
+
+    floor = Slow(now_ns=LATE_NS)
+    await floor.run(make_intent(1, is_entry=True))
+    assert [event.ts_ns for event in floor.asked] == [LATE_NS, 2 * LATE_NS]
+    assert floor.broker.calls == [("place", "i1")]
+
+
+async def test_an_entry_that_is_cancelled_while_it_is_judged_is_withdrawn() -> None:
+    class Cancelling(Floor):
+        def answer(self, event: EntryWaited) -> None:
+            cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c1")
+            self.bus.intents.put(cancel)
+            super().answer(event)
+
+    floor = Cancelling(now_ns=LATE_NS)
+    await floor.run(make_intent(1, is_entry=True))
+    assert floor.broker.calls == []
+    assert floor.outbox.withdrawn == [["i1", "i2"]]
+    assert floor.bus.verdicts == {}
+
+
+async def test_a_wait_for_a_rate_token_counts() -> None:
+    class Ticking(ManualClock):
+        """Time passes whenever it is asked for: five seconds a look."""
+
+        def now_ns(self) -> int:
+            self.advance_to(super().now_ns() + 5 * NS_PER_SECOND)
+            return super().now_ns()
+
+    floor = Floor(now_ns=1)
+    floor.clock = Ticking(1)
+    floor.refusal = "PRICE_STALE: too old"
+    await floor.run(make_intent(1, is_entry=True), rates=OrderRates(per_second=5, reserve_share=0.2))
+    assert len(floor.asked) == 1
+    assert floor.broker.calls == []
