@@ -1,7 +1,7 @@
 """A restart finds another context than the day was decided under so far: it folds, goes on, and says so."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -11,15 +11,18 @@ import pytest
 
 from adapters.db.engine import create_engine, psycopg_dsn
 from adapters.db.repos.instruments import load_instruments
+from adapters.db.repos.journal import JournalRepo
 from adapters.settings import Settings
 from propdesk.core.clock import ManualClock
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
+from propdesk.engine.batch import Batch
 from propdesk.intake.aliases import Aliases
 from propdesk.model.messages import ContextChanged, DayOpened
 from propdesk.ports import BarArrays
 from tests.integration.daemon.starts import at, bar_at, decide, signal_at, started
 from tests.support.daemon_day import DAY, STOCKS, make_instrument, prepare_day
+from trading_daemon.main import RunResult
 from trading_daemon.session import ensure_ready
 
 pytestmark = pytest.mark.integration
@@ -199,3 +202,42 @@ def test_a_context_or_ruleset_that_was_tampered_with_stops_the_start(
     connection.execute("UPDATE ref.ruleset_rules SET rule = jsonb_set(rule, '{post_mean_r}', '0.9')")
     with pytest.raises(InvariantViolated, match=r"frozen ruleset .* was changed"):
         trade(live, bars, 2, 640)
+
+
+class _Died(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_a_replayed_day_goes_on_under_a_changed_setting(
+    replay: Callable[..., RunResult],
+    daemon_settings: Settings,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It dies half-way; with the same setting nothing shows of it, and with another one it ends too."""
+    direct = daemon_settings.model_copy(update={"mongo_url": None})
+    changed = direct.model_copy(update={"crowd_min_advisors": 1, "crowd_mode": "on"})
+    unharmed = replay(fresh=True, settings=direct)
+    for settings, expected in ((direct, ["DayOpened"]), (changed, ["DayOpened", "ContextChanged"])):
+        with monkeypatch.context() as dying:
+            dying.setattr(JournalRepo, "commit", _dies_at(unharmed.journal_rows // 2))
+            with pytest.raises(ExceptionGroup) as ended:
+                replay(fresh=True, settings=direct)
+            assert ended.group_contains(_Died)
+        result = replay(fresh=False, settings=settings)
+        assert result.is_done
+        assert (result.chain_hash == unharmed.chain_hash) == (settings is direct)
+        assert segments(connection, direct) == expected
+        assert replay(fresh=False, settings=settings).chain_hash == result.chain_hash
+
+
+def _dies_at(seq: int) -> Callable[[JournalRepo, Batch], Awaitable[None]]:
+    real = JournalRepo.commit
+
+    async def commit(self: JournalRepo, batch: Batch) -> None:
+        if batch.seq == seq:
+            raise _Died
+        await real(self, batch)
+
+    return commit

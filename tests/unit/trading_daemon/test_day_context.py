@@ -2,10 +2,13 @@ from datetime import date
 
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
+from adapters.settings import Settings
+from propdesk.core.calendar import MarketCalendar, Segment
+from propdesk.engine.snapshot import read_snapshot, store_form
 from propdesk.model.enums import Category, OptionType, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode
-from trading_daemon.day_context import ChargesCalculator, MarginCalculator
+from trading_daemon.day_context import ChargesCalculator, MarginCalculator, take_snapshot
 from trading_daemon.words import EXPLANATIONS, explain_code
 
 DAY = date(2025, 7, 1)
@@ -72,3 +75,25 @@ def test_charges_of_nothing_are_nothing_and_of_a_round_trip_more_than_its_tax() 
 def test_every_decision_code_is_explained() -> None:
     assert set(EXPLANATIONS) == set(DecisionCode)
     assert explain_code("SOMETHING_NEW") == "SOMETHING_NEW"
+
+
+def test_the_tables_in_use_survive_being_stored() -> None:
+    """The calendar, charges and margins of the clone itself: what is lost would be decided without."""
+    calendar = load_calendar()
+    snapshot = take_snapshot(
+        Settings(),
+        DAY,
+        ruleset_version="none",
+        regimes={},
+        calendar=calendar,
+        charges=load_charges(),
+        margins=load_margins(),
+    )
+    found = read_snapshot(store_form(snapshot))
+    assert found == snapshot
+    again = MarketCalendar.of(found.calendar)
+    days = [calendar.first_day, DAY, *calendar.data.special, calendar.last_day]
+    for day in days:
+        for segment in Segment:
+            assert again.hours(day, segment) == calendar.hours(day, segment)
+            assert again.closing_auction(day, segment) == calendar.closing_auction(day, segment)
