@@ -130,7 +130,7 @@ def _selected(context: AssetExecutionContext) -> list[str] | None:
 def _describe(context: AssetExecutionContext, counts: dict[str, dict[str, int]], days: DayRange) -> None:
     """Attach rows per day, window and column lineage, the latter to the newest day only: it is large."""
     for name in sorted(key.path[-1] for key in context.selected_asset_keys):
-        context.add_asset_metadata({"window": str(days), "code_version": code_version()}, name)
+        context.add_asset_metadata({"run_days": str(days), "code_version": code_version()}, name)
         for day in context.partition_keys if name in counts else ():
             context.add_asset_metadata({"dagster/partition_row_count": counts[name].get(day, 0)}, name, day)
         if name in LINEAGE:
@@ -138,7 +138,9 @@ def _describe(context: AssetExecutionContext, counts: dict[str, dict[str, int]],
             context.add_asset_metadata({"dagster/column_lineage": LINEAGE[name]}, name, newest)
     eligible = counts.get("eligible_rules", {})
     if AssetKey("eligible_rules") in context.selected_asset_keys:
-        picture = pictures.stacked_days(list(eligible), {"rules": list(eligible.values())}, "Eligible rules")
+        picture = pictures.stacked_days(
+            list(eligible), {"rules": list(eligible.values())}, "Eligible rules by as-of day", "rules"
+        )
         context.add_asset_metadata({"picture": picture}, "eligible_rules")
 
 

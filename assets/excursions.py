@@ -17,8 +17,8 @@ EXCURSIONS = spec(
     7,
     "excursions",
     "research.excursions",
-    "Worst and best move while open in R (MAE, MFE), and how far price ran on after a stop or target "
-    "was hit.",
+    "Worst and best move while open in R (MAE, MFE), and how far price ran on after a stop or target was "
+    "hit.",
     deps=["trades", "price_store"],
     kinds={"numba"},
 )
@@ -35,5 +35,7 @@ def excursions(
         found = compute_excursions(entered, market.prices, market.calendar, market.known_until_ns())
         trades.write_excursions(connection, found, days.first, days.last)
         check = judge(context, connection, "excursions", found, days)
-    picture = pictures.histogram(found["mae_r"].tolist(), "Worst move while open (MAE)", "R")
+    picture = pictures.histogram(
+        found["mae_r"].tolist(), "Worst move while open (MAE)", "R (risk of the idea)", "ideas"
+    )
     yield report(context, days, "excursions", found, rows_in=len(entered), picture=picture, check=check)

@@ -21,9 +21,9 @@ TRADES = spec(
     5,
     "trades",
     "research.trades",
-    "One row per idea: outcome by the trade-group state machine on stored prices, never by the "
-    "advisor's claim; costs, "
-    "margin, size and features. An idea belongs to the day of its signal, though it may end days later.",
+    "One row per idea: outcome by the trade-group state machine on stored prices, never by the advisor's "
+    "claim; costs, margin, size and features. An idea belongs to the day of its signal, though it may end "
+    "days later.",
     deps=READ,
     kinds={"numba"},
 )
@@ -76,9 +76,12 @@ def verified_trades(
     by_reason = {str(k): rows_by_day(part, "trade_date") for k, part in done.trades.groupby("exit_reason")}
     keys = sorted({day for counts in by_reason.values() for day in counts})
     picture = pictures.stacked_days(
-        keys, {name: [c.get(day, 0) for day in keys] for name, c in by_reason.items()}, "Ideas by outcome"
+        keys,
+        {name: [c.get(day, 0) for day in keys] for name, c in by_reason.items()},
+        "Ideas by outcome",
+        "ideas",
     )
-    ambiguous = float(done.trades["ambiguous_bar"].mean()) if len(done.trades) else None
+    ambiguous = round(float(done.trades["ambiguous_bar"].mean()), 4) if len(done.trades) else None
     yield report(
         context,
         days,

@@ -39,7 +39,10 @@ def normalised_signals(
     refused = signals.rejected_by_reason(done.rejected)
     shares = done.signals.groupby(["period", "session"]).size()
     picture = pictures.bars(
-        [" / ".join(map(str, key)) for key in shares.index], shares.tolist(), "Signals by period and session"
+        [" / ".join(map(str, key)) for key in shares.index],
+        shares.tolist(),
+        "Signals by period and session",
+        "signals",
     )
     yield report(
         context,

@@ -42,6 +42,11 @@ def regimes(
         kept = keep_needed(labels, needed)
         trades.write_regimes(connection, kept, days.first, days.last)
     counts = kept[kept["scope"] == "MARKET"]["label"].fillna("too little history").value_counts()
-    picture = pictures.bars([str(k) for k in counts.index], counts.tolist(), "Market regime, days")
+    picture = pictures.bars(
+        [str(k) for k in counts.index],
+        counts.tolist(),
+        "Regime of the market (NIFTY 50) over the run",
+        "days",
+    )
     bars_read = sum(len(bars.start_ns) for bars in daily.values())
     yield report(context, days, "regimes", kept, rows_in=bars_read, picture=picture)

@@ -27,9 +27,8 @@ CORPUS_REPLAYS = spec(
     8,
     "corpus_replays",
     "research.corpus_replays",
-    "A fixed corpus traded through every idea of an advisor or rule in the window, as known at the "
-    "end of the as-of "
-    "day: final value, drawdown, Sharpe ratio, shortfalls, utilisation.",
+    "A fixed corpus traded through every idea of an advisor or rule in the window, as known at the end of "
+    "the as-of day: final value, drawdown, Sharpe ratio, shortfalls, utilisation.",
     deps=window_of(*READ),
     kinds={"numba"},
 )
@@ -45,8 +44,8 @@ GROUP_METRICS = spec(
     8,
     "group_metrics",
     "research.group_metrics",
-    "Path, percentile and skill columns of every advisor, mini rule and six-dimensional rule that "
-    "has a closed idea.",
+    "Path, percentile and skill columns of every advisor, mini rule and six-dimensional rule that has a "
+    "closed idea.",
     deps=window_of(*READ),
     kinds={"numba"},
 )
@@ -83,12 +82,17 @@ def group_facts(
         version = rules.write_gate_thresholds(connection, gates)
         check = judge(context, connection, "group_metrics", done.metrics, days, day_column="as_of_date")
     drawn = pictures.curves(
-        best_curves(done.curves, days.last), f"Best curves, as of {days.last}", "crore INR"
+        best_curves(done.curves, days.last),
+        f"Corpus of the best, as of {days.last}",
+        "crore INR",
+        "market days",
     )
     tell = partial(report, context, days, rows_in=len(read.trades), day_column="as_of_date")
     yield tell("corpus_replays", done.replays, picture=drawn)
     yield tell("equity_curves", done.curves)
-    skill = pictures.histogram(done.metrics["post_mean_r"].tolist(), "Net R per idea after shrinkage", "R")
+    newest = done.metrics.loc[done.metrics["as_of_date"] == days.last, "post_mean_r"]
+    title = f"Net R per idea after shrinkage, as of {days.last}"
+    skill = pictures.histogram(newest.tolist(), title, "R", "groups")
     yield tell("group_metrics", done.metrics, picture=skill, check=check)
     yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": version})
 

@@ -25,9 +25,8 @@ RESOLVED_SIGNALS = spec(
     4,
     "resolved_signals",
     "research.resolved_signals",
-    "Each signal with the instrument as it was on its day (lot, tick, freeze quantity), prices on "
-    "the tick grid, "
-    "reposts linked to the first idea and copies between advisors flagged.",
+    "Each signal with the instrument as it was on its day (lot, tick, freeze quantity), prices on the tick "
+    "grid, reposts linked to the first idea and copies between advisors flagged.",
     deps=["normalised_signals", "instruments"],
 )
 
@@ -58,7 +57,9 @@ def resolved_signals(
         done.signals,
         rows_in=len(normalised),
         rejected=refused,
-        picture=pictures.bars([str(k) for k in counts.index], counts.tolist(), "Signals by category"),
+        picture=pictures.bars(
+            [str(k) for k in counts.index], counts.tolist(), "Signals by category", "signals"
+        ),
         check=check,
         reposts=int(done.signals["duplicate_of"].notna().sum()),
         copies=int(done.signals["copied_from"].notna().sum()),

@@ -22,18 +22,16 @@ VALIDATED_SIGNALS = spec(
     2,
     "validated_signals",
     "research.validated_signals",
-    "One row per signal that reads as one: typed fields, prices in paise, times in UTC. Great "
-    "Expectations suites "
-    "stop what follows if the table is not fit.",
+    "One row per signal that reads as one: typed fields, prices in paise, times in UTC. A Great Expectations "
+    "suite stops what follows if the table is not fit.",
     deps=["raw_signals"],
 )
 FOLLOWUPS = spec(
     2,
     "followups",
     "research.followups",
-    "Later changes by the advisor (new stop, exit, cancel …), each with the signal it refers to; one "
-    "that matches "
-    "nothing is kept as an orphan.",
+    "Later changes by the advisor (new stop, exit, cancel …), each with the signal it refers to; one that "
+    "matches nothing is kept as an orphan.",
     deps=["raw_signals"],
 )
 
@@ -66,6 +64,6 @@ def validated_signals(
         check=check,
     )
     kinds = done.followups["kind"].value_counts()
-    drawn = pictures.bars([str(k) for k in kinds.index], kinds.tolist(), "Follow-ups by kind")
+    drawn = pictures.bars([str(k) for k in kinds.index], kinds.tolist(), "Follow-ups by kind", "follow-ups")
     orphans = int(done.followups["signal_id"].isna().sum())
     yield report(context, days, "followups", done.followups, rows_in=len(raw), picture=drawn, orphans=orphans)

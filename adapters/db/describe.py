@@ -1,6 +1,7 @@
 """What the tables look like, for those who show them (Dagster's column schema, documentation)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy.dialects import postgresql
 
@@ -20,12 +21,43 @@ class ColumnInfo:
     is_key : bool
         Part of the primary key.
     is_nullable : bool
+    unit : str or None
+        What its values are measured in; None where the name carries no unit.
     """
 
     name: str
     type_name: str
     is_key: bool
     is_nullable: bool
+    unit: str | None = None
+
+
+_UNITS: Final = {
+    "_paise": "INR in paise: 100 paise are one rupee",
+    "_ns": "ns since 1970, UTC",
+    "_at": "moment, kept in UTC",
+    "_r": "multiples of R, the idea's risk from fill to stop",
+    "_ratio": "fraction: 0.15 is 15 %",
+    "_share": "fraction: 0.15 is 15 %",
+    "_date": "day of the IST calendar",
+    "_days": "market days",
+    "_hours": "hours",
+}
+
+
+def name_unit(column: str) -> str | None:
+    """Say what a column is measured in, by the ending of its name.
+
+    Parameters
+    ----------
+    column : str
+
+    Returns
+    -------
+    str or None
+        None if the name carries no unit.
+    """
+    return next((unit for ending, unit in _UNITS.items() if column.endswith(ending)), None)
 
 
 def describe_table(table_name: str) -> list[ColumnInfo]:
@@ -51,6 +83,8 @@ def describe_table(table_name: str) -> list[ColumnInfo]:
         raise DataFault(f"There is no table {table_name}; tables are defined in adapters/db/schema.")
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return [
-        ColumnInfo(c.name, c.type.compile(dialect).lower(), c.primary_key, bool(c.nullable))
+        ColumnInfo(
+            c.name, c.type.compile(dialect).lower(), c.primary_key, bool(c.nullable), name_unit(c.name)
+        )
         for c in table.columns
     ]

@@ -80,6 +80,7 @@ def table_metadata(table: str) -> dict[str, Any]:
         TableColumn(
             name=column.name,
             type=column.type_name,
+            description=column.unit,
             constraints=TableColumnConstraints(
                 nullable=column.is_nullable, other=["key"] if column.is_key else []
             ),

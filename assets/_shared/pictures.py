@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH_IN: Final = 4.6
@@ -19,17 +20,20 @@ DPI: Final = 100
 COLOURS: Final = 24
 """The picture is repeated with every day of a run, so it must be a few kilobytes."""
 SERIES_MAX: Final = 6
-_PALETTE: Final = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#8172B3", "#937860", "#8C8C8C")
+_PALETTE: Final = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#937860", "#8172B3", "#8C8C8C")
 
 
-def bars(labels: Sequence[str], values: Sequence[float], title: str) -> MarkdownMetadataValue:
+def bars(
+    labels: Sequence[str], values: Sequence[float], title: str, unit: str = "rows"
+) -> MarkdownMetadataValue:
     """Draw one bar per label, e.g. rows per reason.
 
     Parameters
     ----------
     labels, values : sequence, same length
         May be empty: an empty picture says so.
-    title : str
+    title, unit : str
+        The unit stands at the axis of the values.
 
     Returns
     -------
@@ -41,15 +45,17 @@ def bars(labels: Sequence[str], values: Sequence[float], title: str) -> Markdown
         axes.barh(range(len(labels)), values, color=_PALETTE[0])
         axes.set_yticks(range(len(labels)), labels)
         axes.invert_yaxis()
+        axes.set_xlabel(unit, fontsize=7)
+        _count_whole(axes.xaxis)
     else:
         _say_empty(axes)
     return _finished(figure, title)
 
 
 def stacked_days(
-    days: Sequence[str], parts: Mapping[str, Sequence[float]], title: str
+    days: Sequence[str], parts: Mapping[str, Sequence[float]], title: str, unit: str = "rows"
 ) -> MarkdownMetadataValue:
-    """Draw stacked counts per day.
+    """Draw stacked counts per day; of a single day, one bar per part.
 
     Parameters
     ----------
@@ -58,13 +64,17 @@ def stacked_days(
     parts : mapping of str to sequence
         One series per name, as long as ``days``. The largest lies at the bottom; from the seventh on they are
         drawn together as "other".
-    title : str
+    title, unit : str
+        The unit stands at the axis of the counts.
 
     Returns
     -------
     MarkdownMetadataValue
         The picture as a data address.
     """
+    if len(days) == 1 and parts:
+        shares = _largest(parts)
+        return bars(list(shares), [float(v[0]) for v in shares.values()], f"{title}, {days[0]}", unit)
     figure, axes = _canvas(title)
     if days and parts:
         bottom = np.zeros(len(days))
@@ -74,6 +84,8 @@ def stacked_days(
             bottom += heights
         shown = sorted({0, len(days) // 2, len(days) - 1})
         axes.set_xticks(shown, [days[i] for i in shown])
+        axes.set_ylabel(unit, fontsize=7)
+        _count_whole(axes.yaxis)
         if len(parts) > 1:
             axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     else:
@@ -91,14 +103,15 @@ def _largest(parts: Mapping[str, Sequence[float]]) -> dict[str, NDArray[np.float
     return kept
 
 
-def histogram(values: Sequence[float], title: str, unit: str) -> MarkdownMetadataValue:
+def histogram(values: Sequence[float], title: str, unit: str, counted: str = "rows") -> MarkdownMetadataValue:
     """Draw how values are spread; the outer 1 % on both sides are left out, undefined ones too.
 
     Parameters
     ----------
     values : sequence of float
         NaN = undefined.
-    title, unit : str
+    title, unit, counted : str
+        What the values are measured in, and what each of them belongs to, e.g. ``ideas``.
 
     Returns
     -------
@@ -112,18 +125,21 @@ def histogram(values: Sequence[float], title: str, unit: str) -> MarkdownMetadat
         low, high = np.quantile(known, [0.01, 0.99])
         axes.hist(known[(known >= low) & (known <= high)], bins=40, color=_PALETTE[0])
         axes.set_xlabel(unit, fontsize=7)
+        axes.set_ylabel(counted, fontsize=7)
+        _count_whole(axes.yaxis)
     else:
         _say_empty(axes)
     return _finished(figure, title)
 
 
-def curves(lines: Mapping[str, Sequence[float]], title: str, unit: str) -> MarkdownMetadataValue:
+def curves(lines: Mapping[str, Sequence[float]], title: str, unit: str, along: str) -> MarkdownMetadataValue:
     """Draw one line per name over its own positions, e.g. equity curves of the best advisors.
 
     Parameters
     ----------
     lines : mapping of str to sequence of float
-    title, unit : str
+    title, unit, along : str
+        What the values are measured in, and what their positions count, e.g. ``market days``.
 
     Returns
     -------
@@ -134,8 +150,9 @@ def curves(lines: Mapping[str, Sequence[float]], title: str, unit: str) -> Markd
     for number, (name, values) in enumerate(lines.items()):
         axes.plot(values, label=name, linewidth=1.0, color=_PALETTE[number % len(_PALETTE)])
     if lines:
-        axes.legend(fontsize=6, frameon=False)
+        axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         axes.set_ylabel(unit, fontsize=7)
+        axes.set_xlabel(along, fontsize=7)
     else:
         _say_empty(axes)
     return _finished(figure, title)
@@ -153,6 +170,14 @@ def _canvas(title: str) -> "tuple[Figure, Axes]":
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
+
+
+def _count_whole(axis: "Axis") -> None:
+    """Mark whole numbers only, with separated thousands."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+    axis.set_major_formatter("{x:,.0f}")
 
 
 def _say_empty(axes: "Axes") -> None:

@@ -49,7 +49,7 @@ def report(
     day_column: str = "trade_date",
     **extra: Any,
 ) -> MaterializeResult[None]:
-    """Describe what a step wrote: rows in and out, refusals by reason, window, code version, a picture.
+    """Describe what a step wrote: rows in and out, refusals by reason, days, code version, a picture.
 
     Parameters
     ----------
@@ -72,26 +72,27 @@ def report(
     day_column : str
         Partition column of the frame.
     **extra
-        More metadata.
+        More metadata of the whole run.
 
     Returns
     -------
     MaterializeResult
-        For every day of the run.
+        For every day of the run. What is about the whole run is named ``run_…``, so that nobody takes it for
+        a figure of the day on whose page it stands.
     """
     counts = rows_by_day(frame, day_column)
     for key in context.partition_keys:
         context.add_asset_metadata({"dagster/partition_row_count": counts.get(key, 0)}, name, key)
     metadata: dict[str, Any] = {
-        "window": MetadataValue.text(str(days)),
-        "rows_in": rows_in,
-        "rows_out": len(frame),
+        "run_days": MetadataValue.text(str(days)),
+        "run_rows_in": rows_in,
+        "run_rows_out": len(frame),
         "code_version": MetadataValue.text(code_version()),
-        **extra,
+        **{f"run_{key}": value for key, value in extra.items()},
     }
     if rejected is not None:
-        metadata["rows_rejected"] = sum(rejected.values())
-        metadata["rejected_by_reason"] = MetadataValue.json(dict(list(rejected.items())[:REASONS_MAX]))
+        metadata["run_rows_rejected"] = sum(rejected.values())
+        metadata["run_rejected_by_reason"] = MetadataValue.json(dict(list(rejected.items())[:REASONS_MAX]))
     if picture is not None:
         metadata["picture"] = picture
     return MaterializeResult(

@@ -45,6 +45,24 @@ def results_by_day(
     return {day: [{**one, "count_rows": len(parts.get(day, ()))} for one in whole.results] for day in days}
 
 
+def day_sentence(results: Results) -> str:
+    """Say a day's verdict for the day's page; names what does not hold.
+
+    Parameters
+    ----------
+    results : list of dict
+        Of one day, by `results_by_day`.
+
+    Returns
+    -------
+    str
+    """
+    broken = [str(one["expectation"]) for one in results if not one["success"]]
+    if not broken:
+        return f"all {len(results)} expectations hold"
+    return f"{len(broken)} of {len(results)} expectations do not hold: {'; '.join(broken)}"
+
+
 def judge(
     context: AssetExecutionContext,
     connection: "psycopg.Connection[Any]",
@@ -81,6 +99,8 @@ def judge(
     worked = [day for day in keys if days.first <= day <= days.last]
     daily = results_by_day(found, frame, worked, day_column)
     write_daily_results(connection, days.first, days.last, name, found.suite, context.run_id, daily)
+    for day, results in daily.items():
+        context.add_asset_metadata({"quality": day_sentence(results)}, name, day.isoformat())
     failures = {
         one["expectation"]: {k: one[k] for k in ("count_unexpected", "examples", "error")}
         for one in found.failures

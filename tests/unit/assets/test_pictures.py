@@ -1,7 +1,9 @@
 import base64
 import io
+from collections.abc import Callable
 
 import pytest
+from dagster import MarkdownMetadataValue
 from PIL import Image
 
 from assets._shared import pictures
@@ -25,8 +27,9 @@ DRAWN = {
     "no days": lambda: pictures.stacked_days([], {}, "Title"),
     "spread": lambda: pictures.histogram([1.0, 2.0, float("nan"), 3.0], "Title", "R"),
     "nothing defined": lambda: pictures.histogram([float("nan")], "Title", "R"),
-    "curves": lambda: pictures.curves({"a": [1, 2, 3], "b": [3, 2, 1]}, "Title", "INR"),
-    "no curves": lambda: pictures.curves({}, "Title", "INR"),
+    "one day": lambda: pictures.stacked_days(["2025-01-01"], {"a": [5], "b": [2]}, "Title"),
+    "curves": lambda: pictures.curves({"a": [1, 2, 3], "b": [3, 2, 1]}, "Title", "INR", "market days"),
+    "no curves": lambda: pictures.curves({}, "Title", "INR", "market days"),
 }
 
 
@@ -44,6 +47,24 @@ def test_small_series_are_drawn_together() -> None:
     found = pictures._largest(parts)
     assert list(found) == ["h", "g", "f", "e", "d", "c", "other"]
     assert found["other"].tolist() == [3.0]
+
+
+def test_a_single_day_is_drawn_as_its_parts() -> None:
+    found = pictures.stacked_days(["2025-01-01"], {"b": [2.0], "a": [5.0]}, "Ideas", "ideas")
+    assert found == pictures.bars(["a", "b"], [5.0, 2.0], "Ideas, 2025-01-01", "ideas")
+
+
+@pytest.mark.parametrize(
+    ("drawn", "other"),
+    [
+        (lambda unit: pictures.bars(["a"], [1], "T", unit), "ideas"),
+        (lambda unit: pictures.stacked_days(["d1", "d2"], {"a": [1, 2]}, "T", unit), "ideas"),
+        (lambda unit: pictures.histogram([1.0, 2.0], "T", "R", unit), "ideas"),
+        (lambda unit: pictures.curves({"a": [1, 2]}, "T", "INR", unit), "trades"),
+    ],
+)
+def test_the_unit_stands_at_the_axis(drawn: Callable[[str], MarkdownMetadataValue], other: str) -> None:
+    assert image_of(drawn("rows").md_str).tobytes() != image_of(drawn(other).md_str).tobytes()
 
 
 def test_the_same_values_give_the_same_bytes() -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from adapters.quality import run_suite
-from assets.quality import results_by_day
+from assets.quality import day_sentence, results_by_day
 
 # The suites' library reads stamps in a way that pandas deprecates; as an error it fails the expectation.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
@@ -38,3 +38,9 @@ def test_a_bad_row_is_charged_to_its_own_day() -> None:
     daily = judged(kind=["SIGNAL", "NONSENSE", "FOLLOWUP"])
     bad = {day for day, results in daily.items() if not all(one["success"] for one in results.values())}
     assert bad == {date(2025, 1, 1)}
+
+
+def test_a_days_verdict_names_what_does_not_hold() -> None:
+    held, broken = ({"expectation": name, "success": name == "a"} for name in ("a", "b"))
+    assert day_sentence([held, held]) == "all 2 expectations hold"
+    assert day_sentence([held, broken]) == "1 of 2 expectations do not hold: b"
