@@ -18,6 +18,7 @@ from dagster import (
 )
 
 from adapters.db.repos.pipeline import oldest_open_day
+from adapters.settings import Settings
 from assets._shared.partitions import MARKET_DAYS, TIMEZONE
 from assets._shared.resources import Database, Market
 from orchestration.jobs import CHAIN, PREMARKET, SIGNALS_TO_EXCURSIONS, retention
@@ -71,6 +72,31 @@ def daily_request(name: str, day: date, oldest: date | None) -> RunRequest:
     )
 
 
+def oldest_alive(calendar: MarketCalendar, day: date, settings: Settings) -> date:
+    """Name the oldest market day whose trades may still be open on ``day``.
+
+    Parameters
+    ----------
+    calendar : MarketCalendar
+    day : date
+        Market day.
+    settings : Settings
+        How long an entry stays valid and a trade may live.
+
+    Returns
+    -------
+    date
+        A trade of an earlier day that is still open has lost its prices (the store ended, a share was
+        delisted): no daily run can end it, and going back for it would let the runs grow with every day.
+    """
+    longest = max(
+        settings.validity_swing_days + settings.time_out_swing_days,
+        settings.validity_positional_days + settings.time_out_positional_days,
+    )
+    # The day itself, and one more for an idea that came after the close.
+    return calendar.market_days(calendar.first_day, day)[-(longest + 2) :][0]
+
+
 def _daily(name: str, cron: str, what: str, *, previous: bool) -> ScheduleDefinition:
     @schedule(
         name=name,
@@ -81,15 +107,19 @@ def _daily(name: str, cron: str, what: str, *, previous: bool) -> ScheduleDefini
         description=f"{what} Skips days on which the market is closed.",
     )
     def fire(
-        context: ScheduleEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
+        context: ScheduleEvaluationContext,
+        database: ResourceParam[Database],
+        market: ResourceParam[Market],
+        settings: ResourceParam[Settings],
     ) -> RunRequest | SkipReason:
         day = market_day_of(market.calendar, context.scheduled_execution_time, previous=previous)
         if day is None:
             return SkipReason("The market is closed on this day.")
         if not MARKET_DAYS.has_partition_key(day.isoformat()):
             return SkipReason(f"{day} lies before the first day of the settings.")
+        alive = max(MARKET_DAYS.start.date(), oldest_alive(market.calendar, day, settings))
         with database.transaction() as connection:
-            return daily_request(name, day, oldest_open_day(connection, MARKET_DAYS.start.date()))
+            return daily_request(name, day, oldest_open_day(connection, alive))
 
     return fire
 

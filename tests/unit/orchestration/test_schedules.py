@@ -3,7 +3,8 @@ from datetime import UTC, date, datetime
 import pytest
 
 from adapters.calendar import load_calendar
-from orchestration.schedules import SCHEDULES, daily_request, market_day_of
+from adapters.settings import Settings
+from orchestration.schedules import SCHEDULES, daily_request, market_day_of, oldest_alive
 
 CALENDAR = load_calendar()
 
@@ -39,6 +40,17 @@ def test_the_daily_run_starts_at_the_oldest_open_trade(oldest: date | None, firs
     assert request.tags["dagster/asset_partition_range_start"] == first
     assert request.tags["dagster/asset_partition_range_end"] == "2025-06-12"
     assert request.run_key == "after_close:2025-06-12"
+
+
+def test_the_daily_run_goes_back_no_further_than_a_trade_can_live() -> None:
+    settings = Settings(_env_file=None, validity_positional_days=3, time_out_positional_days=4,
+                        validity_swing_days=1, time_out_swing_days=2)  # fmt: skip
+    # Seven market days, and one for an idea that came after the close.
+    assert oldest_alive(CALENDAR, date(2025, 6, 12), settings) == date(2025, 6, 2)
+    longer = settings.model_copy(update={"time_out_swing_days": 7})
+    assert oldest_alive(CALENDAR, date(2025, 6, 12), longer) == date(2025, 5, 30)
+    start = CALENDAR.market_days(CALENDAR.first_day, date(2025, 1, 1))[0]
+    assert oldest_alive(CALENDAR, start, settings) == start
 
 
 def test_every_schedule_runs_on_indian_time() -> None:
