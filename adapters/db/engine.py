@@ -92,7 +92,7 @@ def begin(engine: Engine) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
     where = engine.url.render_as_string(hide_password=True)
     try:
         pooled = engine.raw_connection()
-    except OperationalError as error:
+    except (OperationalError, psycopg.OperationalError) as error:  # a raw connection comes with raw errors
         raise unreachable(where, error) from error
     connection = cast("psycopg.Connection[tuple[Any, ...]]", pooled.driver_connection)
     try:
@@ -118,7 +118,7 @@ def psycopg_dsn(url: str) -> str:
 
 def unreachable(where: str, error: BaseException) -> DatabaseUnreachable:
     """Say in one sentence that the database does not answer, and the remedy."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[-1]
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
     return DatabaseUnreachable(
         f"PostgreSQL does not answer at {where} ({reason}): start the system with `python3 run.py up` "
         "or correct PROPDESK_POSTGRES_URL."
