@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 WIDTH_IN: Final = 4.6
 HEIGHT_IN: Final = 1.9
 DPI: Final = 100
-COLOURS: Final = 24
-"""The picture is repeated with every day of a run, so it must be a few kilobytes."""
 SERIES_MAX: Final = 6
+_SHADES: Final = (1.0, 0.66, 0.33)
+"""How much of a colour is left where it runs into the white around it."""
 _PALETTE: Final = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#937860", "#8172B3", "#8C8C8C")
 
 
@@ -181,8 +183,24 @@ def _count_whole(axis: "Axis") -> None:
 
 
 def _say_empty(axes: "Axes") -> None:
-    axes.text(0.5, 0.5, "nothing in this window", ha="center", va="center", fontsize=8)
+    axes.text(0.5, 0.5, "nothing on these days", ha="center", va="center", fontsize=8)
     axes.set_axis_off()
+
+
+@cache
+def _reduced_palette() -> "Image":
+    """Give the colours that a picture may have: the series' own, black, and their shades.
+
+    The picture is repeated with every day of a run, so it must be a few kilobytes. Colours chosen from the
+    picture itself would make thin lines of different series alike.
+    """
+    from PIL import Image, ImageColor
+
+    bases = [ImageColor.getrgb(name)[:3] for name in (*_PALETTE, "#000000")]
+    shades = [round(255 + (part - 255) * share) for base in bases for share in _SHADES for part in base]
+    holder = Image.new("P", (1, 1))
+    holder.putpalette([255, 255, 255, *shades])
+    return holder
 
 
 def _finished(figure: "Figure", title: str) -> MarkdownMetadataValue:
@@ -190,7 +208,9 @@ def _finished(figure: "Figure", title: str) -> MarkdownMetadataValue:
 
     raw, small = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", metadata={"Software": None})
-    Image.open(raw).convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
+    drawn = Image.open(raw).convert("RGB")
+    reduced = drawn.quantize(palette=_reduced_palette(), dither=Image.Dither.NONE)
+    reduced.save(small, format="png", optimize=True)
     return MetadataValue.md(
         f"![{title}](data:image/png;base64,{base64.b64encode(small.getvalue()).decode()})"
     )

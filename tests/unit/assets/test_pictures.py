@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from dagster import MarkdownMetadataValue
-from PIL import Image
+from PIL import Image, ImageColor
 
 from assets._shared import pictures
 
@@ -40,6 +40,14 @@ def test_a_picture_is_small_and_readable(name: str) -> None:
     image = image_of(markdown)
     assert image.size == (460, 190)
     assert len(image.convert("RGB").getcolors(maxcolors=1000) or []) > 1, "not a blank sheet"
+
+
+def test_each_line_keeps_its_own_colour() -> None:
+    names = "abcdef"
+    lines = {name: [float(n), 10.0 - n] for n, name in enumerate(names)}
+    drawn = image_of(pictures.curves(lines, "Title", "INR", "market days").md_str).convert("RGB")
+    found = {colour for _, colour in drawn.getcolors(maxcolors=1000) or []}
+    assert {ImageColor.getrgb(colour) for colour in pictures._PALETTE[: len(names)]} <= found
 
 
 def test_small_series_are_drawn_together() -> None:
