@@ -53,8 +53,7 @@ def check_again(turn: Turn, idea: Idea, rule_text: str) -> Refusal | None:
     refusal = _gate_account(turn, idea) or _gate_cutoff(turn, idea) or _gate_price(turn, idea)
     if refusal is not None:
         return refusal
-    context = turn.context
-    found = match_rule(idea.dims, context.ruleset, context.profile, context.minimums)
+    found = match_rule(idea.dims, turn.context.ruleset)
     planned = plan_trade(turn, idea, found)
     if isinstance(planned, Refusal):
         return planned

@@ -1,8 +1,8 @@
 """What dated files say about many keys, merged into closed intervals: the same history in whatever order.
 
-An instrument master, a bhavcopy or a table of lot sizes is true on its day. The history keeps, per key, *runs*:
-a value and the first and last file day on which a file carried it. How long a run holds follows from the
-runs and from the days on which the source had a file at all.
+An instrument master, a bhavcopy or a table of lot sizes is true on its day. The history keeps, per key,
+*runs*: a value and the first and last file day on which a file carried it. How long a run holds follows from
+the runs and from the days on which the source had a file at all.
 """
 
 import bisect

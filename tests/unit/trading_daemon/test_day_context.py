@@ -88,6 +88,7 @@ def test_the_tables_in_use_survive_being_stored() -> None:
         calendar=calendar,
         charges=load_charges(),
         margins=load_margins(),
+        traded_values={"NSE_EQ:TSTA": 1_234_500},
     )
     found = read_snapshot(store_form(snapshot))
     assert found == snapshot
