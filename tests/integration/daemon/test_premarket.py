@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.config_gates import load_gates
 from adapters.db.repos.report import explain_signal
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
@@ -45,6 +46,33 @@ def test_a_frozen_day_keeps_its_rules_whatever_is_materialised_later(
     assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version == frozen
     connection.execute("DELETE FROM ref.readiness")
     assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version != frozen
+
+
+def test_the_minimums_of_matching_are_frozen_with_the_rules_they_judged(
+    daemon_settings: Settings, connection: Connection
+) -> None:
+    frozen = ensure_ready(daemon_settings, DAY).ruleset_version
+    assert frozen is not None
+    assert read_ruleset(connection, frozen).minimums == load_gates().match_minimums(GateProfile.DESK)
+    connection.execute("UPDATE ref.gate_thresholds SET threshold = 0.2 WHERE gate = 'post_mean_r'")
+    assert read_ruleset(connection, frozen).minimums == load_gates().match_minimums(GateProfile.DESK)
+    connection.execute("DELETE FROM ref.readiness")
+    other = premarket(daemon_settings, DAY, ("regime",)).ruleset_version
+    assert other is not None
+    assert other != frozen
+    assert {asked.post_mean_r for asked in read_ruleset(connection, other).minimums.values()} == {0.2}
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE ref.gate_thresholds SET gates_version = 'other'", "DELETE FROM ref.gate_thresholds"]
+)
+def test_rules_judged_by_other_gates_are_refused_with_the_remedy(
+    daemon_settings: Settings, connection: Connection, change: str
+) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    connection.execute(change)
+    with pytest.raises(GapFault, match=r"judged by other gates.*backfill 2025-06-30 2025-06-30"):
+        premarket(daemon_settings, DAY, ("regime",))
 
 
 def test_old_rules_are_refused_with_the_remedy(daemon_settings: Settings, connection: Connection) -> None:
