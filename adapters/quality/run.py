@@ -1,12 +1,13 @@
 """Run a suite on a frame; a pure function of the two, so that an asset check can store what it likes."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import pandas as pd
 
-from adapters.quality.suites import SUITES, Rule
+from adapters.quality.suites import NOT_NULL, SUITES, Rule, Suite
 from propdesk.core.errors import ConfigFault
 
 _EXAMPLES_MAX = 5
@@ -68,25 +69,76 @@ def run_suite(name: str, frame: pd.DataFrame) -> SuiteResult:
     ConfigFault
         If there is no suite of that name.
     """
-    suite = SUITES.get(name)
-    if suite is None:
-        raise ConfigFault(f"There is no quality suite {name!r}: choose from {', '.join(sorted(SUITES))}.")
-    present = set(frame.columns)
-    runnable = [rule for rule in suite.rules if set(rule.columns) <= present]
-    judged = _validate(frame, runnable)
-    results = []
-    for rule in suite.rules:
-        if rule.name in judged:
-            results.append(judged[rule.name])
-        else:
-            missing = sorted(set(rule.columns) - present)
-            results.append(_result(rule, False, len(frame), 0, [], f"no column {', '.join(missing)}"))
+    results = _judge(frame, _suite(name).rules)
     return SuiteResult(
         name,
         all(result["success"] for result in results),
         any(result["is_blocking"] and not result["success"] for result in results),
         results,
     )
+
+
+def run_rules(name: str, frame: pd.DataFrame, expectations: Collection[str]) -> list[dict[str, Any]]:
+    """Judge a frame, usually one day's part of another, by some rules of its table's suite.
+
+    Parameters
+    ----------
+    name : str
+        Table name as in `run_suite`.
+    frame : DataFrame
+        Not changed.
+    expectations : collection of str
+        Names of the rules.
+
+    Returns
+    -------
+    list of dict
+        As `SuiteResult.results`, in the suite's order; equal to what `run_suite` says of these rules.
+
+    Raises
+    ------
+    ConfigFault
+        If there is no suite of that name.
+
+    Notes
+    -----
+    Rules against nulls, the only ones that tolerate some broken rows, are counted here: a range has hundreds
+    of days, and each call of the library costs more than the work of a step.
+    """
+    wanted = [rule for rule in _suite(name).rules if rule.name in expectations]
+    present = set(frame.columns)
+    counted = {rule.name: _count_nulls(frame, rule) for rule in wanted if _is_countable(rule, present)}
+    judged = {one["expectation"]: one for one in _judge(frame, [r for r in wanted if r.name not in counted])}
+    return [counted.get(rule.name) or judged[rule.name] for rule in wanted]
+
+
+def _suite(name: str) -> Suite:
+    suite = SUITES.get(name)
+    if suite is None:
+        raise ConfigFault(f"There is no quality suite {name!r}: choose from {', '.join(sorted(SUITES))}.")
+    return suite
+
+
+def _is_countable(rule: Rule, present: set[str]) -> bool:
+    return rule.kind == NOT_NULL and set(rule.columns) <= present
+
+
+def _count_nulls(frame: pd.DataFrame, rule: Rule) -> dict[str, Any]:
+    broken = int(frame[rule.columns[0]].isna().sum())
+    tolerant = float(rule.arguments.get("mostly", 1.0))
+    success = len(frame) == 0 or (len(frame) - broken) / len(frame) >= tolerant
+    return _result(rule, success, len(frame), broken, [], "")
+
+
+def _judge(frame: pd.DataFrame, rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    present = set(frame.columns)
+    judged = _validate(frame, [rule for rule in rules if set(rule.columns) <= present])
+    results = []
+    for rule in rules:
+        missing = ", ".join(sorted(set(rule.columns) - present))
+        absent = _result(rule, False, len(frame), 0, [], f"no column {missing}")
+        results.append(judged.get(rule.name, absent))
+    return results
 
 
 def _validate(frame: pd.DataFrame, rules: list[Rule]) -> dict[str, dict[str, Any]]:
@@ -144,7 +196,9 @@ def _judged(rule: Rule, one: Any, count_rows: int) -> dict[str, Any]:
     details = info if "raised_exception" in info else next(iter(info.values()), {})
     if isinstance(details, dict) and details.get("raised_exception"):
         error = str(details.get("exception_message", "the rule could not be judged")).splitlines()[0]
-    examples = [str(value) for value in found.get("partial_unexpected_list", [])[:_EXAMPLES_MAX]]
+    # a null is no example of anything
+    seen = [] if rule.kind == NOT_NULL else found.get("partial_unexpected_list", [])
+    examples = [str(value) for value in seen[:_EXAMPLES_MAX]]
     return _result(
         rule, bool(one.success), count_rows, int(found.get("unexpected_count") or 0), examples, error
     )

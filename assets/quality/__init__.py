@@ -7,8 +7,8 @@ import pandas as pd
 import psycopg
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetExecutionContext, MetadataValue
 
-from adapters.db.frames.quality_daily import write_daily_results
-from adapters.quality import SuiteResult, run_suite
+from adapters.db.frames.quality import write_daily_results
+from adapters.quality import SuiteResult, run_rules, run_suite
 from assets._shared.dress import CHECK
 from assets._shared.partitions import DayRange
 
@@ -37,12 +37,18 @@ def results_by_day(
 
     Notes
     -----
-    Where the whole frame holds, so does every day; each day is judged on its own only where it does not.
+    A day's results are those of the day alone, whatever range it was computed with. A rule that no row of the
+    whole frame breaks is broken on no day; the others (broken, or broken by fewer rows than they tolerate)
+    are judged day by day.
     """
     parts = dict(iter(frame.groupby(day_column, sort=True)))
-    if not whole.success:
-        return {day: run_suite(whole.suite, parts.get(day, frame.iloc[:0])).results for day in days}
-    return {day: [{**one, "count_rows": len(parts.get(day, ()))} for one in whole.results] for day in days}
+    unclear = [one["expectation"] for one in whole.results if not one["success"] or one["count_unexpected"]]
+    found: dict[date, Results] = {}
+    for day in days:
+        part = parts.get(day, frame.iloc[:0])
+        own = {one["expectation"]: one for one in run_rules(whole.suite, part, unclear)}
+        found[day] = [own.get(one["expectation"], {**one, "count_rows": len(part)}) for one in whole.results]
+    return found
 
 
 def day_sentence(results: Results) -> str:

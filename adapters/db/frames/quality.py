@@ -1,4 +1,4 @@
-"""Results of the quality suites, kept per range of partitions and asset."""
+"""Results of the quality suites per market day: one row per day, asset and expectation."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -9,23 +9,29 @@ import pandas as pd
 from adapters.db.frames.copy import Connection, append_frame, driver_connection
 
 
-def write_quality_results(
+def write_daily_results(
     connection: Connection,
     first: date,
     last: date,
     asset: str,
-    run_id: str,
     suite: str,
-    results: Sequence[Mapping[str, Any]],
+    run_id: str,
+    results: Mapping[date, Sequence[Mapping[str, Any]]],
 ) -> int:
-    """Replace what was found for an asset's range.
+    """Replace what was found for an asset's days.
 
     Parameters
     ----------
+    connection : psycopg or SQLAlchemy connection
+        The caller commits.
     first, last : date
-        Closed range of partitions that was judged; the rows are filed under ``last``.
-    results : sequence of mapping
-        `adapters.quality.SuiteResult.results`.
+        Closed range of days whose earlier results go.
+    asset, suite : str
+        Names.
+    run_id : str
+        Of the run that judged.
+    results : mapping of date to sequence of mapping
+        Per day `adapters.quality.SuiteResult.results`.
 
     Returns
     -------
@@ -33,24 +39,23 @@ def write_quality_results(
         Rows written.
     """
     driver_connection(connection).execute(
-        "DELETE FROM research.quality_results WHERE partition_date = %s AND asset = %s AND suite = %s",
-        (last, asset, suite),
+        "DELETE FROM research.quality_results"
+        " WHERE partition_date BETWEEN %s AND %s AND asset = %s AND suite = %s",
+        (first, last, asset, suite),
     )
-    if not results:
-        return 0
-    frame = pd.DataFrame(
+    rows = [
         {
-            "partition_date": last,
+            "partition_date": day,
             "asset": asset,
             "suite": suite,
-            "expectation": [result["expectation"] for result in results],
-            "partition_first": first,
             "run_id": run_id,
-            "success": [bool(result["success"]) for result in results],
-            "is_blocking": [bool(result["is_blocking"]) for result in results],
-            "count_rows": [int(result["count_rows"]) for result in results],
-            "count_unexpected": [int(result["count_unexpected"]) for result in results],
-            "payload": [{"examples": result["examples"], "error": result["error"]} for result in results],
+            **{
+                name: one[name]
+                for name in ("expectation", "success", "is_blocking", "count_rows", "count_unexpected")
+            },
+            "payload": {"examples": one["examples"], "error": one["error"]},
         }
-    )
-    return append_frame(connection, "research.quality_results", frame)
+        for day, found in results.items()
+        for one in found
+    ]
+    return append_frame(connection, "research.quality_results", pd.DataFrame(rows)) if rows else 0

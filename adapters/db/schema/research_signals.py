@@ -127,7 +127,6 @@ quality_results = Table(
     text("asset", pk=True),
     text("suite", pk=True),
     text("expectation", pk=True),
-    day("partition_first"),
     text("run_id"),
     flag("success"),
     flag("is_blocking"),

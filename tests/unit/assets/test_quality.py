@@ -44,3 +44,28 @@ def test_a_days_verdict_names_what_does_not_hold() -> None:
     held, broken = ({"expectation": name, "success": name == "a"} for name in ("a", "b"))
     assert day_sentence([held, held]) == "all 2 expectations hold"
     assert day_sentence([held, broken]) == "1 of 2 expectations do not hold: b"
+
+
+def test_the_rows_of_a_day_are_alike_from_any_range() -> None:
+    """Rows that break a watched or tolerant rule on some days, and none on others."""
+    days = [date(2025, 1, n) for n in (1, 2, 3, 6)]
+    frame = pd.DataFrame(
+        {
+            "trade_date": [days[0]] * 3 + [days[1]] * 2 + [days[2]] * 2,
+            "followup_id": ["a", "b", "c", "d", "a", "e", "f"],
+            "advisor_id": "A",
+            "received_at": pd.to_datetime(["2025-01-01T04:00Z"] * 7),
+            "kind": ["EXIT"] * 5 + ["NONSENSE", "EXIT"],
+            "fraction": [0.5, 2.0, None, 0.5, 0.5, 0.5, 3.0],
+            "signal_id": ["s"] * 3 + [None, "s", "s", "s"],
+        }
+    )
+    whole = results_by_day(run_suite("followups", frame), frame, days, "trade_date")
+    for day in days:
+        alone = frame[frame["trade_date"] == day]
+        assert whole[day] == results_by_day(run_suite("followups", alone), alone, [day], "trade_date")[day]
+        assert whole[day] == run_suite("followups", alone).results
+    by_name = {one["expectation"]: one for one in whole[days[1]]}
+    orphans = by_name["not_be_null(signal_id)"]  # one of seven is tolerated, one of two is not
+    assert (orphans["success"], orphans["count_unexpected"], orphans["count_rows"]) == (False, 1, 2)
+    assert by_name["be_unique(followup_id)"]["success"], "the same id on another day is not this day's"

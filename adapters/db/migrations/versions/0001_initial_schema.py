@@ -423,7 +423,6 @@ def upgrade() -> None:
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("suite", sa.Text(), nullable=False),
         sa.Column("expectation", sa.Text(), nullable=False),
-        sa.Column("partition_first", sa.Date(), nullable=False),
         sa.Column("run_id", sa.Text(), nullable=False),
         sa.Column("success", sa.Boolean(), nullable=False),
         sa.Column("is_blocking", sa.Boolean(), nullable=False),
