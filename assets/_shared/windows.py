@@ -6,31 +6,35 @@ from typing import Final
 from dagster import AssetDep, TimeWindowPartitionMapping
 from dagster._utils.warnings import BetaWarning
 
+from adapters.db.frames.rules import evidence_windows
 from adapters.settings import load_settings
 
 
-def window_market_days(window_days: int, skill_window_market_days: int) -> int:
-    """Count the market days before an as-of day that steps 8 and 9 may read.
+def window_market_days(window_days: int, evidence_days: int, validity_days: int) -> int:
+    """Count the market days before an as-of day whose signals steps 8 and 9 may read.
 
     Parameters
     ----------
     window_days : int
         Rolling window of the corpus replay, calendar days.
-    skill_window_market_days : int
-        Window of the skill estimate, market days.
+    evidence_days : int
+        Longest window of the skill estimate, market days.
+    validity_days : int
+        Longest time from a signal to its entry, market days: the windows go by entry, partitions by signal.
 
     Returns
     -------
     int
-        The longer of both. Five weekdays in seven days, rounded up, and one weekend session a month.
+        The longer of both windows and the validity. Five weekdays in seven days, rounded up, and one weekend
+        session a month.
 
     Examples
     --------
-    >>> window_market_days(90, 1)
-    69
+    >>> window_market_days(90, 1, 15)
+    84
     """
     weekdays = -(-window_days * 5 // 7) + 1
-    return max(weekdays + window_days // 30, skill_window_market_days)
+    return max(weekdays + window_days // 30, evidence_days) + validity_days
 
 
 _SETTINGS = load_settings()
@@ -39,7 +43,11 @@ with warnings.catch_warnings():
     # before them.
     warnings.simplefilter("ignore", BetaWarning)
     WINDOW: Final = TimeWindowPartitionMapping(
-        start_offset=-window_market_days(_SETTINGS.window_days, _SETTINGS.skill_window_market_days),
+        start_offset=-window_market_days(
+            _SETTINGS.window_days,
+            max(evidence_windows(_SETTINGS)),
+            max(_SETTINGS.validity_swing_days, _SETTINGS.validity_positional_days),
+        ),
         allow_nonexistent_upstream_partitions=True,
     )
 """With excluded days the offset counts market days. The steps cut their exact windows themselves."""

@@ -47,12 +47,19 @@ class GroupInputs:
 
 
 def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
+def evidence_windows(settings: Settings) -> tuple[int, int]:
+    """Evidence windows of the skill columns (§3.8), market days: of every idea, and of positional ones."""
+    days = settings.skill_window_market_days
+    return days, 2 * days
+
+
     """Take step 8's settings from the process's."""
     return GroupConfig(
+    evidence, evidence_positional = evidence_windows(settings)
         capital_paise=settings.corpus_paise,
         window_days=settings.window_days,
-        skill_window_days=settings.skill_window_market_days,
-        skill_window_days_positional=2 * settings.skill_window_market_days,
+        skill_window_days=evidence,
+        skill_window_days_positional=evidence_positional,
         skill_half_life_days=settings.skill_half_life_days,
         hurdle_r=settings.skill_hurdle_r,
         risk_free=settings.risk_free,
