@@ -21,8 +21,8 @@ REGIMES = spec(
     "regimes",
     "ref.regimes",
     "Regime of each market day by scope (`MARKET` and the underlyings of its ideas): `label` reads bars "
-    "up to the day before only, `realised_label` the day itself, for study. Without 150 bars the label is "
-    "empty, with its reason.",
+    "up to the day before only, `realised_label` the day itself, for study. Without 150 bars up to "
+    "the market day before the label is empty, with its reason.",
     deps=["trades", "price_store"],
     kinds={"talib"},
 )
@@ -38,10 +38,11 @@ def regimes(
         needed = needed_by.read_needed_scopes(connection, days.first, days.last)
         keys = sorted({MARKET_KEY, *needed["underlying_key"].astype(str)})
         daily = market.prices.daily_bars(keys, days.first - timedelta(days=config.history_days), days.last)
-        labels = compute_regimes(daily, market.calendar.market_days(days.first, days.last), config)
+        dates = market.calendar.market_days(days.first, days.last)
+        labels = compute_regimes(daily, dates, market.calendar, config)
         kept = keep_needed(labels, needed)
         trades.write_regimes(connection, kept, days.first, days.last)
-    counts = kept[kept["scope"] == "MARKET"]["label"].fillna("too little history").value_counts()
+    counts = kept[kept["scope"] == "MARKET"]["label"].fillna("no label").value_counts()
     picture = pictures.bars(
         [str(k) for k in counts.index],
         counts.tolist(),

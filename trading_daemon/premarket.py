@@ -127,7 +127,7 @@ def _symbols(job: Premarket, record: Readiness) -> tuple[Readiness, dict[str, An
 
 def _rules(job: Premarket, record: Readiness) -> tuple[Readiness, dict[str, Any]]:
     regimes = read_regimes(job.connection, job.trade_date)
-    if MARKET_SCOPE not in regimes:
+    if regimes.get(MARKET_SCOPE) is None:  # none yet, or none for want of bars that may have come since
         _label_day(job)
         regimes = read_regimes(job.connection, job.trade_date)
     if record.ready_at is not None and record.ruleset_version is not None:
@@ -170,7 +170,7 @@ def _label_day(job: Premarket) -> None:
             "with `python3 run.py prices import PATH`."
         )
     for key, bars in daily.items():
-        reading = label_for(bars, config)
+        reading = label_for(bars, job.previous_day, config)
         add_regime(job.connection, job.trade_date, key.split(":", 1)[1], reading)
         if key == MARKET_KEY:
             add_regime(job.connection, job.trade_date, MARKET_SCOPE, reading)

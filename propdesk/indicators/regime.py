@@ -1,16 +1,21 @@
 """State of a market from its daily bars (§2.7)."""
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import talib
 from numpy.typing import NDArray
 
+from propdesk.core.calendar import ist_date
 from propdesk.core.invariant import require
 from propdesk.model.enums import Regime
 from propdesk.ports import BarArrays
 
 Float = NDArray[np.float64]
+
+STALE_BARS = "STALE_BARS"
+"""Code before the sentence of a label that is missing since the bars end too early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +146,37 @@ def _label(
     return Regime.SIDEWAYS_BEARISH if lean < -threshold else Regime.SIDEWAYS
 
 
-def label_for(bars_up_to_previous_day: BarArrays, config: RegimeConfig | None = None) -> RegimeReading:
-    """Label the coming day from the daily bars before it; what pre-market and the pipeline both ask."""
+def label_for(
+    bars_up_to_previous_day: BarArrays, previous_day: date, config: RegimeConfig | None = None
+) -> RegimeReading:
+    """Label the coming day from the daily bars before it; what pre-market and the pipeline both ask.
+
+    Parameters
+    ----------
+    bars_up_to_previous_day : BarArrays
+        Daily bars that start at IST midnight, oldest first.
+    previous_day : date
+        Market day before the day to label.
+    config : RegimeConfig, optional
+        Parameters.
+
+    Returns
+    -------
+    RegimeReading
+        Without label, and with the reason, where there are too few bars, or where the newest is older than
+        ``previous_day`` (`STALE_BARS`): a state of last week is not the state before this open.
+    """
     config = config or RegimeConfig()
     bars = bars_up_to_previous_day
+    count = len(bars.start_ns)
+    newest = ist_date(int(bars.start_ns[-1])) if count else None
+    if newest is not None and newest < previous_day and count >= config.bars_min:
+        reason = f"{STALE_BARS}: newest daily bar {newest}, market day before {previous_day}"
+        return RegimeReading(None, reason, np.nan, np.nan, np.nan, np.nan, np.nan)
     series = regime_series(
         bars.high_paise.astype(np.float64),
         bars.low_paise.astype(np.float64),
         bars.close_paise.astype(np.float64),
         config,
     )
-    return series.reading(len(bars.close_paise) - 1, config)
+    return series.reading(count - 1, config)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propdesk.core.calendar import ist_midnight_ns
+from propdesk.core.calendar import MarketCalendar, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY
 from propdesk.indicators.regime import RegimeConfig, label_for
 from propdesk.ports import BarArrays
@@ -23,7 +23,10 @@ COLUMNS = (
 
 
 def compute_regimes(
-    daily: dict[str, BarArrays], trade_dates: Sequence[date], config: RegimeConfig | None = None
+    daily: dict[str, BarArrays],
+    trade_dates: Sequence[date],
+    calendar: MarketCalendar,
+    config: RegimeConfig | None = None,
 ) -> pd.DataFrame:
     """Label every trade date for the market and for each underlying.
 
@@ -34,6 +37,8 @@ def compute_regimes(
         the first trade date on; older ones change nothing.
     trade_dates : sequence of date
         Days to label.
+    calendar : MarketCalendar
+        Tells the market day before each, whose bar must be there.
     config : RegimeConfig, optional
         Parameters.
 
@@ -47,19 +52,20 @@ def compute_regimes(
     config = config or RegimeConfig()
     scopes = {key.split(":", 1)[1]: bars for key, bars in daily.items()}
     scopes[MARKET_SCOPE] = daily.get(MARKET_KEY, _NO_BARS)
-    rows = [_row(day, scope, bars, config) for scope, bars in scopes.items() for day in trade_dates]
+    before = {day: calendar.previous_day(day) for day in trade_dates}
+    rows = [_row(day, before[day], scope, bars, config) for scope, bars in scopes.items() for day in before]
     rows.sort(key=lambda row: (row[0], row[1]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(day: date, scope: str, bars: BarArrays, config: RegimeConfig) -> tuple[Any, ...]:
+def _row(day: date, previous: date, scope: str, bars: BarArrays, config: RegimeConfig) -> tuple[Any, ...]:
     midnight = ist_midnight_ns(day)
     reach = midnight - config.history_days * NS_PER_DAY
     begin, before, until = np.searchsorted(
         bars.start_ns, [reach, midnight, midnight + NS_PER_DAY], side="left"
     )
-    known = label_for(_between(bars, begin, before), config)
-    realised = label_for(_between(bars, begin, until), config).label if until > before else None
+    known = label_for(_between(bars, begin, before), previous, config)
+    realised = label_for(_between(bars, begin, until), day, config).label if until > before else None
     return (
         day,
         scope,

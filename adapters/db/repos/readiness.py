@@ -78,11 +78,15 @@ def needed_underlyings(connection: Connection, first: date, last: date) -> list[
 
 
 def add_regime(connection: Connection, trade_date: date, scope: str, reading: RegimeReading) -> None:
-    """Store the label of a day and scope unless the pipeline has done so already."""
+    """Store the label of a day and scope unless one stands there already."""
     connection.execute(
         "INSERT INTO ref.regimes (trade_date, scope, label, reason, adx, slope, close_to_ema20, "
         "log_return_20, "
-        "lean_threshold) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "lean_threshold) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT (trade_date, scope) DO UPDATE SET label = EXCLUDED.label, reason = EXCLUDED.reason, "
+        "adx = EXCLUDED.adx, slope = EXCLUDED.slope, close_to_ema20 = EXCLUDED.close_to_ema20, "
+        "log_return_20 = EXCLUDED.log_return_20, lean_threshold = EXCLUDED.lean_threshold "
+        "WHERE regimes.label IS NULL",
         (
             trade_date,
             scope,

@@ -1,6 +1,7 @@
 """Pre-market's five steps and what the books say about a signal afterwards."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from typing import Any
@@ -9,11 +10,13 @@ import psycopg
 import pytest
 
 from adapters.config_gates import load_gates
+from adapters.db.repos.readiness import add_regime, read_regimes
 from adapters.db.repos.report import explain_signal
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
 from propdesk.core.errors import GapFault, StaleFault
-from propdesk.model.enums import GateProfile
+from propdesk.indicators.regime import RegimeReading
+from propdesk.model.enums import GateProfile, Regime
 from tests.support.daemon_day import ADVISORS, DAY
 from trading_daemon.main import RunResult
 from trading_daemon.session import ensure_ready, premarket
@@ -89,6 +92,18 @@ def test_a_day_without_bars_of_the_market_has_no_regime(
     connection.execute("DELETE FROM ref.regimes")
     with pytest.raises(GapFault, match="no daily bars of INDEX:NIFTY"):
         premarket(daemon_settings, DAY, ("regime",))
+
+
+def test_a_label_that_was_missing_is_made_good_and_one_that_stands_is_not_changed(
+    connection: Connection,
+) -> None:
+    stale = RegimeReading(None, "STALE_BARS: for a test", *[float("nan")] * 5)
+    found = [replace(stale, label=label, reason=None) for label in (Regime.SIDEWAYS, Regime.TRENDING_BULLISH)]
+    for reading in (stale, *found):
+        add_regime(connection, date(2030, 1, 1), "MARKET", reading)
+    assert read_regimes(connection, date(2030, 1, 1)) == {"MARKET": Regime.SIDEWAYS}
+    row = connection.execute("SELECT reason FROM ref.regimes WHERE trade_date = '2030-01-01'").fetchone()
+    assert row == (None,)
 
 
 def test_a_day_without_a_master_and_a_day_without_trading_are_refused(daemon_settings: Settings) -> None:
