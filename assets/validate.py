@@ -13,10 +13,7 @@ from assets._shared.report import report
 from assets._shared.resources import Database, Market
 from assets.quality import judge
 from propdesk.core.clock import from_ns
-from propdesk.pipeline.validate import validate_signals
-
-LOOK_BACK_DAYS = 90
-"""A follow-up may name a signal that is this old, calendar days: positional ideas live forty market days."""
+from propdesk.pipeline.validate import FOLLOWUP_REACH_DAYS, validate_signals
 
 VALIDATED_SIGNALS = spec(
     2,
@@ -44,7 +41,7 @@ def validated_signals(
     days = worked_range(context, market.today())
     with database.transaction() as connection:
         raw = signals.read_raw_signals(connection, days.first, days.last)
-        oldest = days.first - timedelta(days=LOOK_BACK_DAYS)
+        oldest = days.first - timedelta(days=FOLLOWUP_REACH_DAYS)
         earlier = signals.read_earlier_signals(connection, days.first, oldest)
         done = validate_signals(raw, from_ns(market.clock.now_ns()), earlier)
         signals.write_validated_signals(connection, done.signals, days.first, days.last)

@@ -25,6 +25,7 @@ from dagster import (
     op,
 )
 
+from adapters.db.repos.pipeline import oldest_referred_day
 from adapters.settings import CLONE_ROOT, Settings
 from assets._shared.dress import GROUPS
 from assets._shared.resources import Database, Market
@@ -32,11 +33,16 @@ from orchestration.processes import dagster_environment
 from orchestration.retention import purge_runs
 from propdesk.core.clock import from_ns
 from propdesk.core.errors import PropdeskError
+from propdesk.pipeline.validate import FOLLOWUP_REACH_DAYS
 
 TOUCHED_FIRST: Final = "propdesk/touched_first"
 TOUCHED_LAST: Final = "propdesk/touched_last"
+REFERRED_FIRST: Final = "propdesk/referred_first"
+"""Tag of an upload whose follow-ups change the outcome of older signals: the oldest of their days."""
 CHAIN: Final = "propdesk/chain"
-"""Tag of a run of steps 1 to 7: the market day for which steps 8 and 9 follow."""
+CHAIN_FIRST: Final = "propdesk/chain_first"
+"""Tags of a run of steps 1 to 7: the last and (where there are several) first day for which steps 8 and 9
+follow."""
 PREMARKET_STEPS: Final = ("token", "scrip", "symbols", "regime", "corpus")
 """In their order; each is a word of `propdesk premarket`."""
 RETRIES: Final = RetryPolicy(max_retries=1, delay=5)
@@ -105,6 +111,10 @@ def ingest_upload(
     touched = [day for day in summary.trade_dates if day <= market.today()]
     if touched:
         tags = {TOUCHED_FIRST: touched[0].isoformat(), TOUCHED_LAST: touched[-1].isoformat()}
+        with database.transaction() as connection:
+            referred = oldest_referred_day(connection, summary.upload_id, touched[0], FOLLOWUP_REACH_DAYS)
+        if referred is not None:
+            tags[REFERRED_FIRST] = referred.isoformat()
         context.instance.add_run_tags(context.run_id, tags)
 
 

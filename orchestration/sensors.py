@@ -35,8 +35,10 @@ from orchestration.freshness import judge_freshness
 from orchestration.jobs import (
     ALL_STEPS,
     CHAIN,
+    CHAIN_FIRST,
     METRICS_AND_RULES,
     PREMARKET,
+    REFERRED_FIRST,
     SIGNALS_TO_EXCURSIONS,
     TOUCHED_FIRST,
     TOUCHED_LAST,
@@ -46,7 +48,7 @@ from orchestration.jobs import (
     upload,
 )
 from orchestration.launch import RANGE_END, RANGE_START, snap_range
-from propdesk.core.calendar import Segment
+from propdesk.core.calendar import MarketCalendar, Segment
 from propdesk.core.clock import from_ns
 from propdesk.core.errors import DataFault
 
@@ -149,25 +151,55 @@ def upload_folder(
 @run_status_sensor(
     run_status=DagsterRunStatus.SUCCESS,
     monitored_jobs=[upload],
-    request_job=ALL_STEPS,
+    request_jobs=[ALL_STEPS, SIGNALS_TO_EXCURSIONS],
     minimum_interval_seconds=5,
     default_status=RUNNING,
-    description="Computes the days that an upload touched, in one run.",
+    description="Computes the days that an upload touched, in one run; where its follow-ups reach back to "
+    "older signals, steps 1 to 7 from those on first.",
 )
 def after_upload(context: RunStatusSensorContext, market: ResourceParam[Market]) -> RunRequest | SkipReason:
     """Follow an ingested file with all nine steps over its days."""
-    tags = context.dagster_run.tags
-    if TOUCHED_FIRST not in tags:
+    run = context.dagster_run
+    if TOUCHED_FIRST not in run.tags:
         return SkipReason("The file brought nothing new.")
-    start = max(date.fromisoformat(tags[TOUCHED_FIRST]), MARKET_DAYS.start.date())
     try:
-        first, last = snap_range(market.calendar, start, date.fromisoformat(tags[TOUCHED_LAST]))
+        return request_after_upload(market.calendar, run.run_id, run.tags)
     except DataFault as error:
         return SkipReason(str(error))
-    return RunRequest(
-        run_key=f"after:{context.dagster_run.run_id}",
-        tags={RANGE_START: first.isoformat(), RANGE_END: last.isoformat()},
-    )
+
+
+def request_after_upload(calendar: MarketCalendar, upload_run_id: str, tags: Mapping[str, str]) -> RunRequest:
+    """Ask for the days that an upload touched.
+
+    Parameters
+    ----------
+    calendar : MarketCalendar
+    upload_run_id : str
+        Run that took the file in.
+    tags : mapping
+        Its tags: the days touched, and the oldest day that a follow-up refers to.
+
+    Returns
+    -------
+    RunRequest
+        All nine steps over the touched days. With follow-ups to older signals steps 1 to 7 from the oldest
+        one's day on, after which steps 8 and 9 follow for the touched days: a follow-up changes no as-of day
+        before its own.
+
+    Raises
+    ------
+    DataFault
+        If no market day since the first partition was touched.
+    """
+    start = MARKET_DAYS.start.date()
+    touched = max(date.fromisoformat(tags[TOUCHED_FIRST]), start)
+    first, last = snap_range(calendar, touched, date.fromisoformat(tags[TOUCHED_LAST]))
+    key, days = f"after:{upload_run_id}", {RANGE_START: first.isoformat(), RANGE_END: last.isoformat()}
+    if REFERRED_FIRST not in tags:
+        return RunRequest(run_key=key, job_name=ALL_STEPS.name, tags=days)
+    oldest, _ = snap_range(calendar, max(date.fromisoformat(tags[REFERRED_FIRST]), start), last)
+    chain = {CHAIN_FIRST: first.isoformat(), CHAIN: last.isoformat(), RANGE_START: oldest.isoformat()}
+    return RunRequest(run_key=key, job_name=SIGNALS_TO_EXCURSIONS.name, tags={**days, **chain})
 
 
 @run_status_sensor(
@@ -179,11 +211,13 @@ def after_upload(context: RunStatusSensorContext, market: ResourceParam[Market])
     description="Lets steps 8 and 9 for the day follow the daily run of steps 1 to 7.",
 )
 def after_excursions(context: RunStatusSensorContext) -> RunRequest | SkipReason:
-    """Follow a daily run with the metrics and rules of its day."""
-    day = context.dagster_run.tags.get(CHAIN)
+    """Follow a daily run with the metrics and rules of its day, or those of the days that a file touched."""
+    tags = context.dagster_run.tags
+    day = tags.get(CHAIN)
     if day is None:
         return SkipReason("Not a run of the daily chain.")
-    return RunRequest(run_key=f"after:{context.dagster_run.run_id}", tags={RANGE_START: day, RANGE_END: day})
+    days = {RANGE_START: tags.get(CHAIN_FIRST, day), RANGE_END: day}
+    return RunRequest(run_key=f"after:{context.dagster_run.run_id}", tags=days)
 
 
 @run_failure_sensor(

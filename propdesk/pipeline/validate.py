@@ -4,7 +4,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -22,6 +22,10 @@ from propdesk.pipeline.columns import (
     to_ns,
     whole,
 )
+
+FOLLOWUP_REACH_DAYS = 90
+"""A follow-up may refer to a signal whose trade date is this old, calendar days: positional ideas live forty
+market days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ def validate_signals(raw: pd.DataFrame, now: datetime, earlier: pd.DataFrame | N
     now : datetime
         Aware; no stamp may lie after it (five minutes of tolerance, §1.1).
     earlier : DataFrame, optional
-        Signals of earlier partitions that follow-ups may refer to: signal_id, advisor_id, symbol_text,
-        received_at. Without it a follow-up that names a message keeps its link unchecked.
+        Signals of earlier partitions that follow-ups may refer to: trade_date, signal_id, advisor_id,
+        symbol_text, received_at; at least `FOLLOWUP_REACH_DAYS` back. Without it a follow-up that names a
+        message keeps its link unchecked.
 
     Returns
     -------
@@ -74,7 +79,7 @@ def validate_signals(raw: pd.DataFrame, now: datetime, earlier: pd.DataFrame | N
             followups.append((record, origin))
         else:
             refused.append(_refused(record, origin, record_id))
-    linked = _link(followups, [signal for signal, _ in signals], earlier)
+    linked = _link(followups, signals, earlier)
     return Validated(
         by_partition(_signal_frame(signals), "signal_id"),
         by_partition(_followup_frame(followups, linked), "followup_id"),
@@ -130,41 +135,62 @@ def _refused(rejection: Rejection, origin: _Origin, record_id: str) -> tuple[obj
 # ------------------------------------------------------------------------------------------- follow-ups
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A signal that follow-ups may refer to."""
+
+    received_ns: int
+    signal_id: str
+    trade_date: date
+
+    def answers(self, followup: Followup, day: date) -> bool:
+        """Whether a follow-up of a day can be about this signal, whatever range is computed."""
+        is_recent = self.trade_date >= day - timedelta(days=FOLLOWUP_REACH_DAYS)
+        return is_recent and self.received_ns <= followup.received_ns
+
+
 def _link(
-    followups: Sequence[tuple[Followup, _Origin]], signals: Sequence[Signal], earlier: pd.DataFrame | None
+    followups: Sequence[tuple[Followup, _Origin]],
+    signals: Sequence[tuple[Signal, _Origin]],
+    earlier: pd.DataFrame | None,
 ) -> list[str | None]:
     """Find the signal of each follow-up: by id, else the advisor's newest on the same instrument (§1.2)."""
     known, newest = _signal_index(signals, earlier)
     linked: list[str | None] = []
-    for followup, _ in followups:
-        if followup.signal_id is not None:
-            is_orphan = earlier is not None and followup.signal_id not in known
-            linked.append(None if is_orphan else followup.signal_id)
+    for followup, origin in followups:
+        if followup.signal_id is not None and earlier is None:
+            linked.append(followup.signal_id)
             continue
-        moments, ids = newest.get((followup.advisor_id, fold_symbol(followup.underlying or "")), ([], []))
-        place = bisect_left(moments, followup.received_ns)
-        linked.append(ids[place - 1] if place else None)
+        if followup.signal_id is not None:
+            found = known.get(followup.signal_id)
+        else:
+            ideas = newest.get((followup.advisor_id, fold_symbol(followup.underlying or "")), [])
+            place = bisect_left(ideas, followup.received_ns, key=lambda one: one.received_ns)
+            found = ideas[place - 1] if place else None
+        is_match = found is not None and found.answers(followup, origin.trade_date)
+        linked.append(found.signal_id if found is not None and is_match else None)
     return linked
 
 
 def _signal_index(
-    signals: Sequence[Signal], earlier: pd.DataFrame | None
-) -> tuple[set[str], dict[tuple[str, str], tuple[list[int], list[str]]]]:
-    rows = [(one.received_ns, one.signal_id, one.advisor_id, one.underlying) for one in signals]
+    signals: Sequence[tuple[Signal, _Origin]], earlier: pd.DataFrame | None
+) -> tuple[dict[str, _Known], dict[tuple[str, str], list[_Known]]]:
+    rows = [
+        (one.received_ns, one.signal_id, origin.trade_date, one.advisor_id, one.underlying)
+        for one, origin in signals
+    ]
     if earlier is not None and len(earlier):
         rows += zip(
             to_ns(earlier["received_at"]).tolist(),
-            earlier["signal_id"].tolist(),
-            earlier["advisor_id"].tolist(),
-            earlier["symbol_text"].tolist(),
+            *(earlier[name].tolist() for name in ("signal_id", "trade_date", "advisor_id", "symbol_text")),
             strict=True,
         )
-    newest: dict[tuple[str, str], tuple[list[int], list[str]]] = {}
-    for received_ns, signal_id, advisor_id, symbol in sorted(rows):
-        moments, ids = newest.setdefault((advisor_id, fold_symbol(symbol)), ([], []))
-        moments.append(received_ns)
-        ids.append(signal_id)
-    return {row[1] for row in rows}, newest
+    known: dict[str, _Known] = {}
+    newest: dict[tuple[str, str], list[_Known]] = {}
+    for received_ns, signal_id, day, advisor_id, symbol in sorted(rows):
+        known[signal_id] = _Known(received_ns, signal_id, day)
+        newest.setdefault((advisor_id, fold_symbol(symbol)), []).append(known[signal_id])
+    return known, newest
 
 
 # ----------------------------------------------------------------------------------------------- frames

@@ -22,7 +22,7 @@ WHERE l.trade_date BETWEEN %(first)s AND %(last)s
 ORDER BY l.record_id, l.revision
 """
 _EARLIER_SIGNALS = """
-SELECT signal_id, advisor_id, symbol_text, received_at FROM research.validated_signals
+SELECT trade_date, signal_id, advisor_id, symbol_text, received_at FROM research.validated_signals
 WHERE trade_date < %(first)s AND trade_date >= %(oldest)s ORDER BY trade_date, signal_id
 """
 _EARLIER_RESOLVED = """

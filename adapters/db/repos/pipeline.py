@@ -1,7 +1,7 @@
 """Small questions about the pipeline's own tables."""
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -25,6 +25,59 @@ def oldest_open_day(connection: "psycopg.Connection[Any]", first_day: date) -> d
     row = connection.execute(
         "SELECT min(trade_date) FROM research.trades WHERE exit_reason = 'OPEN' AND trade_date >= %s",
         (first_day,),
+    ).fetchone()
+    return row[0] if row else None
+
+
+_REFERRED = """
+WITH said AS (
+    SELECT content->>'source' AS source, content->>'refers_to' AS message, content->>'advisor_id' AS advisor,
+           upper(regexp_replace(content->>'symbol', '[\\s._-]+', '', 'g')) AS symbol
+    FROM raw.landed_rows
+    WHERE upload_id = %(upload_id)s AND kind = 'FOLLOWUP' AND trade_date <= %(last)s
+),
+older AS (
+    SELECT trade_date, received_at, content->>'source' AS source, content->>'source_message_id' AS message,
+           content->>'advisor_id' AS advisor,
+           upper(regexp_replace(content->>'symbol', '[\\s._-]+', '', 'g')) AS symbol
+    FROM raw.landed_rows
+    WHERE kind = 'SIGNAL' AND trade_date >= %(oldest)s AND trade_date < %(first)s
+),
+newest AS (
+    SELECT DISTINCT ON (advisor, symbol) * FROM older ORDER BY advisor, symbol, received_at DESC
+)
+SELECT min(found.trade_date) FROM (
+    SELECT o.trade_date FROM said AS s JOIN older AS o ON o.source = s.source AND o.message = s.message
+    UNION ALL
+    SELECT n.trade_date FROM said AS s JOIN newest AS n ON n.advisor = s.advisor AND n.symbol = s.symbol
+    WHERE s.message IS NULL
+) AS found
+"""
+
+
+def oldest_referred_day(
+    connection: "psycopg.Connection[Any]", upload_id: str, first: date, reach_days: int
+) -> date | None:
+    """Find the oldest signal before an upload's own days to which a follow-up of the upload may refer.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+    upload_id : str
+    first : date
+        First trade date that the upload touched.
+    reach_days : int
+        How old a signal may be, calendar days.
+
+    Returns
+    -------
+    date or None
+        Its trade date: the outcome there must be worked out anew. None where no follow-up looks back.
+    """
+    reach = timedelta(days=reach_days)
+    row = connection.execute(
+        _REFERRED,
+        {"upload_id": upload_id, "first": first, "oldest": first - reach, "last": first + reach},
     ).fetchone()
     return row[0] if row else None
 

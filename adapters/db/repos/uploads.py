@@ -327,12 +327,5 @@ def mark_retried(connection: psycopg.Connection[Any], quarantine_ids: Sequence[s
     return cursor.rowcount
 
 
-def read_uploads(connection: psycopg.Connection[Any], limit: int = 50) -> list[dict[str, Any]]:
-    """Give the newest upload records as dictionaries of the table's columns."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("SELECT * FROM raw.uploads ORDER BY ingested_at DESC, upload_id LIMIT %s", (limit,))
-        return cursor.fetchall()
-
-
 def _sendable(text: str) -> str:
     return _UNSENDABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -4,8 +4,11 @@ from pathlib import Path
 
 from dagster import build_sensor_context
 
+from adapters.calendar import load_calendar
 from adapters.settings import Settings
-from orchestration.sensors import choose_stable, look_at_folder, upload_folder
+from orchestration.jobs import CHAIN, CHAIN_FIRST, REFERRED_FIRST, TOUCHED_FIRST, TOUCHED_LAST
+from orchestration.launch import RANGE_END, RANGE_START
+from orchestration.sensors import choose_stable, look_at_folder, request_after_upload, upload_folder
 
 
 def put(folder: Path, name: str, text: str = "x", second: int = 1) -> None:
@@ -83,3 +86,18 @@ def test_a_file_put_back_later_is_asked_for_anew(tmp_path: Path) -> None:
         again = upload_folder(build_sensor_context(cursor=cursor, resources={"settings": settings}))
         keys.append(again.run_requests[0].run_key)
     assert keys[0] != keys[1]
+
+
+def test_a_file_is_followed_by_all_steps_over_its_days() -> None:
+    tags = {TOUCHED_FIRST: "2025-06-12", TOUCHED_LAST: "2025-06-15"}  # to a Sunday
+    request = request_after_upload(load_calendar(), "r", tags)
+    assert request.job_name == "all_steps"
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2025-06-12", "2025-06-13")
+
+
+def test_followups_to_older_signals_let_their_outcomes_be_worked_out_first() -> None:
+    tags = {TOUCHED_FIRST: "2025-06-12", TOUCHED_LAST: "2025-06-13", REFERRED_FIRST: "2025-06-04"}
+    request = request_after_upload(load_calendar(), "r", tags)
+    assert request.job_name == "signals_to_excursions"
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == ("2025-06-04", "2025-06-13")
+    assert (request.tags[CHAIN_FIRST], request.tags[CHAIN]) == ("2025-06-12", "2025-06-13")

@@ -16,13 +16,13 @@ from adapters.calendar import load_calendar
 from adapters.db.engine import begin, create_engine
 from adapters.db.frames import signals as tables
 from adapters.db.repos.instruments import load_instruments, read_instruments
+from adapters.db.repos.pipeline import oldest_referred_day
 from adapters.db.repos.uploads import (
     QuarantineFilter,
     UploadWriter,
     count_quarantine,
     find_quarantined,
     list_quarantine,
-    read_uploads,
 )
 from adapters.settings import Settings
 from adapters.uploads import (
@@ -318,7 +318,8 @@ def test_quarantine_is_listed_shown_exported_and_retried(desk: Desk) -> None:
         listed = list(list_quarantine(connection, where))
         assert count_quarantine(connection) == [("INGEST", "FUTURE_TIME", 1)]
         assert len(find_quarantined(connection, listed[0]["quarantine_id"][:8])) == 1
-        assert read_uploads(connection)[0]["rows_quarantined"] == 1
+        stored = connection.execute("SELECT rows_quarantined FROM raw.uploads").fetchall()
+        assert stored == [(1,)]
         assert export_rows([{**listed[0], "message": "=1+1"}], desk.folder / "q.csv") == 1
     assert "'=1+1" in (desk.folder / "q.csv").read_text()
     kept = retry_rows(desk.engine, where, load_calendar(), desk.clock, desk.settings)
@@ -420,3 +421,21 @@ def _four_steps(desk: Desk) -> tuple[int, int, int]:
         tables.write_rejected(connection, "RESOLVE", resolved.rejected, DAY, DAY)
         refused = sum(len(one) for one in (validated.rejected, normalised.rejected, resolved.rejected))
         return len(resolved.signals), refused, len(validated.followups)
+
+
+def test_a_file_names_the_oldest_signal_that_its_followups_reach(desk: Desk) -> None:
+    """By id or by the advisor's newest idea on the symbol; never what lies in the file's own days."""
+    old = [row(n, posted_at=f"2024-12-{n:02d}T09:20:00+05:30") for n in (16, 18, 20)]
+    desk.ingest([*old, row(19, posted_at="2024-12-19T09:20:00+05:30", symbol="INFY", advisor_id="A2")])
+
+    def reached(name: str, **said: str) -> date | None:
+        base = row(1, kind="FOLLOWUP", source_message_id=name, followup_kind="EXIT", category="", side="")
+        done = desk.ingest([base | said, row(7)], f"{name}.csv")
+        with begin(desk.engine) as connection:
+            return oldest_referred_day(connection, done.upload_id, DAY, 90)
+
+    assert reached("named", refers_to="m16") == date(2024, 12, 16)
+    assert reached("by symbol", symbol=" t-cs") == date(2024, 12, 20)
+    assert reached("other", symbol="INFY", advisor_id="A2") == date(2024, 12, 19)
+    assert reached("nobody's", symbol="INFY") is None
+    assert reached("own day", refers_to="m7") is None

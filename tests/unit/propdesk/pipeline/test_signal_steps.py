@@ -109,6 +109,9 @@ def raw_frame(*rows: dict[str, str], trade_date: date = DAY) -> pd.DataFrame:
     )
 
 
+EARLIER = ["trade_date", "signal_id", "advisor_id", "symbol_text", "received_at"]
+
+
 def validated(*rows: dict[str, str], earlier: pd.DataFrame | None = None) -> Validated:
     return validate_signals(raw_frame(*rows), NOW, earlier)
 
@@ -179,7 +182,7 @@ def test_a_followup_without_id_goes_to_the_newest_signal_before_it() -> None:
 
 
 def test_followups_reach_signals_of_earlier_days_and_orphans_stay() -> None:
-    before = validated(content(1)).signals[["signal_id", "advisor_id", "symbol_text", "received_at"]]
+    before = validated(content(1)).signals[EARLIER]
     exits = [
         content(5, kind="FOLLOWUP", followup_kind="EXIT", source_message_id="f1"),
         content(6, kind="FOLLOWUP", followup_kind="EXIT", source_message_id="f2", refers_to="m1"),
@@ -189,6 +192,24 @@ def test_followups_reach_signals_of_earlier_days_and_orphans_stay() -> None:
     assert found["signal_id"].iloc[:2].tolist() == [before["signal_id"].iloc[0]] * 2
     assert pd.isna(found["signal_id"].iloc[2])
     assert found["refers_to"].iloc[2] == "gone"
+
+
+def test_a_followup_is_linked_alike_in_any_range() -> None:
+    """Neither to a signal that came after it nor to one beyond reach, though a long range holds both."""
+    rows = [
+        content(1, posted_at="2024-10-03T09:20:00+05:30"),
+        content(9),
+        content(5, kind="FOLLOWUP", followup_kind="EXIT", source_message_id="named", refers_to="m9"),
+        content(6, kind="FOLLOWUP", followup_kind="EXIT", source_message_id="old", refers_to="m1"),
+        content(7, kind="FOLLOWUP", followup_kind="EXIT", source_message_id="by symbol"),
+    ]
+    old = raw_frame(rows[0], trade_date=date(2024, 10, 3))
+    long = pd.concat([old, raw_frame(*rows[1:])], ignore_index=True)
+    nothing = validated(content(1)).signals[EARLIER].iloc[:0]
+    found = validate_signals(long, NOW, nothing).followups
+    assert found["signal_id"].isna().tolist() == [True] * 3
+    alone = validate_signals(raw_frame(*rows[1:]), NOW, nothing).followups
+    pd.testing.assert_frame_equal(found, alone)
 
 
 # ---------------------------------------------------------------------------------------- normalise
