@@ -1,7 +1,7 @@
 """``propdesk prices``: bring prices in, show what is there and what is missing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -49,19 +49,17 @@ def import_files(
     from adapters.ticks.importers import import_prices, price_instruments
     from adapters.uploads.profiles import load_aliases
 
-    # without the database the instrument rows could not follow: ask before anything is written
-    engine = _database() if instruments else None
-    target = _open_store(store)
-    with _progress() as tell:
-        reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
-    added = 0
-    if engine is not None:
-        from adapters.db.repos.instruments import add_price_instruments
+    with ExitStack() as stack:
+        # without the database the instrument rows could not follow: ask before anything is written
+        engine = stack.enter_context(_database()) if instruments else None
+        target = _open_store(store)
+        with _progress() as tell:
+            reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
+        added = 0
+        if engine is not None:
+            from adapters.db.repos.instruments import add_price_instruments
 
-        try:
             added = add_price_instruments(engine, price_instruments(reports))
-        finally:
-            engine.dispose()
     if as_json:
         emit({"store": target.url, "files": [_as_dict(r) for r in reports], "count_instruments": added})
         return
@@ -135,13 +133,17 @@ def _open_store(url: str) -> "ParquetPriceStore":
     return ParquetPriceStore(url or load_settings().price_store_url)
 
 
-def _database() -> "Engine":
-    from adapters.db.engine import begin, create_engine
+@contextmanager
+def _database() -> "Iterator[Engine]":
+    """Give an engine of a database that answers."""
+    from adapters.db.engine import begin
     from adapters.settings import load_settings
+    from cli.database import open_engine
 
-    engine = create_engine(load_settings().database_url("pipeline"), "propdesk-prices")
-    with begin(engine):
-        return engine
+    with open_engine(load_settings(), "pipeline", "propdesk-prices") as engine:
+        with begin(engine):
+            pass
+        yield engine
 
 
 def _coverage(target: "ParquetPriceStore", kind: str, first: str, last: str) -> "list[DayCoverage]":

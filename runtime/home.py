@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.settings import CLONE_ROOT, RUNTIME_ENV_NAME, default_home
+from adapters.settings import RUNTIME_ENV_NAME
 from propdesk.core.errors import ConfigFault
 
 _REMEDY = "set PROPDESK_HOME to a folder that you may write to"
@@ -97,19 +97,6 @@ class Home:
             yield True
         finally:
             os.close(fd)
-
-
-def resolve_home(clone: Path = CLONE_ROOT, named: Path | None = None) -> Home:
-    """Give the home of ``clone``, or the one a person named.
-
-    Parameters
-    ----------
-    clone : Path
-        Root of the clone.
-    named : Path, optional
-        Wins over the clone's own.
-    """
-    return Home((named or default_home(clone)).expanduser().absolute())
 
 
 def _make(folder: Path, mode: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.settings import default_home
 from propdesk.core.errors import ConfigFault
-from runtime.home import Home, read_json, resolve_home, write_json, write_private
+from runtime.home import Home, read_json, write_json, write_private
 from runtime.ports import LOOPBACK, PortBook, is_free
 
 
@@ -47,7 +47,6 @@ def test_each_clone_has_a_home_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(one)
     assert default_home(one) != default_home(two)
     assert default_home(one) == default_home(tmp_path / "link")
-    assert resolve_home(one, tmp_path / "named").path == tmp_path / "named"
 
 
 def test_state_files_are_private_replaced_at_once_and_forgiven_when_torn(home: Home) -> None:
