@@ -92,7 +92,7 @@ def read_trades(path: Path) -> dict[str, list[_Row]]:
 def _arrays(rows: list[_Row]) -> "CorpusTrades":
     import numpy as np
 
-    from propdesk.replay.inputs import NEVER_NS, CorpusTrades
+    from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades
 
     ordered = sorted(rows, key=lambda row: row.trade_id)
     return CorpusTrades(
@@ -104,6 +104,7 @@ def _arrays(rows: list[_Row]) -> "CorpusTrades":
         np.zeros(len(ordered) + 1, dtype=np.int64),
         np.zeros(0, dtype=np.int64),
         np.zeros(0, dtype=np.int64),
+        np.full(len(ordered), NEVER_DAY, dtype=np.int64),
     )
 
 

@@ -72,6 +72,7 @@ class _AsOf:
     day: int
     closed: BoolArray  # window of §3.4, exit known
     is_open: BoolArray  # window of §3.4, still open
+    is_unsettled: BoolArray  # window of §3.4, known to be unsettled: in no figure but its own count
     skill: BoolArray  # evidence window of §3.8
     skill_closed: BoolArray
     r: FloatArray  # net R, open trades at their mark
@@ -101,8 +102,9 @@ _STATISTICS: dict[str, tuple[tuple[float, ...], tuple[str | None, ...]]] = {
     "traded_value_share": ((0.5,), (None, None, None, None, "median_traded_value_share")),
 }
 _METRIC_COLUMNS = (
-    "n", "n_open", "n_days", "skill_n", "weighted_n", "cluster_n_eff", "design_effect", "mean_r_weighted",
-    "post_mean_r", "post_sd_r", "shrink", "prob_edge", "hits", "expected_hits", "excess_hits", "excess_z",
+    "n", "n_open", "n_days", "n_unsettled", "skill_n", "weighted_n", "cluster_n_eff", "design_effect",
+    "mean_r_weighted", "post_mean_r", "post_sd_r", "shrink", "prob_edge", "hits", "expected_hits",
+    "excess_hits", "excess_z",
     "best_r", "worst_r", "median_r", "best_return", "worst_return", "median_return", "losing_streak_max",
     "pain_reward", "pain_reward_no_skill", "mae_r_p75", "mae_r_p90", "mfe_r_p75", "mfe_r_p90",
     "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
@@ -115,7 +117,7 @@ _FULL_ONLY = (
     "excess_z",
 )  # fmt: skip
 """Skill columns that a cell below half its minimum does not store."""
-_WHOLE = ("n", "n_open", "n_days", "skill_n", "losing_streak_max", "stopped_trades")
+_WHOLE = ("n", "n_open", "n_days", "n_unsettled", "skill_n", "losing_streak_max", "stopped_trades")
 
 
 def build_group_facts(
@@ -132,7 +134,8 @@ def build_group_facts(
     ----------
     trades : DataFrame
         ``research.trades`` with the joined ``regime`` of the trade date; only ``is_counted`` rows
-        take part. Trades entered after an as-of date are absent for it, later exits are open.
+        take part. Trades entered after an as-of date are absent for it, later exits are open; from their
+        ``unsettled_date`` on the unsettled ones are only counted.
     excursions, marks : DataFrame
         ``research.excursions`` and ``research.trade_marks``.
     calendar : MarketCalendar
@@ -180,11 +183,17 @@ def build_group_facts(
             paths = _paths(data, ordered, known, values, full, table)
             for name in _FULL_ONLY:
                 skill[name] = np.where(full, skill[name], np.nan)
-            metrics.append(_metric_rows(level, int(number), live, count, {**skill, **paths}))
+            unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
+            metrics.append(_metric_rows(level, int(number), live, count, {**unsettled, **skill, **paths}))
             replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
             jobs[place].append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
     replays, curves = _replay_tables(data, jobs, config)
     return GroupTables(replays, curves, _metrics_frame(metrics))
+
+
+def _count_cells(level: Level, rows: BoolArray) -> FloatArray:
+    """Count the marked trades of each cell."""
+    return np.bincount(level.cell[rows & (level.cell >= 0)], minlength=level.size).astype(np.float64)
 
 
 def _is_advisor(level: Level) -> bool:
@@ -235,9 +244,12 @@ def _orders(data: Prepared, level: Level, values: dict[str, FloatArray]) -> _Ord
 
 
 def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
-    entered = data.entry_day <= day
+    begun = data.entry_day <= day
+    unsettled = data.unsettled_day <= day
+    entered = begun & ~unsettled
     ended = data.exit_day <= day
-    window = entered & (data.entry_day > day - config.window_days)
+    recent = data.entry_day > day - config.window_days
+    window = entered & recent
     today = int(np.searchsorted(data.market.day, day, side="right")) - 1
     skill = entered & (data.entry_index > today - data.skill_window)
     age = np.where(ended, today - data.exit_index, 0)
@@ -248,7 +260,8 @@ def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
         at = int(np.searchsorted(data.mark_day[span], day, side="right")) - 1
         if at >= 0 and data.risk_total[t] > 0:
             r[t] = float(data.mark_pnl[span][at]) / data.risk_total[t]
-    return _AsOf(day, window & ended, window & ~ended, skill, skill & ended, r, weight)
+    lost = begun & unsettled & recent
+    return _AsOf(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight)
 
 
 def _desk_icc(data: Prepared, known: _AsOf) -> float:

@@ -20,7 +20,7 @@ from propdesk.metrics.skill import (
     shapes_of,
 )
 from propdesk.model.enums import Category, Period, RuleLevel, Session
-from propdesk.replay.inputs import NEVER_NS, CorpusTrades, MarketDays, epoch_day, market_days
+from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades, MarketDays, epoch_day, market_days
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -40,7 +40,6 @@ _LEVEL_TEXT = {
     RuleLevel.RULE_6D: "6D",
 }
 _ENDED_BY_LEVEL = ("TARGET", "STOPLOSS", "TRAILED_STOP")
-_FAR_DAY = 2_000_000
 DESK_SIZE, ANALYTICAL_SIZE = "desk", "analytical"
 
 
@@ -121,6 +120,7 @@ class Prepared:
     exit_day: IntArray
     entry_index: IntArray
     exit_index: IntArray
+    unsettled_day: IntArray
     exit_ns: IntArray
     r: FloatArray
     is_win: BoolArray
@@ -166,7 +166,7 @@ def _ns(column: "pd.Series[Any]") -> IntArray:
 def _days(column: "pd.Series[Any]") -> IntArray:
     stamps = pd.to_datetime(column)
     values = stamps.dt.as_unit("s").astype("int64").to_numpy(dtype=np.int64) // 86_400
-    return np.asarray(np.where(stamps.isna().to_numpy(), _FAR_DAY, values), dtype=np.int64)
+    return np.asarray(np.where(stamps.isna().to_numpy(), NEVER_DAY, values), dtype=np.int64)
 
 
 def _codes(column: "pd.Series[Any]") -> tuple[IntArray, NDArray[np.object_]]:
@@ -289,6 +289,7 @@ def _marks(marks: pd.DataFrame, ids: "pd.Index[Any]") -> tuple[IntArray, IntArra
 def _corpus(
     frame: pd.DataFrame, model: str, entry_ns: IntArray, exit_ns: IntArray, marks: tuple[IntArray, ...]
 ) -> CorpusTrades:
+    """Lay out what the replays of one size read; ``frame`` sorted by trade id."""
     prefix = "desk_" if model == DESK_SIZE else ""
     margin = _whole(frame, f"{prefix}margin_paise")
     net = _whole(frame, f"{prefix}net_pnl_paise")
@@ -308,6 +309,7 @@ def _corpus(
         offset,
         day,
         value,
+        _days(frame["unsettled_date"]),
     )
 
 
@@ -348,7 +350,7 @@ def prepare(
     entry_day, exit_day = _days(frame["entry_date"]), _days(frame["exit_date"])
     is_open = (exit_ns == NEVER_NS) | (frame["exit_reason"].to_numpy(dtype=object) == "OPEN")
     exit_ns = np.where(is_open, NEVER_NS, exit_ns)
-    exit_day = np.where(is_open, _FAR_DAY, exit_day)
+    exit_day = np.where(is_open, NEVER_DAY, exit_day)
     first = min([min(as_of_dates).toordinal() - config.window_days, *_first_day(entry_day)])
     market = market_days(calendar, date.fromordinal(first), max(as_of_dates))
     is_win = _flags(frame, "is_winning_trade")
@@ -365,6 +367,7 @@ def prepare(
         exit_day,
         np.searchsorted(market.day, entry_day).astype(np.int64),
         np.searchsorted(market.day, exit_day).astype(np.int64),
+        _days(frame["unsettled_date"]),
         exit_ns,
         floats(frame, "r_multiple"),
         is_win,

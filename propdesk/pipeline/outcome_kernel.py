@@ -37,7 +37,8 @@ PART_COLUMNS = 3
 # columns of one trade
 OUT_REASON, OUT_ENTRY_NS, OUT_TARGETS_HIT, OUT_AMBIGUOUS = range(4)
 _SEEN, _GAPPED, _PRICELESS, _LAST_START, _LAST_CLOSE, _NEXT_ACT = range(4, 10)
-OUT_COLUMNS = 10
+OUT_AMBIGUOUS_NS, OUT_DONE_NS = 10, 11
+OUT_COLUMNS = 12
 
 # columns of one idea's plan, as `_plan` stacks them
 _SIGN, _KIND, _LOW, _HIGH, _OWN_STOP, _FIRST_TARGET, _LOT, _TICK = range(8)
@@ -561,8 +562,9 @@ def _through_bar(legs: Int, plan: Int, trade: Int, bar: tuple[int, int, int, int
                     trade[OUT_ENTRY_NS] = bar[0]
         elif before == OPEN:
             ambiguous, target = _hold(legs[k], sign, bar)
-        if ambiguous:
+        if ambiguous and not trade[OUT_AMBIGUOUS]:
             trade[OUT_AMBIGUOUS] = 1
+            trade[OUT_AMBIGUOUS_NS] = bar[0]
         if target:
             hit = k + 1
         if before < CLOSED and legs[k, STATE] == CLOSED and legs[k, REASON] == _R_STOPLOSS:
@@ -630,6 +632,7 @@ def _resolve(
             trade[_LAST_START], trade[_LAST_CLOSE] = start[i], close[i]
             done = trade[_PRICELESS] or not (_any(legs, WORKING) or _any(legs, OPEN))
             if done:
+                trade[OUT_DONE_NS] = start[i]
                 break
         if not done:
             _after_last_bar(legs, plan, trade, acts, details, loosen, parts)

@@ -61,6 +61,7 @@ _TRADE_COLUMNS = (
     *("product", "product_reason", "lots", "quantity", "margin_paise", "notional_paise", "leverage"),
     *("desk_lots", "desk_quantity", "desk_margin_paise", "entry_at", "entry_date", "entry_paise"),
     *("exit_at", "exit_date", "exit_paise", "exit_reason", "exit_target", "targets_hit", "ambiguous_bar"),
+    *("unsettled_at", "unsettled_date"),
     *("gross_pnl_paise", "slippage_paise", "charges_paise", "net_pnl_paise", "desk_net_pnl_paise"),
     *("risk_paise", "r_multiple", "gross_r", "charges_r", "return_ratio", "holding_hours", "holding_days"),
     *("is_intraday", "is_expiry_day", "days_to_expiry", "moneyness", "is_winning_trade", "target_hit"),
@@ -131,12 +132,17 @@ def slices_of(parts: Int, first: Int, end: Int) -> Slices:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Outcome of each idea in the kernel's codes; ``blocked`` ideas were no trade to begin with."""
+    """Outcome of each idea in the kernel's codes; ``blocked`` ideas were no trade to begin with.
+
+    ``unsettled_ns`` is the moment at which it was known that prices cannot settle the idea (`NONE`: they
+    can): before it the idea was like any other, from its day on it counts nowhere.
+    """
 
     reason: Int
     entry_ns: Int
     targets_hit: Int
     ambiguous: Bool
+    unsettled_ns: Int
     legs: Int
     slices: Slices
     blocked: Bool
@@ -152,6 +158,12 @@ class Resolution:
         """Entered and not ended."""
         is_open: Bool = (self.reason == _OPEN) & (self.entry_ns != NONE)
         return is_open
+
+    @property
+    def is_withdrawn(self) -> Bool:
+        """Entered, and unsettled by now; it was open before."""
+        withdrawn: Bool = (self.unsettled_ns != NONE) & (self.entry_ns != NONE)
+        return withdrawn
 
 
 def empty_tables() -> TradeTables:
@@ -435,9 +447,12 @@ def _add_outcome(frame: pd.DataFrame, plan: Plan, resolution: Resolution, money:
     frame["exit_target"] = _whole(money.exit_leg + 1, at_target)
     frame["targets_hit"] = resolution.targets_hit
     frame["ambiguous_bar"] = resolution.ambiguous
+    unsettled = resolution.unsettled_ns != NONE
+    frame["unsettled_at"] = _stamps(resolution.unsettled_ns, unsettled)
+    frame["unsettled_date"] = _dates(resolution.unsettled_ns, unsettled)
     first = plan.frame["duplicate_of"].isna().to_numpy(dtype=bool)
     single = np.array([reason != MULTI_LEG for reason in plan.reason], bool)
-    frame["is_counted"] = (closed | resolution.is_open) & first & single
+    frame["is_counted"] = (closed | resolution.is_open | resolution.is_withdrawn) & first & single
 
 
 def _add_results(
@@ -572,13 +587,14 @@ def _open_day_ends(
 ) -> tuple[Int, Int]:
     """Pairs of idea and market day (positions) at whose close the idea is open."""
     days = sessions[0].days
-    closed = resolution.is_closed
-    alive = closed | resolution.is_open
+    closed, withdrawn = resolution.is_closed, resolution.is_withdrawn
+    alive = closed | resolution.is_open | withdrawn
     exit_ns = resolution.legs[:, :, kernel.EXIT_NS].max(axis=1)
+    end_ns = np.where(withdrawn, resolution.unsettled_ns, exit_ns)
     begin = np.searchsorted(days, costs.ist_days(resolution.entry_ns))
-    finish = np.searchsorted(days, costs.ist_days(exit_ns))
+    finish = np.searchsorted(days, costs.ist_days(end_ns))
     for code, hours in enumerate(sessions):
-        mine = (plan.session_segment == code) & ~closed
+        mine = (plan.session_segment == code) & resolution.is_open
         finish[mine] = np.searchsorted(hours.close_ns, known_until_ns, side="right")
     count = np.where(alive, np.maximum(finish - begin, 0), 0)
     trade = np.repeat(np.arange(plan.size), count)

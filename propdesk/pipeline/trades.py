@@ -47,6 +47,7 @@ __all__ = ["TradeConfig", "TradeTables", "build_trades"]
 _LOOK_BACK_DAYS = 2
 _BLOCK_DAYS = 130
 """Trade dates resolved at once: bounds the bars held in memory."""
+_INCOMPLETE = REASON_CODES[ExitReason.INCOMPLETE]
 _CLOSED_CODES = np.array([REASON_CODES[r] for r in sorted(CLOSED_EXIT_REASONS)], np.int64)
 
 
@@ -156,11 +157,18 @@ def _build_block(
         entry_ns=found[:, kernel.OUT_ENTRY_NS],
         targets_hit=found[:, kernel.OUT_TARGETS_HIT],
         ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
+        unsettled_ns=np.full(plan.size, NONE, np.int64),
         legs=legs,
         slices=slices_of(parts, first_act, end_act),
         blocked=blocked,
     )
-    _judge(plan, resolution, book, _known_outages(prices, first, last), known_until_ns)
+    priceless = resolution.reason == _INCOMPLETE
+    _withdraw(
+        resolution, priceless, np.maximum(plan.exit_at, exit_close), plan.exit_at, ExitReason.INCOMPLETE
+    )
+    _judge_daily_bars(plan, resolution, book, found[:, kernel.OUT_AMBIGUOUS_NS])
+    alive_until = _alive_until(plan, resolution, found[:, kernel.OUT_DONE_NS], known_until_ns)
+    _judge_outages(plan, resolution, book, _known_outages(prices, first, last), alive_until)
     return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
 
 
@@ -267,20 +275,53 @@ def _known_outages(prices: PriceSource, first: date, last: date) -> Outages:
     return {} if ask is None else ask(first, last)
 
 
-def _judge(plan: Plan, resolution: Resolution, book: BarBook, outages: Outages, known_until_ns: int) -> None:
-    """Withdraw what the prices cannot settle: UNDETERMINED on daily bars, INCOMPLETE through an outage."""
+def _daily_keys(plan: Plan, book: BarBook) -> Bool:
     by_day = {key for key, bars in book.items() if bars.is_daily}
-    daily = plan.frame["price_key"].isin(by_day).to_numpy(dtype=bool)
-    reason = resolution.reason
-    reason[daily & resolution.ambiguous] = REASON_CODES[ExitReason.UNDETERMINED]
-    no_price = reason == REASON_CODES[ExitReason.NO_PRICE_DATA]
+    return plan.frame["price_key"].isin(by_day).to_numpy(dtype=bool)
+
+
+def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, reason: ExitReason) -> None:
+    """Take back what prices cannot settle: the outcome, and every leg's end from ``since_ns`` on.
+
+    Known at ``known_ns``; what was withdrawn at an earlier moment keeps it.
+    """
+    lost = lost & ~resolution.blocked
+    lost &= (resolution.unsettled_ns == NONE) | (known_ns < resolution.unsettled_ns)
+    resolution.unsettled_ns[lost] = known_ns[lost]
+    resolution.reason[lost] = REASON_CODES[reason]
+    ended = resolution.legs[:, :, kernel.STATE] == kernel.CLOSED
+    undone = lost[:, None] & ended & (resolution.legs[:, :, kernel.EXIT_NS] >= since_ns[:, None])
+    resolution.legs[:, :, kernel.STATE][undone] = kernel.OPEN
+
+
+def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook, ambiguous_ns: Int) -> None:
+    """Withdraw as UNDETERMINED what ended in a daily bar that holds both levels; known at its close."""
+    lost = _daily_keys(plan, book) & resolution.ambiguous
+    known = np.full(plan.size, NONE, np.int64)
+    keys = plan.frame["price_key"].to_numpy()
+    for row in np.flatnonzero(lost):
+        bars = book[str(keys[row])]
+        known[row] = bars.end_ns[np.searchsorted(bars.bars.start_ns, ambiguous_ns[row])]
+    _withdraw(resolution, lost, known, ambiguous_ns, ExitReason.UNDETERMINED)
+
+
+def _alive_until(plan: Plan, resolution: Resolution, done_ns: Int, known_until_ns: int) -> Int:
+    """Moment up to which each idea's outcome hangs on the feed."""
+    ended = np.isin(resolution.reason, _CLOSED_CODES)
+    waited = np.where(done_ns != NONE, done_ns, np.minimum(plan.valid, known_until_ns))
     exit_ns = resolution.legs[:, :, kernel.EXIT_NS].max(axis=1)
-    ended = np.isin(reason, _CLOSED_CODES)
     waiting = resolution.entry_ns == NONE
-    until = np.where(
-        ended, exit_ns, np.where(waiting, np.minimum(plan.valid, known_until_ns), known_until_ns)
-    )
+    until: Int = np.where(ended, exit_ns, np.where(waiting, waited, known_until_ns))
+    return until
+
+
+def _judge_outages(
+    plan: Plan, resolution: Resolution, book: BarBook, outages: Outages, alive_until: Int
+) -> None:
+    """Withdraw as INCOMPLETE what lived through a silence of the whole feed; known at the silence's end."""
+    no_price = resolution.reason == REASON_CODES[ExitReason.NO_PRICE_DATA]
+    on_minutes = ~_daily_keys(plan, book) & ~no_price
     for span_from, span_to in (span for spans in outages.values() for span in spans):
-        alive = (plan.active < min(span_to, known_until_ns)) & (until > span_from)
-        lost = alive & ~daily & ~no_price & ~resolution.blocked
-        reason[lost] = REASON_CODES[ExitReason.INCOMPLETE]
+        alive = (plan.active < np.minimum(span_to, alive_until)) & (alive_until > span_from)
+        known, since = (np.full(plan.size, moment, np.int64) for moment in (span_to, span_from))
+        _withdraw(resolution, alive & on_minutes, known, since, ExitReason.INCOMPLETE)

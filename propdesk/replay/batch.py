@@ -84,6 +84,7 @@ def kernel_trades(trades: CorpusTrades, group: IntArray, market: MarketDays) -> 
         first[order],
         count[order],
         marks,
+        trades.unsettled_day[order],
     )
     return sorted_trades, order.astype(np.int64)
 

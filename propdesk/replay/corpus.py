@@ -158,7 +158,8 @@ def replay_corpus(
     Parameters
     ----------
     trades : CorpusTrades
-        The group's trades, any order; those entered outside the window are ignored.
+        The group's trades, any order; those entered outside the window are ignored, and so are those known
+        to be unsettled by the as-of date.
     market : MarketDays
         Market days reaching at least over the window.
     as_of : int
@@ -214,7 +215,8 @@ class _Run:
         self.trades, self.market, self.books = trades, market, books
         self.as_of = as_of
         entry_day = epoch_days_of(trades.entry_ns)
-        members = [i for i in range(len(entry_day)) if first <= entry_day[i] <= as_of]
+        known = (first <= entry_day) & (entry_day <= as_of) & (trades.unsettled_day > as_of)
+        members = np.flatnonzero(known).tolist()
         events: list[tuple[int, int, int, int]] = []
         for i in members:
             rank, enters, exits = int(trades.rank[i]), int(trades.entry_ns[i]), int(trades.exit_ns[i])

@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float64]
 
 NEVER_NS = int(np.iinfo(np.int64).max)
 """Exit of a trade that has none yet."""
+NEVER_DAY = 2_000_000
+"""Epoch day beyond all calendars."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 
@@ -39,6 +41,9 @@ class CorpusTrades:
         Marks of trade i are ``mark_offset[i]:mark_offset[i + 1]``, by rising day.
     mark_day, mark_pnl_paise : ndarray of int64, shape (n_marks,)
         Epoch day (IST) at whose close the trade stood at that result.
+    unsettled_day : ndarray of int64, shape (n,)
+        First as-of epoch day that knows that prices cannot settle the trade (§2.5), which is then left out;
+        ``NEVER_DAY`` for the others.
     """
 
     entry_ns: IntArray
@@ -49,14 +54,18 @@ class CorpusTrades:
     mark_offset: IntArray
     mark_day: IntArray
     mark_pnl_paise: IntArray
+    unsettled_day: IntArray
 
     def __post_init__(self) -> None:
         n = len(self.entry_ns)
         lengths = {len(a) for a in (self.exit_ns, self.margin_paise, self.net_pnl_paise, self.rank)}
+        lengths.add(len(self.unsettled_day))
         require(lengths <= {n}, "the columns of a replay differ in length")
         require(len(self.mark_offset) == n + 1, "mark_offset needs one entry more than there are trades")
         require(bool(np.all(self.exit_ns >= self.entry_ns)), "a trade exits before its entry")
         require(bool(np.all(self.margin_paise > 0)), "a margin is not positive")
+        settled = (self.unsettled_day == NEVER_DAY) | (self.exit_ns == NEVER_NS)
+        require(bool(np.all(settled)), "an unsettled trade has an exit")
 
 
 @dataclass(frozen=True, slots=True)

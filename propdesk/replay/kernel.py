@@ -65,6 +65,7 @@ class KernelTrades(NamedTuple):
     mark_first: IntArray  # market-day index of the first mark
     mark_count: IntArray
     marks: IntArray
+    unsettled_day: IntArray
 
 
 class KernelDays(NamedTuple):
@@ -225,10 +226,12 @@ def _until(
     """Apply the events before ``end_ns``.
 
     ``cursor``: next entry, next exit, moment of the next event;
-    ``bounds``: end of the entries, end of the exits, first entry.
+    ``bounds``: end of the entries, end of the exits, first entry, as-of epoch day.
     """
     s = w.state
     while s[_BLOWN] == MISSING:
+        while cursor[0] < bounds[0] and t.unsettled_day[cursor[0]] <= bounds[3]:
+            cursor[0] += 1
         entry_ns = t.entry_ns[cursor[0]] if cursor[0] < bounds[0] else NEVER_NS
         exit_ns = NEVER_NS
         while cursor[1] < bounds[1]:
@@ -432,7 +435,7 @@ def replay_slice(
     _begin(w, capital, start_ns, days.spent[begin])
     exits_from = _first_exit(t, low, high, start_ns)
     cursor = np.array([a, exits_from, 0], dtype=np.int64)
-    bounds = np.array([b, _first_exit(t, exits_from, high, end_ns), a], dtype=np.int64)
+    bounds = np.array([b, _first_exit(t, exits_from, high, end_ns), a, as_of], dtype=np.int64)
     s = w.state
     for index in range(begin, stop):
         w.daily[index - begin] = s[_CORPUS]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
 from propdesk.replay.batch import replay_one, results_equal
 from propdesk.replay.corpus import replay_corpus
-from propdesk.replay.inputs import NEVER_NS, CorpusTrades, epoch_day, market_days, start_of_day_ns
+from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades, epoch_day, market_days, start_of_day_ns
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 6, 30)
 DAYS = [FIRST + timedelta(i) for i in range(181) if (FIRST + timedelta(i)).weekday() < 5]
@@ -21,8 +21,8 @@ AS_OF = epoch_day(date(2025, 5, 16))
 MINUTE = 60_000_000_000
 
 
-def build(rows: list[tuple[int, int | None, int, int, dict[int, int]]], seed: int = 0) -> CorpusTrades:
-    """Rows (entry, exit or None, margin, pnl, marks by epoch day), ids in a seeded order."""
+def build(rows: list[tuple[int, int | None, int, int, dict[int, int], int]], seed: int = 0) -> CorpusTrades:
+    """Rows (entry, exit or None, margin, pnl, marks by epoch day, unsettled day), ids in a seeded order."""
     offsets, days, marks = [0], [], []
     for row in rows:
         for day in sorted(row[4]):
@@ -38,6 +38,7 @@ def build(rows: list[tuple[int, int | None, int, int, dict[int, int]]], seed: in
         np.array(offsets, dtype=np.int64),
         np.array(days, dtype=np.int64),
         np.array(marks, dtype=np.int64),
+        np.array([r[5] for r in rows], dtype=np.int64),
     )
 
 
@@ -59,7 +60,10 @@ def books(draw: st.DrawFn) -> CorpusTrades:
             for d in range(day, min(last, AS_OF + 3))
             if draw(st.integers(0, 3)) > 0
         }
-        rows.append((entry, exits, margin, pnl, marks))
+        lost = (
+            day + draw(st.sampled_from([0, 1, 5, 20])) if held is None and draw(st.booleans()) else NEVER_DAY
+        )
+        rows.append((entry, exits, margin, pnl, marks, lost))
     return build(rows, draw(st.integers(0, 3)))
 
 
@@ -86,6 +90,7 @@ def test_order_of_input_rows_changes_nothing(trades: CorpusTrades, seed: int) ->
         np.concatenate(([0], np.cumsum([len(span) for span in spans]))).astype(np.int64),
         trades.mark_day[picked],
         trades.mark_pnl_paise[picked],
+        trades.unsettled_day[order],
     )
     a = replay_one(trades, MARKET, as_of=AS_OF, capital_paise=500)
     assert results_equal(a, replay_one(shuffled, MARKET, as_of=AS_OF, capital_paise=500)) == []
@@ -98,6 +103,7 @@ def test_unlimited_capital_adds_up_all_results(trades: CorpusTrades) -> None:
     result = replay_one(trades, MARKET, as_of=AS_OF, capital_paise=capital)
     end = start_of_day_ns(AS_OF + 1)
     inside = (trades.entry_ns >= start_of_day_ns(AS_OF - 89)) & (trades.entry_ns < end)
+    inside &= trades.unsettled_day > AS_OF
     closed = inside & (trades.exit_ns < end)
     marks = 0
     for i in np.flatnonzero(inside & ~closed):
@@ -141,6 +147,7 @@ def test_deleting_the_future_changes_nothing(trades: CorpusTrades) -> None:
         np.concatenate(([0], np.cumsum([len(span) for span in picked]))).astype(np.int64),
         trades.mark_day[flat],
         trades.mark_pnl_paise[flat],
+        np.where(trades.unsettled_day[keep] <= AS_OF, trades.unsettled_day[keep], NEVER_DAY),
     )
     a = replay_one(trades, MARKET, as_of=AS_OF, capital_paise=500)
     assert results_equal(a, replay_one(known, MARKET, as_of=AS_OF, capital_paise=500)) == []

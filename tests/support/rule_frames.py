@@ -41,11 +41,13 @@ def make_frames(
     per_day: int = 40,
     advisors: int = 8,
     edge: dict[int, float] | None = None,
+    unsettled_share: float = 0.0,
 ) -> RuleFrames:
     """Draw trades that meet their target or stop at random.
 
     ``edge`` adds to the chance of the target per advisor number; without it everybody breaks even
-    before costs.
+    before costs. ``unsettled_share`` of the ideas held overnight cannot be settled from a day within their
+    life on.
     """
     rng = np.random.default_rng(seed)
     calendar = weekday_calendar(date(2024, 6, 3), date(2026, 1, 30))
@@ -76,10 +78,16 @@ def make_frames(
     minute = rng.integers(555, 780, n)
     entry_moment = midnight[at] + minute * _MINUTE
     exit_moment = midnight[exit_at] + np.where(held == 0, minute + rng.integers(0, 130, n), 600) * _MINUTE
+    apart = np.random.default_rng([seed, 1])  # the other draws stay as they are without unsettled ideas
+    lost = (held > 1) & (apart.random(n) < unsettled_share)
+    exit_at = np.where(lost, at + apart.integers(1, np.maximum(held, 2)), exit_at)
+    lost &= exit_at < len(days)
     still_open = exit_at >= len(days)
     targets = [[int(e + s * r * k)] for e, s, r, k in zip(entry_paise, sign, risk, reward, strict=True)]
     reason = np.where(timed, "SQUARE_OFF", np.where(win, "TARGET", "STOPLOSS")).astype(object)
     reason[still_open] = "OPEN"
+    reason[lost] = "INCOMPLETE"
+    still_open |= lost
     day_of = np.array(all_days, dtype=object)
     net = gross - costs
     net_r = net / (risk * quantity)
@@ -120,6 +128,8 @@ def make_frames(
             "exit_reason": reason,
             "targets_hit": (~timed & win).astype(np.int64),
             "ambiguous_bar": False,
+            "unsettled_at": exit_moment.where(lost),
+            "unsettled_date": pd.Series(day_of[np.minimum(exit_at, len(all_days) - 1)]).where(lost, None),
             "gross_pnl_paise": pd.array(gross, dtype="Int64"),
             "slippage_paise": pd.array(costs // 3, dtype="Int64"),
             "charges_paise": pd.array(costs - costs // 3, dtype="Int64"),
@@ -148,7 +158,7 @@ def make_frames(
 
 def _excursions(trades: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     n = len(trades)
-    closed = (trades["exit_reason"] != "OPEN").to_numpy()
+    closed = trades["exit_date"].notna().to_numpy()
     stopped = (trades["exit_reason"] == "STOPLOSS").to_numpy()
     return pd.DataFrame(
         {

@@ -17,8 +17,9 @@ _TRADES = """
     SELECT t.trade_id, t.advisor_id, t.category, t.period, t.session, t.weekday, g.label AS regime, t.side,
         t.underlying_key, t.stoploss_paise, t.targets_paise, t.lots, t.quantity, t.margin_paise,
         t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date, t.entry_paise, t.exit_at, t.exit_date,
-        t.exit_paise, t.exit_reason, t.targets_hit, t.net_pnl_paise, t.desk_net_pnl_paise, t.risk_paise,
-        t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share, t.is_counted
+        t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit, t.net_pnl_paise, t.desk_net_pnl_paise,
+        t.risk_paise, t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share,
+        t.is_counted
     FROM research.trades t
     LEFT JOIN ref.regimes g ON g.trade_date = t.trade_date
         AND g.scope = CASE WHEN %(scope)s = 'market' THEN 'MARKET' ELSE t.underlying END
@@ -46,16 +47,16 @@ class GroupInputs:
     marks: pd.DataFrame
 
 
-def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
 def evidence_windows(settings: Settings) -> tuple[int, int]:
     """Evidence windows of the skill columns (§3.8), market days: of every idea, and of positional ones."""
     days = settings.skill_window_market_days
     return days, 2 * days
 
 
+def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
     """Take step 8's settings from the process's."""
-    return GroupConfig(
     evidence, evidence_positional = evidence_windows(settings)
+    return GroupConfig(
         capital_paise=settings.corpus_paise,
         window_days=settings.window_days,
         skill_window_days=evidence,

@@ -65,6 +65,7 @@ group_metrics = Table(
     whole("n"),
     whole("n_open"),
     whole("n_days"),
+    whole("n_unsettled"),
     whole("skill_n"),
     ratio("weighted_n"),
     ratio("cluster_n_eff"),

@@ -63,6 +63,8 @@ trades = Table(
     whole("exit_target", null=True),
     whole("targets_hit"),
     flag("ambiguous_bar"),
+    moment("unsettled_at", null=True),
+    day("unsettled_date", null=True),
     paise("gross_pnl_paise", null=True),
     paise("slippage_paise", null=True),
     paise("charges_paise", null=True),

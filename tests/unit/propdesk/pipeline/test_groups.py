@@ -60,6 +60,39 @@ def test_deleting_the_future_changes_nothing(frames: RuleFrames, tables: GroupTa
     same(known, tables, day)
 
 
+def test_an_idea_counts_as_open_until_the_day_on_which_it_is_unsettled() -> None:
+    frames = make_frames(first=date(2025, 1, 1), last=date(2025, 3, 31), per_day=60, unsettled_share=0.8)
+    day = frames.days[-20]
+    t = frames.trades
+    lost = pd.to_datetime(t["unsettled_date"])
+    begun = t["is_counted"] & (pd.to_datetime(t["entry_date"]) <= pd.Timestamp(day))
+    later = lost > pd.Timestamp(day)
+    assert (begun & later).sum() > 5
+    # at the end of the day nobody knew of the silence to come
+    known = t.copy()
+    known.loc[later, "exit_reason"] = "OPEN"
+    known.loc[later, ["unsettled_at"]] = pd.NaT
+    known.loc[later, ["unsettled_date"]] = None
+    full = build(frames, [day, frames.days[-1]])
+    same(
+        build(
+            RuleFrames(known, *[getattr(frames, n) for n in ("excursions", "marks", "calendar", "days")]),
+            [day],
+        ),
+        full,
+        day,
+    )
+    rows = full.metrics[(full.metrics["as_of_date"] == day) & (full.metrics["level"] == "ADVISOR")]
+    ends = pd.to_datetime(t["exit_date"])
+    gone = begun & (lost <= pd.Timestamp(day))
+    assert rows["n_unsettled"].sum() == gone.sum() > 5
+    assert rows["n_open"].sum() == (begun & ~gone & ~(ends <= pd.Timestamp(day))).sum()
+    replays = full.replays.merge(rows[["as_of_date", "rule_text", "n_open"]])
+    executed = replays[(replays["size_model"] == "analytical") & (replays["trades_skipped_capital"] == 0)]
+    assert len(executed)
+    assert (executed["open_at_end"] == executed["n_open"]).all()
+
+
 def test_order_of_rows_changes_nothing(frames: RuleFrames, tables: GroupTables) -> None:
     day = frames.days[-1]
     shuffled = RuleFrames(

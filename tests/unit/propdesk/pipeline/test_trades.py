@@ -316,8 +316,40 @@ def test_outage_in_a_trades_life_makes_it_incomplete() -> None:
     minutes = [*QUIET, ("12:05", 10_020, 10_030, 9_990, 10_000), ("12:06", 10_000, 10_410, 10_000, 10_400)]
     trades = verified(rows, minutes, spans=spans).trades.set_index("trade_id")
     assert trades["exit_reason"].to_dict() == {"open through it": "INCOMPLETE", "after it": "TARGET"}
-    assert trades["is_counted"].tolist() == [True, False]
+    assert trades["unsettled_at"].dropna().to_dict() == {
+        "open through it": pd.Timestamp("2025-01-08 11:00", tz="Asia/Kolkata")
+    }
+    assert trades["unsettled_date"].dropna().to_dict() == {"open through it": DAY}
+    assert trades["is_counted"].tolist() == [True, True]
     assert pd.isna(trades.loc["open through it", "net_pnl_paise"])
+
+
+def test_what_a_later_outage_unsettles_was_open_and_is_marked_until_then() -> None:
+    second, third = DAY + timedelta(days=1), DAY + timedelta(days=2)
+    spans = {third: [(at(third, "10:00"), at(third, "11:00"))]}
+    calm = [("15:29", 10_050, 10_050, 10_050, 10_050)]
+    hit = [("12:00", 10_050, 10_450, 10_050, 10_400)]
+    prices = {KEY: bars(DAY, QUIET) + bars(second, calm) + bars(third, [*calm, *hit])}
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    found = verified([row], prices, spans=spans, known=at(third, "15:30"))
+    trade = only(found)
+    assert (trade.exit_reason, trade.unsettled_date, trade.is_counted) == ("INCOMPLETE", third, True)
+    assert pd.isna(trade.exit_at)
+    assert found.marks["mark_date"].tolist() == [DAY, second]
+    assert found.legs["exit_at"].isna().all()  # the target after the silence says nothing
+    known = verified([row], prices, spans=spans, known=at(second, "15:30"))
+    assert only(known).exit_reason == "OPEN"
+    pd.testing.assert_frame_equal(known.marks, found.marks)
+
+
+def test_an_idea_that_ended_before_the_silence_keeps_its_outcome() -> None:
+    second = DAY + timedelta(days=1)
+    spans = {second: [(at(second, "10:00"), at(second, "11:00"))]}
+    gap = [("09:15", 9_700, 9_700, 9_700, 9_700)]
+    prices = {KEY: bars(DAY, gap) + bars(second, gap)}
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    trade = only(verified([row], prices, spans=spans, known=at(second, "15:30")))
+    assert (trade.exit_reason, trade.unsettled_date) == ("GAPPED_THROUGH", None)
 
 
 def test_daily_bar_with_both_levels_is_undetermined() -> None:
@@ -330,7 +362,7 @@ def test_daily_bar_with_both_levels_is_undetermined() -> None:
     one = {KEY: [both[KEY][0], daily(next_day, 10_010, 10_450, 9_900, 10_400)]}
     known = at(next_day, "16:00")
     trade = only(verified(rows, {}, daily=both, known=known))
-    assert (trade.exit_reason, trade.is_counted) == ("UNDETERMINED", False)
+    assert (trade.exit_reason, trade.unsettled_date) == ("UNDETERMINED", next_day)
     trade = only(verified(rows, {}, daily=one, known=known))
     assert (trade.exit_reason, trade.exit_paise) == ("TARGET", 10_400)
 

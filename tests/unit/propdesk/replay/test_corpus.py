@@ -6,7 +6,7 @@ import pytest
 from propdesk.core.errors import InvariantViolated
 from propdesk.replay.batch import replay_one, results_equal
 from propdesk.replay.corpus import ReplayResult, replay_corpus
-from propdesk.replay.inputs import NEVER_NS, CorpusTrades, epoch_day, market_days, start_of_day_ns
+from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades, epoch_day, market_days, start_of_day_ns
 from tests.support.rule_frames import weekday_calendar
 
 MARKET = market_days(
@@ -25,9 +25,11 @@ def replay(
     capital: int = 1_000,
     marks: dict[int, dict[date, int]] | None = None,
     as_of: int = AS_OF,
+    unsettled: dict[int, date] | None = None,
 ) -> ReplayResult:
     """Rows (entry, exit, margin, pnl) in order of their ids; both implementations have to agree."""
     offsets, days, values = [0], [], []
+    lost = [(unsettled or {}).get(i) for i in range(len(rows))]
     for i in range(len(rows)):
         for day, value in sorted((marks or {}).get(i, {}).items()):
             days.append(epoch_day(day))
@@ -39,6 +41,7 @@ def replay(
         np.array(offsets, dtype=np.int64),
         np.array(days, dtype=np.int64),
         np.array(values, dtype=np.int64),
+        np.array([NEVER_DAY if day is None else epoch_day(day) for day in lost], dtype=np.int64),
     )
     slow = replay_corpus(trades, MARKET, as_of=as_of, capital_paise=capital)
     assert results_equal(slow, replay_one(trades, MARKET, as_of=as_of, capital_paise=capital)) == []
@@ -130,6 +133,21 @@ def test_open_trades_are_marked_at_the_as_of_close() -> None:
     assert result.daily_corpus_paise[-1] == 1_050
     assert result.mdd_ratio == 0.0
     assert result.marked_mdd_ratio == pytest.approx(-0.4)
+
+
+def test_an_unsettled_trade_was_open_before_and_is_left_out_from_its_day_on() -> None:
+    rows = [(at(MONDAY, 10), None, 600, 0), (at(MONDAY, 11), at(TUESDAY, 11), 600, 30)]
+    marks = {0: {MONDAY: -200}}
+    before = replay(rows, marks=marks, as_of=epoch_day(MONDAY), unsettled={0: TUESDAY})
+    assert (before.open_at_end, before.trades_skipped_capital, before.final_corpus_paise) == (1, 1, 800)
+    after = replay(rows, marks=marks, as_of=epoch_day(TUESDAY), unsettled={0: TUESDAY})
+    assert (after.open_at_end, after.trades_skipped_capital, after.final_corpus_paise) == (0, 0, 1_030)
+    assert after.marked_mdd_ratio == 0.0
+
+
+def test_an_unsettled_trade_has_no_exit() -> None:
+    with pytest.raises(InvariantViolated, match="unsettled"):
+        replay([(at(MONDAY, 10), at(MONDAY, 11), 10, 1)], unsettled={0: TUESDAY})
 
 
 def test_window_is_ninety_days_by_entry_date() -> None:
