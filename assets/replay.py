@@ -1,6 +1,8 @@
 """Step 8: corpus replay and group metrics of every as-of day, from the window before it."""
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import partial
 
@@ -9,6 +11,7 @@ from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, mul
 
 from adapters.config_gates import load_gates
 from adapters.db.frames import rules
+from adapters.memory import give_back_memory
 from adapters.settings import Settings
 from assets._shared import pictures
 from assets._shared.dress import GROUPS, spec, step
@@ -72,12 +75,16 @@ def group_facts(
     days, calendar = worked_range(context, market.today()), market.calendar
     gates = load_gates(settings.gates_file)
     config = rules.group_config(settings, gates)
+    give_back_memory()
     with database.transaction() as connection:
         read = rules.read_group_inputs(
             connection, calendar, days.first, days.last, config, settings.regime_scope
         )
         as_of = calendar.market_days(days.first, days.last)
-        done = build_group_facts(read.trades, read.excursions, read.marks, calendar, as_of, config)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            done = build_group_facts(
+                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map
+            )
         rules.write_group_tables(connection, done, days.first, days.last)
         version = rules.write_gate_thresholds(connection, gates)
         check = judge(context, connection, "group_metrics", done.metrics, days, day_column="as_of_date")

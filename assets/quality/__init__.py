@@ -41,8 +41,11 @@ def results_by_day(
     whole frame breaks is broken on no day; the others (broken, or broken by fewer rows than they tolerate)
     are judged day by day.
     """
-    parts = dict(iter(frame.groupby(day_column, sort=True)))
     unclear = [one["expectation"] for one in whole.results if not one["success"] or one["count_unexpected"]]
+    if not unclear:
+        counts = frame[day_column].value_counts().to_dict()
+        return {day: [{**one, "count_rows": counts.get(day, 0)} for one in whole.results] for day in days}
+    parts = dict(iter(frame.groupby(day_column, sort=True)))
     found: dict[date, Results] = {}
     for day in days:
         part = parts.get(day, frame.iloc[:0])

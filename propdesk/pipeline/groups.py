@@ -1,7 +1,9 @@
 """Step 8: corpus replays, curves and group metrics of every as-of date (§3.4-3.8)."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,8 @@ from propdesk.metrics.shrinkage import intraclass_correlation, probability_above
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
 from propdesk.pipeline import groups_kernels as kernels
+from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frame, moments
 from propdesk.pipeline.groups_prepare import (
-    DIMENSIONS,
     BoolArray,
     FloatArray,
     GroupConfig,
@@ -24,17 +26,20 @@ from propdesk.pipeline.groups_prepare import (
     prepare,
 )
 from propdesk.replay.batch import CurveReplayer, group_bounds, kernel_trades, outputs_of, replay_jobs
-from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS, MISSING
+from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS
 
 __all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
 
-_EPOCH = date(1970, 1, 1)
 _MOMENTS = {
     "mdd_peak_ns": "mdd_peak_at",
     "mdd_trough_ns": "mdd_trough_at",
     "mdd_recovery_ns": "mdd_recovery_at",
     "blown_ns": "blown_at",
 }
+
+
+Spread = Callable[..., Iterable[Any]]
+"""`map`, or what gives the same in the same order but works on several items at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,23 +106,18 @@ _STATISTICS: dict[str, tuple[tuple[float, ...], tuple[str | None, ...]]] = {
     "wte": ((), (None, "mean_wte", None, None)),
     "traded_value_share": ((0.5,), (None, None, None, None, "median_traded_value_share")),
 }
-_METRIC_COLUMNS = (
-    "n", "n_open", "n_days", "n_unsettled", "skill_n", "weighted_n", "cluster_n_eff", "design_effect",
-    "mean_r_weighted", "post_mean_r", "post_sd_r", "shrink", "prob_edge", "hits", "expected_hits",
-    "excess_hits", "excess_z",
-    "best_r", "worst_r", "median_r", "best_return", "worst_return", "median_return", "losing_streak_max",
-    "pain_reward", "pain_reward_no_skill", "mae_r_p75", "mae_r_p90", "mfe_r_p75", "mfe_r_p90",
-    "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
+_EVERY_CELL = ("n_unsettled", "skill_n", "post_mean_r", "post_sd_r", "shrink", "prob_edge")
+"""Columns of every cell, beside its counts."""
+_FULL_CELLS = (
+    "weighted_n", "cluster_n_eff", "design_effect", "mean_r_weighted", "hits", "expected_hits",
+    "excess_hits", "excess_z", "best_r", "worst_r", "median_r", "best_return", "worst_return",
+    "median_return", "losing_streak_max", "pain_reward", "pain_reward_no_skill", "mae_r_p75", "mae_r_p90",
+    "mfe_r_p75", "mfe_r_p90", "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
     "positive_post_sl_extension_p75", "mean_post_sl_recovery", "stop_hunt_rate",
     "mean_post_target_extension", "median_post_target_extension", "mean_wse", "wse_p90", "mean_wte",
     "median_traded_value_share",
 )  # fmt: skip
-_FULL_ONLY = (
-    "weighted_n", "cluster_n_eff", "design_effect", "mean_r_weighted", "hits", "expected_hits", "excess_hits",
-    "excess_z",
-)  # fmt: skip
-"""Skill columns that a cell below half its minimum does not store."""
-_WHOLE = ("n", "n_open", "n_days", "n_unsettled", "skill_n", "losing_streak_max", "stopped_trades")
+"""Columns that a cell below half its minimum does not store."""
 
 
 def build_group_facts(
@@ -127,6 +127,7 @@ def build_group_facts(
     calendar: MarketCalendar,
     as_of_dates: list[date],
     config: GroupConfig,
+    spread: Spread = map,
 ) -> GroupTables:
     """Compute what is known about every group at the end of each as-of date.
 
@@ -144,12 +145,16 @@ def build_group_facts(
         Any dates; usually the market days of the partition range.
     config : GroupConfig
         Settings.
+    spread : callable
+        As-of dates, and replays by level, do not depend on each other: a thread pool's ``map`` uses several
+        processors (the kernels release the interpreter). The result is the same.
 
     Returns
     -------
     GroupTables
         Rows sorted by (as_of_date, …, rule_text); empty frames with the same columns where
-        nothing traded.
+        nothing traded. Days and texts are categorical: they repeat, and a frame of a year would
+        otherwise take several times its memory.
 
     Notes
     -----
@@ -158,37 +163,47 @@ def build_group_facts(
     Source: spec §3.4-3.8.
     """
     data = prepare(trades, excursions, marks, calendar, as_of_dates, config)
-    numbers = as_of_numbers(as_of_dates)
     values = _values(data)
     orders = [_orders(data, level, values) for level in data.levels]
-    table = NoSkillTable(config.seed).table(data.shapes)
-    metrics: list[dict[str, Any]] = []
-    jobs: list[list[IntArray]] = [[] for _ in data.levels]
-    for number in numbers:
-        known = _as_of(data, int(number), config)
-        icc = _desk_icc(data, known)
-        posterior = _desk_posterior(data, known, orders[0], icc)
-        for place, (level, ordered) in enumerate(zip(data.levels, orders, strict=True)):
-            skill, posterior = _skill(data, level, ordered, known, posterior, icc, config)
-            count = kernels.counts(
-                ordered.by_day.order,
-                ordered.by_day.low,
-                ordered.by_day.high,
-                data.entry_day,
-                known.closed,
-                known.is_open,
-            )
-            live = np.flatnonzero(count[:, kernels.N] > 0)
-            full = (count[:, kernels.N] >= level.half_minimum) & (count[:, kernels.N] > 0)
-            paths = _paths(data, ordered, known, values, full, table)
-            for name in _FULL_ONLY:
-                skill[name] = np.where(full, skill[name], np.nan)
-            unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
-            metrics.append(_metric_rows(level, int(number), live, count, {**unsettled, **skill, **paths}))
-            replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
-            jobs[place].append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
-    replays, curves = _replay_tables(data, jobs, config)
-    return GroupTables(replays, curves, _metrics_frame(metrics))
+    fixed = _Fixed(data, values, orders, NoSkillTable(config.seed).table(data.shapes), CellNames(data.levels))
+    days = list(spread(partial(_one_day, fixed, config), as_of_numbers(as_of_dates).tolist()))
+    jobs = [np.concatenate([day[1][place] for day in days]) for place in range(len(data.levels))]
+    replays, curves = _replay_tables(fixed, jobs, config, spread)
+    return GroupTables(replays, curves, metrics_frame(fixed.names, [part for day in days for part in day[0]]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fixed:
+    """What is the same on every as-of date."""
+
+    data: Prepared
+    values: dict[str, FloatArray]
+    orders: list[_Orders]
+    table: FloatArray
+    names: CellNames
+
+
+def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[MetricRows], list[IntArray]]:
+    """Give the metrics of one as-of date and what is to be replayed for it, per level."""
+    data = fixed.data
+    metrics: list[MetricRows] = []
+    jobs: list[IntArray] = []
+    known = _as_of(data, number, config)
+    icc = _desk_icc(data, known)
+    posterior = _desk_posterior(data, known, fixed.orders[0], icc)
+    for place, (level, ordered) in enumerate(zip(data.levels, fixed.orders, strict=True)):
+        skill, posterior = _skill(data, level, ordered, known, posterior, icc, config)
+        by = ordered.by_day
+        count = kernels.counts(by.order, by.low, by.high, data.entry_day, known.closed, known.is_open)
+        live = np.flatnonzero(count[:, kernels.N] > 0)
+        full = (count[:, kernels.N] >= level.half_minimum) & (count[:, kernels.N] > 0)
+        paths = _paths(data, ordered, known, fixed.values, full, fixed.table)
+        row = fixed.names.row(place, live)
+        unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
+        metrics.append(_metric_rows(number, row, live, full, count, {**unsettled, **skill, **paths}))
+        replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
+        jobs.append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
+    return metrics, jobs
 
 
 def _count_cells(level: Level, rows: BoolArray) -> FloatArray:
@@ -265,8 +280,7 @@ def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
 
 
 def _desk_icc(data: Prepared, known: _AsOf) -> float:
-    rows = np.flatnonzero(known.skill & ~np.isnan(known.r))
-    rows = rows[np.argsort(data.cluster[rows], kind="stable")]
+    rows = data.by_cluster[(known.skill & ~np.isnan(known.r))[data.by_cluster]]
     return float(intraclass_correlation(known.r[rows], data.cluster[rows]))
 
 
@@ -310,7 +324,7 @@ def _sums(data: Prepared, known: _AsOf, by_cluster: _Ordered) -> FloatArray:
 def _desk_posterior(data: Prepared, known: _AsOf, advisors: _Orders, icc: float) -> _Posterior:
     by = advisors.by_cluster
     pooled = float(kernels.pooled_variance(by.order, by.low, by.high, known.skill, known.r, known.weight))
-    everyone = np.argsort(data.cluster, kind="stable").astype(np.int64)
+    everyone = data.by_cluster
     whole = _Ordered(everyone, np.zeros(1, dtype=np.int64), np.array([len(everyone)], dtype=np.int64))
     mean, _, _, n_eff = _effective(_sums(data, known, whole), icc)
     if n_eff[0] <= 0:
@@ -386,65 +400,46 @@ def _paths(
 
 
 def _metric_rows(
-    level: Level, day: int, live: IntArray, count: IntArray, columns: dict[str, FloatArray]
-) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "as_of_date": np.full(len(live), day),
-        "rule_text": level.rule_text[live],
-        "level": np.full(len(live), level.level.value, dtype=object),
-    }
-    out.update({name: level.dimensions[live, d] for d, name in enumerate(DIMENSIONS)})
-    for k, name in enumerate(("n", "n_open", "n_days")):
-        out[name] = count[live, k].astype(np.float64)
-    out.update({name: columns[name][live] for name in _METRIC_COLUMNS if name in columns})
-    return out
-
-
-def _dates(days: IntArray) -> "pd.Series[Any]":
-    known = {int(d): _EPOCH + timedelta(int(d)) for d in np.unique(days)}
-    return pd.Series([known[int(d)] for d in days], dtype=object)
-
-
-def _metrics_frame(parts: list[dict[str, Any]]) -> pd.DataFrame:
-    names = ("as_of_date", "rule_text", "level", *DIMENSIONS, *_METRIC_COLUMNS)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    text = joined["rule_text"]
-    rank = pd.factorize(text, sort=True)[0]
-    order = np.lexsort((rank, joined["as_of_date"]))
-    columns: dict[str, Any] = {}
-    for name in names:
-        column = joined[name][order]
-        if name == "as_of_date":
-            columns[name] = _dates(column)
-        elif name in _WHOLE:
-            columns[name] = pd.array(np.where(np.isnan(column), 0, column).astype(np.int64), dtype="Int64")
-            columns[name][np.isnan(column)] = pd.NA
-        else:
-            columns[name] = column
-    return pd.DataFrame(columns)
-
-
-def _replay_tables(
-    data: Prepared, jobs: list[list[IntArray]], config: GroupConfig
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    replays: list[pd.DataFrame] = []
-    curves: list[pd.DataFrame] = []
-    for model in config.size_models:
-        for level, parts in zip(data.levels, jobs, strict=True):
-            todo = np.concatenate(parts).astype(np.int64)
-            rows, lines = _replay_level(data, level, model, todo, config)
-            replays.append(rows)
-            curves.append(lines)
-    key = ["as_of_date", "size_model", "rule_text"]
-    return (
-        pd.concat(replays, ignore_index=True).sort_values(key, ignore_index=True),
-        pd.concat(curves, ignore_index=True).sort_values(key, ignore_index=True),
+    day: int, row: IntArray, live: IntArray, full: BoolArray, count: IntArray, columns: dict[str, FloatArray]
+) -> MetricRows:
+    counted = {name: count[live, k].astype(np.float64) for k, name in enumerate(("n", "n_open", "n_days"))}
+    return MetricRows(
+        np.full(len(live), day),
+        row,
+        {**counted, **{name: columns[name][live] for name in _EVERY_CELL}},
+        np.flatnonzero(full[live]),
+        {name: columns[name][full] for name in _FULL_CELLS},
     )
 
 
-def _replay_level(
-    data: Prepared, level: Level, model: str, todo: IntArray, config: GroupConfig
+def _replay_tables(
+    fixed: _Fixed, jobs: list[IntArray], config: GroupConfig, spread: Spread
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
+    # the level with the most cells first, so that nobody waits for it in the end
+    todo = [(model, place) for model in config.size_models for place in reversed(range(len(jobs)))]
+    done = list(spread(lambda one: _replay_level(fixed, jobs[one[1]], one[1], one[0], config), todo))
+    replays, curves = zip(*done, strict=True)
+    return _in_order(list(replays), fixed.names, config), _in_order(list(curves), fixed.names, config)
+
+
+def _in_order(parts: list[pd.DataFrame], names: CellNames, config: GroupConfig) -> pd.DataFrame:
+    """Join frames with numbers of days and cells, sort them by their key and write it out."""
+    models = sorted(config.size_models)
+    joined = pd.concat(parts, ignore_index=True)
+    model = joined["size_model"].to_numpy(dtype=np.int64)
+    row, day = (joined.pop(name).to_numpy(dtype=np.int64) for name in ("row", "day"))
+    order = np.lexsort((names.rank[row], model, day))
+    joined = joined.iloc[order].reset_index(drop=True)
+    joined["size_model"] = pd.Categorical.from_codes(model[order], models)
+    joined.insert(0, "as_of_date", day_column(day[order]))
+    joined.insert(2, "rule_text", names.text(row[order]))
+    return joined
+
+
+def _replay_level(
+    fixed: _Fixed, todo: IntArray, place: int, model: str, config: GroupConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    data, level = fixed.data, fixed.data.levels[place]
     prepared, order = kernel_trades(data.corpus[model], level.cell, data.market)
     bounds = group_bounds(level.cell[order], level.size)
     settings = {
@@ -453,9 +448,9 @@ def _replay_level(
         "window_days": config.window_days,
     }
     head = {
-        "as_of_date": _dates(todo[:, 1]),
-        "size_model": np.full(len(todo), model, dtype=object),
-        "rule_text": level.rule_text[todo[:, 0]],
+        "size_model": np.full(len(todo), sorted(config.size_models).index(model)),
+        "row": fixed.names.row(place, todo[:, 0]),
+        "day": todo[:, 1],
     }
     if _is_advisor(level):
         replayer = CurveReplayer(prepared, bounds, data.market, **settings)  # type: ignore[arg-type]  # int and float by name
@@ -464,7 +459,7 @@ def _replay_level(
         lines = pd.DataFrame(
             {
                 **head,
-                **{n: pd.Series([getattr(r, n).tolist() for r in results], dtype=object) for n in _CURVES},
+                **{n: pd.Series([getattr(r, n) for r in results], dtype=object) for n in _CURVES},
             }
         )
     else:
@@ -473,12 +468,7 @@ def _replay_level(
     columns: dict[str, Any] = dict(head)
     for name in (*INT_OUTPUTS, *FLOAT_OUTPUTS):
         if name in _MOMENTS:
-            columns[_MOMENTS[name]] = _moments(found[name].astype(np.int64))
+            columns[_MOMENTS[name]] = moments(found[name].astype(np.int64))
         else:
             columns[name] = found[name]
     return pd.DataFrame(columns), lines
-
-
-def _moments(ns: IntArray) -> "pd.Series[Any]":
-    stamps = pd.Series(pd.to_datetime(np.where(ns == MISSING, 0, ns), unit="ns", utc=True))
-    return stamps.mask(pd.Series(ns == MISSING))

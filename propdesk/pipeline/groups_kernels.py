@@ -22,7 +22,7 @@ COUNT, MEAN, LOWEST, HIGHEST = range(4)
 """First columns of `order_statistics`; the quantiles follow."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def skill_sums(
     order: IntArray,
     low: IntArray,
@@ -61,7 +61,7 @@ def skill_sums(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def pooled_variance(
     order: IntArray, low: IntArray, high: IntArray, member: BoolArray, r: FloatArray, weight: FloatArray
 ) -> float:
@@ -87,7 +87,7 @@ def pooled_variance(
     return squares / freedom if freedom > 1e-9 else 0.0
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def counts(
     order: IntArray, low: IntArray, high: IntArray, day: IntArray, closed: BoolArray, is_open: BoolArray
 ) -> IntArray:
@@ -107,7 +107,7 @@ def counts(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def losing_streaks(
     order: IntArray, low: IntArray, high: IntArray, wanted: BoolArray, member: BoolArray, win: BoolArray
 ) -> IntArray:
@@ -125,7 +125,7 @@ def losing_streaks(
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def order_statistics(
     order: IntArray,
     low: IntArray,
@@ -177,7 +177,7 @@ def _add(values: FloatArray, more: FloatArray) -> None:
             values[h, k] += more[h, k]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def shape_means(
     order: IntArray,
     low: IntArray,

@@ -131,6 +131,7 @@ class Prepared:
     shape: IntArray
     shapes: IntArray
     cluster: IntArray
+    by_cluster: IntArray
     skill_window: IntArray
     mark_offset: IntArray
     mark_day: IntArray
@@ -378,6 +379,7 @@ def prepare(
         shape,
         shapes,
         cluster.ravel().astype(np.int64),
+        np.argsort(cluster.ravel(), kind="stable").astype(np.int64),
         np.where(positional, config.skill_window_days_positional, config.skill_window_days).astype(np.int64),
         *mark_arrays,
         {model: _corpus(frame, model, entry_ns, exit_ns, mark_arrays) for model in config.size_models},

@@ -411,7 +411,7 @@ def _first_exit(t: KernelTrades, low: int, high: int, ns: int) -> int:
     return low
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def replay_slice(
     w: Scratch,
     t: KernelTrades,
@@ -456,7 +456,7 @@ def replay_slice(
     _write(w, final, unmarked, s[_CLOCK] - days.spent[begin], risk_free, ints, floats)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def replay_many(
     w: Scratch,
     t: KernelTrades,

@@ -1,11 +1,13 @@
 """Frames to tables and back by COPY; the only way frames reach PostgreSQL.
 
 PostgreSQL and Arrow both speak CSV from compiled code, so no value passes through the interpreter
-but lists and documents. An unquoted empty field is NULL, a quoted one an empty text, on both sides.
+but documents and lists of texts. An unquoted empty field is NULL, a quoted one an empty text, on both
+sides. Rows are converted a slice at a time, so that writing a large frame needs little beside it.
 """
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -26,6 +28,7 @@ Connection: TypeAlias = psycopg.Connection[Any] | sqlalchemy.Connection
 """A psycopg connection, or SQLAlchemy's around one; the caller commits."""
 
 _CSV_BLOCK_BYTES = 1 << 24
+_ROWS_AT_ONCE = 50_000
 _INTEGER_TYPES = frozenset({"int2", "int4", "int8"})
 _FLOAT_TYPES = frozenset({"float4", "float8"})
 _DOCUMENT_TYPES = frozenset({"json", "jsonb"})
@@ -50,7 +53,8 @@ def replace_range(
         ``schema.table``.
     frame : DataFrame
         A column for every column of the table; others are left out. NaN, NaT and None become NULL.
-        Lists or arrays for array columns, mappings for JSON, aware stamps for timestamptz.
+        Lists or arrays for array columns, mappings for JSON, aware stamps for timestamptz. A categorical
+        column stands for the values of its categories.
     partition_column : str
         Date column of the table; all its values lie in the range.
     first, last : date
@@ -72,9 +76,9 @@ def replace_range(
     missing = [name for name, _, _ in columns if name not in frame.columns]
     require(not missing, f"the frame for {table_name} has no column {', '.join(missing)}")
     if len(frame):
-        partitions = _as_dates(frame[partition_column])
+        partitions = _as_dates(pd.Series(frame[partition_column].unique()))
         require(
-            all(day is not None and first <= day <= last for day in set(partitions)),
+            all(day is not None and first <= day <= last for day in partitions),
             f"rows for {table_name} lie outside {first}..{last}",
         )
     with raw.cursor() as cursor:
@@ -184,7 +188,18 @@ def _sorted_by_key(raw: psycopg.Connection[Any], table_name: str, frame: pd.Data
         keys = [row[0] for row in cursor.fetchall()]
     if not keys or len(frame) < 2:
         return frame
-    return frame.sort_values(keys, kind="stable")
+    by = pd.DataFrame({name: _ranked(frame[name]) for name in keys}, copy=False)
+    order = by.sort_values(keys, kind="stable", ignore_index=False).index.to_numpy()
+    # Most frames come in this order, and taking the rows of a large one copies all of it.
+    return frame if bool((order == np.arange(len(order))).all()) else frame.iloc[order]
+
+
+def _ranked(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Give a column whose order is that of its values; a categorical's is that of its categories."""
+    column = column.reset_index(drop=True)
+    if isinstance(column.dtype, pd.CategoricalDtype) and not column.cat.categories.is_monotonic_increasing:
+        return column.cat.reorder_categories(sorted(column.cat.categories))
+    return column
 
 
 # ------------------------------------------------------------------------------------------------ write
@@ -198,27 +213,42 @@ def _write(
 ) -> int:
     if frame.empty:
         return 0
-    table = pa.table(
-        {name: _to_arrow(frame[name], base, is_array=is_array) for name, base, is_array in columns}
-    )
     statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv)").format(
         target, sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
     )
-    options = pacsv.WriteOptions(include_header=False)
     with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        for chunk in _chunks(table):
-            buffer = io.BytesIO()
-            pacsv.write_csv(chunk, buffer, options)
-            copy.write(buffer.getvalue())
+        for text in _texts(frame, columns):
+            copy.write(text)
     return len(frame)
 
 
-def _chunks(table: pa.Table, size: int = 50_000) -> Iterator[pa.Table]:
-    for start in range(0, table.num_rows, size):
-        yield table.slice(start, size)
+def _texts(frame: pd.DataFrame, columns: list[tuple[str, str, bool]]) -> Iterator[memoryview]:
+    """Give the frame's slices as CSV; while the server takes one in, the next is made in a thread."""
+
+    def make(start: int) -> memoryview:
+        part = frame.iloc[start : start + _ROWS_AT_ONCE]
+        table = pa.table(
+            {name: _to_arrow(part[name], base, is_array=is_array) for name, base, is_array in columns}
+        )
+        buffer = io.BytesIO()
+        pacsv.write_csv(table, buffer, pacsv.WriteOptions(include_header=False))
+        return buffer.getbuffer()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ready = pool.submit(make, 0)
+        for start in range(_ROWS_AT_ONCE, len(frame), _ROWS_AT_ONCE):
+            ready, done = pool.submit(make, start), ready
+            yield done.result()
+        yield ready.result()
 
 
 def _to_arrow(column: "pd.Series[Any]", base: str, *, is_array: bool) -> pa.Array:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        values = _to_arrow(pd.Series(column.cat.categories), base, is_array=is_array)
+        codes = column.cat.codes.to_numpy()
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values).dictionary_decode()
+    if is_array and base in _INTEGER_TYPES:
+        return _whole_lists(column)
     if is_array:
         return pa.array([_array_text(value) for value in column], pa.string())
     if base in _DOCUMENT_TYPES:
@@ -241,6 +271,16 @@ def _whole_numbers(column: "pd.Series[Any]") -> pa.Array:
         # "Int64" refuses fractions instead of cutting them off
         column = column.astype("Int64")
     return pa.array(column, pa.int64(), from_pandas=True)
+
+
+def _whole_lists(column: "pd.Series[Any]") -> pa.Array:
+    """Give lists of whole numbers as PostgreSQL's array texts, written by compiled code."""
+    held = [None if isinstance(value, float) and value != value else value for value in column]
+    lists = pa.array(held, pa.list_(pa.int64()))
+    if lists.flatten().null_count:  # a join would lose the whole list
+        return pa.array([_array_text(value) for value in held], pa.string())
+    inner = pc.binary_join(lists.cast(pa.list_(pa.string())), ",")
+    return pc.binary_join_element_wise("{", inner, "}", "")
 
 
 def _stamps(column: "pd.Series[Any]") -> pa.Array:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine
 
+from adapters.db.frames import copy
 from adapters.db.frames.copy import append_frame, read_frame, replace_range
 from propdesk.core.errors import InvariantViolated
 
@@ -119,6 +120,40 @@ def test_whole_floats_fit_whole_columns_and_fractions_do_not(connection: psycopg
             first=DAY,
             last=NEXT,
         )
+
+
+def test_categories_stand_for_their_values_in_the_order_of_the_key(connection: psycopg.Connection) -> None:
+    frame = sample().assign(
+        day=pd.Categorical([NEXT, DAY, NEXT], categories=[NEXT, DAY]),
+        name=pd.Categorical(["b", "c", "a"], categories=["c", "b", "a"]),
+        seen_at=None,
+        doc=pd.Categorical(["x", None, "x"]),
+    )
+    assert replace_range(connection, TABLE, frame, partition_column="day", first=DAY, last=NEXT) == 3
+    found = read_frame(connection, "SELECT day, name, doc FROM copy_sample ORDER BY ctid")
+    assert found["day"].tolist() == [DAY, NEXT, NEXT]
+    assert found["name"].tolist() == ["c", "a", "b"]
+    assert found["doc"].tolist() == [None, "x", "x"]
+    with pytest.raises(InvariantViolated, match="outside"):
+        replace_range(connection, TABLE, frame, partition_column="day", first=NEXT, last=NEXT)
+
+
+def test_a_list_of_whole_numbers_keeps_a_missing_one(connection: psycopg.Connection) -> None:
+    frame = sample().assign(levels=[[1, None], np.array([-7, 9_007_199_254_740_993]), None])
+    replace_range(connection, TABLE, frame, partition_column="day", first=DAY, last=NEXT)
+    found = read_frame(connection, "SELECT levels FROM copy_sample ORDER BY day, name")
+    assert found["levels"].tolist() == [[-7, 9_007_199_254_740_993], [1, None], None]
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 2, 3])
+def test_slices_make_one_table(
+    connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(copy, "_ROWS_AT_ONCE", rows_at_once)
+    assert replace_range(connection, TABLE, sample(), partition_column="day", first=DAY, last=NEXT) == 3
+    found = read_frame(connection, "SELECT name, share FROM copy_sample ORDER BY ctid")
+    assert found["name"].tolist() == ["", 'b,"x"\ny', "NA"]
+    assert found["share"].tolist()[1:] == [0.1 + 0.2, np.inf]
 
 
 def test_parameters_stay_values(connection: psycopg.Connection) -> None:

@@ -1,0 +1,127 @@
+"""Frames of step 8: figures by number of day and cell in, rows with names and days out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propdesk.pipeline.groups_prepare import DIMENSIONS, FloatArray, IntArray, Level
+from propdesk.replay.kernel import MISSING
+
+_EPOCH = date(1970, 1, 1)
+_WHOLE = frozenset({"n", "n_open", "n_days", "n_unsettled", "skill_n", "losing_streak_max", "stopped_trades"})
+
+
+class CellNames:
+    """Names of the cells of all levels, whose rows are numbered level by level.
+
+    Attributes
+    ----------
+    rank : ndarray of int64, shape (n_rows,)
+        Place of each row's text among all of them by code point.
+    """
+
+    def __init__(self, levels: Sequence[Level]) -> None:
+        self._levels = levels
+        self._start = np.cumsum([0, *(level.size for level in levels)])
+        texts = np.concatenate([level.rule_text for level in levels])
+        order = np.argsort(texts, kind="stable")
+        self.rank: IntArray = np.empty(len(texts), dtype=np.int64)
+        self.rank[order] = np.arange(len(texts))
+        self._texts = pd.CategoricalDtype(texts[order])
+
+    def row(self, place: int, cell: IntArray) -> IntArray:
+        """Give the rows of cells of the level at a place."""
+        return np.asarray(cell + self._start[place], dtype=np.int64)
+
+    def text(self, row: IntArray) -> pd.Categorical:
+        """Name the cells of rows."""
+        return pd.Categorical.from_codes(self.rank[row], dtype=self._texts)
+
+    def dimensions(self, row: IntArray) -> dict[str, pd.Categorical]:
+        """Give level and dimensions of rows, None where the level does not use the dimension."""
+        level = np.repeat(np.arange(len(self._levels)), np.diff(self._start))
+        out = {"level": pd.Categorical.from_codes(level[row], [one.level.value for one in self._levels])}
+        joined = np.concatenate([one.dimensions for one in self._levels])
+        for d, name in enumerate(DIMENSIONS):
+            codes, texts = pd.factorize(joined[:, d], sort=True)
+            out[name] = pd.Categorical.from_codes(codes[row], texts)
+        return out
+
+
+def day_column(day: IntArray) -> pd.Categorical:
+    """Turn epoch days into dates, as a categorical in the order of the days."""
+    days, codes = np.unique(day, return_inverse=True)
+    return pd.Categorical.from_codes(
+        codes, pd.Index([_EPOCH + timedelta(int(d)) for d in days], dtype=object)
+    )
+
+
+def moments(ns: IntArray) -> "pd.Series[Any]":
+    """Turn ns UTC into stamps, `MISSING` into NaT."""
+    stamps = pd.Series(pd.to_datetime(np.where(ns == MISSING, 0, ns), unit="ns", utc=True))
+    return stamps.mask(pd.Series(ns == MISSING))
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRows:
+    """Figures of the cells of one level on one as-of date.
+
+    Attributes
+    ----------
+    day, row : ndarray of int64, shape (n,)
+        Epoch day, and row of `CellNames`.
+    every : dict of str to ndarray of float64, shape (n,)
+        Columns of every cell.
+    full : ndarray of int64, shape (m,)
+        Places of the cells with enough trades among the n.
+    detail : dict of str to ndarray of float64, shape (m,)
+        Columns of those cells only: three of four cells have none, and all of them would not fit memory.
+    """
+
+    day: IntArray
+    row: IntArray
+    every: dict[str, FloatArray]
+    full: IntArray
+    detail: dict[str, FloatArray]
+
+
+def metrics_frame(names: CellNames, parts: list[MetricRows]) -> pd.DataFrame:
+    """Join figures of cells into the rows of ``research.group_metrics``.
+
+    Parameters
+    ----------
+    names : CellNames
+    parts : list of MetricRows
+        At least one. Their columns are taken out, so that no figure is held twice.
+
+    Returns
+    -------
+    DataFrame
+        Rows sorted by (as_of_date, rule_text).
+    """
+    day = np.concatenate([part.day for part in parts])
+    row = np.concatenate([part.row for part in parts])
+    starts = np.cumsum([0, *(len(part.day) for part in parts)])
+    full = np.concatenate([part.full + start for part, start in zip(parts, starts[:-1], strict=True)])
+    order = np.lexsort((names.rank[row], day))
+    row = row[order]
+    columns: dict[str, Any] = {"as_of_date": day_column(day[order]), "rule_text": names.text(row)}
+    columns.update(names.dimensions(row))
+    for name in list(parts[0].every):
+        columns[name] = _typed(name, np.concatenate([part.every.pop(name) for part in parts])[order])
+    for name in list(parts[0].detail):
+        column = np.full(len(day), np.nan)
+        column[full] = np.concatenate([part.detail.pop(name) for part in parts])
+        columns[name] = _typed(name, column[order])
+    return pd.DataFrame(columns, copy=False)
+
+
+def _typed(name: str, column: FloatArray) -> "FloatArray | pd.arrays.IntegerArray":
+    if name not in _WHOLE:
+        return column
+    unknown = np.isnan(column)
+    return pd.arrays.IntegerArray(np.where(unknown, 0, column).astype(np.int64), unknown)
