@@ -19,6 +19,7 @@ from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from adapters.db.grants import open_marts
 from adapters.db.repos.pipeline import count_by_day
+from adapters.memory import give_back_memory
 from adapters.settings import Settings, load_settings
 from assets._shared import pictures
 from assets._shared.dbt_runner import DbtEvent, DbtRunner
@@ -83,6 +84,7 @@ def marts(
 ) -> Iterator[Output[None] | AssetCheckResult]:
     """Build the selected models for the run's as-of days; tests become checks of their models."""
     days = worked_range(context, market.today())
+    give_back_memory()
     with database.engine.begin() as connection:
         open_marts(connection)
     events, problem = RUNNER.build(variables(days, settings), _selected(context))

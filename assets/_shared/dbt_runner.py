@@ -86,7 +86,7 @@ class DbtRunner:
     def build(
         self, variables: Mapping[str, str], selected: Sequence[str] | None
     ) -> tuple[list[DbtEvent], str | None]:
-        """Build models and run their tests.
+        """Build models and run their data tests.
 
         Parameters
         ----------
@@ -108,6 +108,8 @@ class DbtRunner:
             If no database is known.
         """
         words = ["build", "--vars", json.dumps(dict(variables), sort_keys=True), "--no-write-json"]
+        # Unit tests judge the project, not the data: they belong to the test suite.
+        words += ["--exclude-resource-type", "unit_test"]
         if selected is not None:
             words += ["--select", *selected]
         return self._invoke(words, self._settings.database_url("pipeline"), self.parsed)

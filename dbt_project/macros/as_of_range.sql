@@ -36,7 +36,7 @@
 {# Run before a model: room for hashing, sums in one fixed order, and the range emptied, so that a date
    that lost its rows loses them here too. #}
 {% macro prepare_range() -%}
-    set local work_mem = '256MB';
+    set local work_mem = '128MB';
     set local max_parallel_workers_per_gather = 0;
     set local jit = off;
     {# tables written a moment ago have no statistics yet: a nested loop over them would take minutes #}
@@ -45,4 +45,10 @@
     {% if is_incremental() -%}
     delete from {{ this }} where {{ in_range('as_of_date') }};
     {%- endif %}
+{%- endmacro %}
+
+{# Run after a model: statistics of the columns that anybody filters or joins by. Those of all seventy columns
+   would take as long as building some of the models. #}
+{% macro know_keys(columns=['as_of_date', 'rule_text', 'level']) -%}
+    analyze {{ this }} ({{ columns | join(', ') }})
 {%- endmacro %}

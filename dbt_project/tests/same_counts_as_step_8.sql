@@ -1,10 +1,36 @@
 -- Step 8 counts the trades of a group on its own: both counts agree, and no group is missing on either side.
+-- Where the groups and counts of a day have the same hashes on both sides, nothing of it is compared row by row.
+{% set sides = [('step_8', ref('stg_group_metrics')), ('here', ref('int_rule_cells'))] %}
+with {% for side, table in sides -%}
+{{ side }} as (
+    select
+        as_of_date,
+        count(*) as count_groups,
+        bit_xor(hash_record_extended(row(rule_text, n::int), 0)) as content
+    from {{ table }}
+    where {{ in_range('as_of_date') }}
+    group by as_of_date
+),
+
+{% endfor -%}
+differing as (
+    select as_of_date
+    from step_8
+    full outer join here using (as_of_date)
+    where step_8.count_groups is distinct from here.count_groups or step_8.content is distinct from here.content
+)
+
 select
-    g.as_of_date,
-    coalesce(g.rule_text, s.rule_text) as rule_text,
+    as_of_date,
+    rule_text,
     g.n as counted_by_step_8,
     s.n as counted_here
-from (select * from {{ ref('stg_group_metrics') }} where {{ in_range('as_of_date') }}) as g
-full outer join (select * from {{ ref('int_rule_cells') }} where {{ in_range('as_of_date') }}) as s
-    on s.as_of_date = g.as_of_date and s.rule_text = g.rule_text
+from (
+    select * from {{ ref('stg_group_metrics') }}
+    where as_of_date in (select as_of_date from differing)
+) as g
+full outer join (
+    select * from {{ ref('int_rule_cells') }}
+    where as_of_date in (select as_of_date from differing)
+) as s using (as_of_date, rule_text)
 where g.n is distinct from s.n

@@ -3,12 +3,16 @@
     incremental_strategy='append',
     on_schema_change='fail',
     indexes=[{'columns': ['as_of_date']}],
-    pre_hook="{{ prepare_range() }}",
-    post_hook="analyze {{ this }}"
+    pre_hook=[
+        "{{ prepare_range() }}",
+        "set local enable_hashagg = off",
+    ],
+    post_hook="{{ know_keys(['as_of_date', 'rule_text']) }}"
 ) }}
 -- Additive and weighted sums per as-of date and group: one row per (as_of_date, rule_text).
 -- A trade counts from the day it ended, while its entry lies in the window. The finest groups are summed from
--- the trades, the coarser ones from the finest.
+-- the trades, the coarser ones from the finest. Everything is summed day by day in sorted order: a table of all
+-- groups of all days in memory would take hundreds of megabytes, and longer.
 {% set counts = ['n', 'wins', 'winners', 'losers', 'r_count'] %}
 {% set sums = ['weight', 'weight_squared', 'win_weight', 'return_sum', 'r_sum', 'r_weight', 'r_weighted',
     'gains', 'losses', 'weighted_gains', 'weighted_losses', 'net_pnl', 'charges', 'hours', 'first_half',
@@ -23,6 +27,7 @@ members as (
     select
         d.as_of_date,
         t.cell_no,
+        t.mini_regime_no,
         t.win,
         t.r_multiple,
         t.return_ratio,
@@ -40,12 +45,14 @@ members as (
         on
             t.entry_date > d.as_of_date - {{ number('window_days') }}
             and t.exit_date <= d.as_of_date
+    order by d.as_of_date, t.cell_no, t.trade_no
 ),
 
 finest as (
     select
         as_of_date,
         cell_no,
+        min(mini_regime_no) as mini_regime_no,
         count(*)::int as n,
         sum(win)::int as wins,
         sum((net_pnl > 0)::int)::int as winners,
@@ -94,10 +101,8 @@ mini_regimes as (
         mini_regime_no,
         {{ summed(counts, sums) }}
     from (
-        select f.*, k.mini_regime_no
-        from finest as f
-        inner join names as k on k.cell_no = f.cell_no
-        order by f.as_of_date, f.cell_no
+        select * from finest
+        order by as_of_date, mini_regime_no, cell_no
     ) as parts
     group by as_of_date, mini_regime_no
 ),

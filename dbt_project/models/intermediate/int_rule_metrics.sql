@@ -1,4 +1,9 @@
-{{ config(materialized='table', pre_hook="{{ prepare_range() }}", post_hook="analyze {{ this }}") }}
+{{ config(
+    materialized='table',
+    unlogged=true,
+    pre_hook="{{ prepare_range() }}",
+    post_hook="{{ know_keys() }}"
+) }}
 -- Everything known of a replayed group (advisors, and cells with at least half their minimum of trades), one row
 -- per (as_of_date, rule_text): sums turned into rates, beside what step 8 computed. Ratios are fractions here; the
 -- marts turn them into percent. Holds the range of the newest build only.
@@ -67,7 +72,8 @@ read as (
     from joined
 ),
 
-flagged as (
+-- read twice: the few rows of the advisors are cheaper to make again than all rows are to keep
+flagged as not materialized (
     select
         *,
         wilson_middle - wilson_half as win_rate_low,

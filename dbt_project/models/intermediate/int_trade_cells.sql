@@ -1,7 +1,13 @@
-{{ config(materialized='table', pre_hook="{{ prepare_range() }}", post_hook="analyze {{ this }}") }}
+{{ config(
+    materialized='table',
+    unlogged=true,
+    pre_hook="{{ prepare_range() }}",
+    post_hook="{{ know_keys(['cell_no', 'entry_date', 'exit_date']) }}"
+) }}
 -- Trades of the windows with the number of their group at each level; the sums are made over these numbers.
--- The numbers hold within one build only. Rows lie in the order of trade ids, and every later sum follows that
--- order, so that a re-run adds up to the same bits.
+-- The numbers hold within one build only. Within a group trades are numbered in the order of their ids, and every
+-- later sum follows that order, so that a re-run adds up to the same bits. Rows lie in the order in which they are
+-- summed: what sorts them again finds them sorted.
 with labelled as (
     select
         t.*,
@@ -34,6 +40,7 @@ numbered as (
 
 select
     trade_id,
+    (row_number() over (order by trade_id))::int as trade_no,
     advisor_no,
     mini_no,
     mini_regime_no,
@@ -55,4 +62,4 @@ select
     charges_paise::double precision as charges,
     (-gross_pnl_paise - slippage_paise - charges_paise)::double precision as reverse_net
 from numbered
-order by trade_id
+order by cell_no, trade_id

@@ -4,7 +4,7 @@
     on_schema_change='fail',
     indexes=[{'columns': ['as_of_date']}],
     pre_hook="{{ prepare_range() }}",
-    post_hook="analyze {{ this }}"
+    post_hook="{{ know_keys() }}"
 ) }}
 -- Candidates for trading against an advisor: one row per as-of date and replayed group with a mean loss.
 -- Significance is |z| >= 1.96 of the excess hits here; a false-discovery rate over all groups is not yet part of it.

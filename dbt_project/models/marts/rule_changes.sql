@@ -4,7 +4,7 @@
     on_schema_change='fail',
     indexes=[{'columns': ['as_of_date']}],
     pre_hook="{{ prepare_range() }}",
-    post_hook="analyze {{ this }}"
+    post_hook="{{ know_keys() }}"
 ) }}
 -- What switched on or off since the as-of date before, and which gates did it: one row per as-of date, profile
 -- and rule that changed.
