@@ -1,24 +1,47 @@
 """Time and memory of the main job: ``python -m bench.main_job [--keep] [HOME]``.
 
 Runs ``run.py up --exit`` twice on one data folder (an empty one, then the one it left), shows the
-output as it comes and prints wall time and the largest memory of all processes together
-(proportional set size, so that shared pages count once).
+output as it comes and prints wall time, processor time and the largest memory of all processes together
+(proportional set size, so that shared pages count once), with each program's share of it.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.machine import machine
 
 _ROOT = Path(__file__).resolve().parents[1]
 _SAMPLE_SECONDS = 0.5
+_PROGRAMS = {
+    "from multiprocessing.forkserver": "forked run, and the process it is forked from",
+    "orchestration.code_server": "code server",
+    "dagster_webserver": "web server",
+    "dagster._daemon": "Dagster's daemon",
+    "cli up": "up itself",
+    "cli trade": "trading daemon",
+    "postgres": "PostgreSQL",
+    "mongod": "MongoDB",
+    "redis": "Redis",
+}
+
+
+@dataclass(slots=True)
+class Round:
+    """What one run took: wall and processor seconds, and bytes by program when all used most."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    memory: Counter[str] = field(default_factory=Counter)
 
 
 def main() -> None:
@@ -35,25 +58,30 @@ def main() -> None:
         if not options.keep and options.home is None:
             shutil.rmtree(home, ignore_errors=True)
     sys.stdout.write(f"\n{machine()}\n")
-    for title, (seconds, peak) in rounds:
-        gibibytes = peak / 2**30
-        sys.stdout.write(f"{title}: {seconds:.1f} s, peak memory of all processes {gibibytes:.2f} GiB\n")
+    for title, found in rounds:
+        sys.stdout.write(
+            f"{title}: {found.seconds:.1f} s, processor time {found.cpu_seconds:.1f} s, "
+            f"peak memory of all processes {found.memory.total() / 2**30:.2f} GiB\n"
+        )
+        for program, size in found.memory.most_common():
+            sys.stdout.write(f"    {size / 2**20:6.0f} MiB {program}\n")
 
 
-def _round(home: Path) -> tuple[float, int]:
-    begun = time.monotonic()
+def _round(home: Path) -> Round:
+    found = Round()
+    begun, used = time.monotonic(), _cpu_of_children()
     process = subprocess.Popen(
         [sys.executable, str(_ROOT / "run.py"), "up", "--exit"],
         env={**os.environ, "PROPDESK_HOME": str(home)},
         cwd=_ROOT,
     )
-    peak = 0
     done = threading.Event()
 
     def watch() -> None:
-        nonlocal peak
         while not done.wait(_SAMPLE_SECONDS):
-            peak = max(peak, _memory_of_tree(process.pid))
+            now = _memory_of_tree(process.pid)
+            if now.total() > found.memory.total():
+                found.memory = now
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -62,10 +90,17 @@ def _round(home: Path) -> tuple[float, int]:
     watcher.join()
     if code != 0:
         sys.exit(f"run.py up --exit ended with {code}")
-    return time.monotonic() - begun, peak
+    found.seconds, found.cpu_seconds = time.monotonic() - begun, _cpu_of_children() - used
+    return found
 
 
-def _memory_of_tree(root: int) -> int:
+def _cpu_of_children() -> float:
+    """Processor time of what has ended and was waited for, and of its own such children."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
+
+
+def _memory_of_tree(root: int) -> Counter[str]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -74,12 +109,21 @@ def _memory_of_tree(root: int) -> int:
             except (OSError, ValueError, IndexError):
                 continue
             children.setdefault(parent, []).append(int(entry.name))
-    total, todo = 0, [root]
+    found: Counter[str] = Counter()
+    todo = [root]
     while todo:
         pid = todo.pop()
         todo += children.get(pid, [])
-        total += _proportional_bytes(pid)
-    return total
+        found[_program(pid)] += _proportional_bytes(pid)
+    return found
+
+
+def _program(pid: int) -> str:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        words = ""
+    return next((name for part, name in _PROGRAMS.items() if part in words), "others")
 
 
 def _proportional_bytes(pid: int) -> int:

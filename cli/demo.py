@@ -61,6 +61,7 @@ def _sample_folder(context: UpContext) -> Path:
 
 
 def _generate(context: UpContext) -> None:
+    from adapters.memory import give_back_memory
     from cli.market import generate_sample
 
     options, settings = context.options, context.settings
@@ -88,6 +89,7 @@ def _generate(context: UpContext) -> None:
         per_day=options.per_day,
     )
     made.write_text(json.dumps(wanted), encoding="utf-8")
+    give_back_memory()
     context.say(
         f"  {files.count_signals} ideas and {files.count_followups} follow-ups in {files.signals}; "
         f"{files.count_bars} minute bars in {files.store_url}"

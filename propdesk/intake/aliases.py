@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[\s_.\-]+")
 
 
+@lru_cache(maxsize=16_384)  # half a million calls for some hundred spellings
 def fold_symbol(text: str) -> str:
     """Strip case, blanks, dots, dashes and underscores, for comparing names.
 
