@@ -13,9 +13,9 @@ from propdesk.core.clock import NS_PER_MINUTE
 DUE_MINUTE: Final = 20 * 60
 """20:00 IST: half an hour after the evening true-up."""
 LIVE_DAYS: Final = 10
-"""Market days before the due day among which a pipeline that runs daily has filled at least one. Tables that
-end earlier hold a past market (a sample, a backfill for study), which does not grow stale. A desk whose
-daily runs fail is told on each of these days, and each failed run is told by itself."""
+"""Market days up to the due one of which at least one has ideas, where a desk is live. Where none has, the
+tables hold a past market (a sample, a backfill for study), which does not grow stale. A desk that no idea
+reaches any more is told on each of these days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Freshness:
     due : date
         Newest market day that a table must hold.
     newest : date or None
-        Newest day that any table holds; None if nothing was ever made.
+        Newest day with ideas, up to the due one; None if there is none.
     is_live : bool
-        Whether the tables follow the market day by day, so that a missing day is a fault.
+        Whether ideas come day by day, so that a missing day is a fault.
     late : tuple of AssetKey
         Tables that hold some day but not the due one; empty unless `is_live`.
     count_tables : int
@@ -46,11 +46,11 @@ class Freshness:
     def sentence(self) -> str:
         """Say it to a person."""
         if self.newest is None:
-            return "No day was computed yet."
+            return "No idea was taken in yet."
         if not self.is_live:
             return (
-                f"The newest day is {self.newest}: a past market, not judged. A missing day is an alert once "
-                f"one of the last {LIVE_DAYS} market days was computed."
+                f"The newest ideas are of {self.newest}: a past market, not judged. A missing day is an "
+                f"alert where one of the last {LIVE_DAYS} market days has ideas."
             )
         if not self.late:
             return f"All {self.count_tables} tables hold {self.due}."
@@ -82,7 +82,11 @@ def due_day(calendar: MarketCalendar, now_ns: int) -> date:
 
 
 def judge_freshness(
-    instance: DagsterInstance, keys: Iterable[AssetKey], calendar: MarketCalendar, now_ns: int
+    instance: DagsterInstance,
+    keys: Iterable[AssetKey],
+    calendar: MarketCalendar,
+    due: date,
+    newest: date | None,
 ) -> Freshness:
     """Compare what the tables hold with the day that is due.
 
@@ -92,17 +96,17 @@ def judge_freshness(
     keys : iterable of AssetKey
         Partitioned by market day.
     calendar : MarketCalendar
-    now_ns : int
-        Present moment, ns UTC.
+    due : date
+        By `due_day`.
+    newest : date or None
+        Newest day with ideas, up to the due one.
 
     Returns
     -------
     Freshness
         Late tables in the given order. A table that was never made is not late: nobody has asked for it yet.
     """
-    due = due_day(calendar, now_ns)
     held = {key: days for key in keys if (days := instance.get_materialized_partitions(key))}
-    newest = max((date.fromisoformat(max(days)) for days in held.values()), default=None)
     is_live = newest is not None and len(calendar.market_days(newest, due)) <= LIVE_DAYS
     late = tuple(key for key, days in held.items() if is_live and due.isoformat() not in days)
     return Freshness(due, newest, is_live, late, len(held))

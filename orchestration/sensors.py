@@ -26,12 +26,12 @@ from dagster import (
 from dagster_shared.error import SerializableErrorInfo
 
 from adapters.db.repos.alerts import Alert, raise_alert
-from adapters.db.repos.pipeline import last_heartbeats
+from adapters.db.repos.pipeline import last_heartbeats, newest_landed_day
 from adapters.log import get_logger
 from adapters.settings import Settings
 from assets._shared.partitions import MARKET_DAYS
 from assets._shared.resources import Database, Market
-from orchestration.freshness import judge_freshness
+from orchestration.freshness import due_day, judge_freshness
 from orchestration.jobs import (
     ALL_STEPS,
     CHAIN,
@@ -286,8 +286,8 @@ def daemon_heartbeat(
 @sensor(
     minimum_interval_seconds=600,
     default_status=RUNNING,
-    description="Stores an alert when tables that follow the market lack the newest market day that is due "
-    "(20:00 IST). A past data set, as the sample is, is not judged.",
+    description="Stores an alert when tables lack the newest market day that is due (20:00 IST). A past "
+    "data set, as the sample is, is not judged.",
 )
 def freshness(
     context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
@@ -299,9 +299,11 @@ def freshness(
         if repository
         else []
     )
-    found = judge_freshness(context.instance, keys, market.calendar, now)
-    if found.late:
-        with database.transaction() as connection:
+    due = due_day(market.calendar, now)
+    with database.transaction() as connection:
+        newest = newest_landed_day(connection, due)
+        found = judge_freshness(context.instance, keys, market.calendar, due, newest)
+        if found.late:
             raise_alert(connection, Alert("STALE", str(found.due), "warning", found.sentence, from_ns(now)))
     return SkipReason(found.sentence)
 

@@ -82,6 +82,14 @@ def oldest_referred_day(
     return row[0] if row else None
 
 
+def newest_landed_day(connection: "psycopg.Connection[Any]", until: date) -> date | None:
+    """Find the newest day, up to and including ``until``, to which a landed signal or follow-up belongs."""
+    row = connection.execute(
+        "SELECT max(trade_date) FROM raw.landed_rows WHERE trade_date <= %s", (until,)
+    ).fetchone()
+    return row[0] if row else None
+
+
 def last_heartbeats(connection: "psycopg.Connection[Any]") -> list[tuple[str, str, datetime]]:
     """List account, component and moment of every heartbeat of the trading daemons."""
     rows = connection.execute(

@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 import pytest
@@ -6,6 +6,7 @@ from pydantic import SecretStr
 from pymongo import MongoClient
 
 from adapters.db.engine import psycopg_dsn
+from adapters.db.repos.pipeline import newest_landed_day
 from adapters.mongo.batch import MongoUnreachable
 from adapters.settings import Settings
 from assets._shared.collect import collect_documents
@@ -50,7 +51,10 @@ def test_documents_land_once_by_their_day(
     assert collect_documents(database, market, known, DayRange(DAY, DAY)) == 0, "landed already"
     with psycopg.connect(psycopg_dsn(pg_url)) as connection:
         rows = connection.execute("SELECT trade_date, count(*) FROM raw.landed_rows GROUP BY 1").fetchall()
-    assert rows == [(DAY, 2)]
+        assert rows == [(DAY, 2)]
+        assert newest_landed_day(connection, date(2025, 12, 1)) == DAY
+        assert newest_landed_day(connection, DAY) == DAY
+        assert newest_landed_day(connection, DAY - timedelta(days=1)) is None
 
 
 def test_an_empty_collection_leaves_no_upload_record(

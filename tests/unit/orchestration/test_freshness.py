@@ -22,16 +22,16 @@ def test_the_due_day_follows_the_market_calendar(now: str, day: date) -> None:
     assert due_day(load_calendar(), to_ns(datetime.fromisoformat(now))) == day
 
 
-NOW = to_ns(datetime.fromisoformat("2025-06-12T20:00+05:30"))
+DUE = date(2025, 6, 12)
 KEYS = [AssetKey(name) for name in ("fresh", "stale", "never")]
 
 
-def judge(held: dict[str, list[str]], now_ns: int = NOW) -> Freshness:
+def judge(held: dict[str, list[str]], newest: date | None = DUE) -> Freshness:
     with DagsterInstance.ephemeral() as instance:
         for key, days in held.items():
             for day in days:
                 instance.report_runless_asset_event(AssetMaterialization(key, partition=day))
-        return judge_freshness(instance, KEYS, load_calendar(), now_ns)
+        return judge_freshness(instance, KEYS, load_calendar(), DUE, newest)
 
 
 def test_a_table_without_the_day_is_late_but_not_one_that_was_never_made() -> None:
@@ -50,18 +50,18 @@ def test_tables_that_hold_the_day_are_well() -> None:
 @pytest.mark.parametrize(
     ("newest", "is_live"),
     [
-        ("2025-05-30", True),  # the tenth market day up to the due one, itself and both ends counted
-        ("2025-05-29", False),
-        ("2025-01-31", False),
+        (date(2025, 5, 30), True),  # the tenth market day up to the due one, both ends counted
+        (date(2025, 5, 29), False),
+        (date(2025, 1, 31), False),
     ],
 )
-def test_a_past_market_is_not_stale(newest: str, is_live: bool) -> None:
-    found = judge({"fresh": [newest], "stale": [newest]})
+def test_a_past_market_is_not_stale(newest: date, is_live: bool) -> None:
+    found = judge({"fresh": [newest.isoformat()], "stale": ["2025-06-11"]}, newest)
     assert found.is_live is is_live
     assert bool(found.late) is is_live
-    assert is_live or f"The newest day is {newest}: a past market, not judged." in found.sentence
+    assert is_live or f"The newest ideas are of {newest}: a past market, not judged." in found.sentence
 
 
-def test_where_nothing_was_made_nothing_is_late() -> None:
-    found = judge({})
-    assert (found.newest, found.late, found.sentence) == (None, (), "No day was computed yet.")
+def test_where_nothing_was_taken_in_nothing_is_late() -> None:
+    found = judge({"stale": ["2025-06-11"]}, None)
+    assert (found.newest, found.late, found.sentence) == (None, (), "No idea was taken in yet.")
