@@ -142,6 +142,7 @@ def make_frames(
             "return_ratio": net / margin,
             "holding_hours": rng.uniform(0.1, 5.0, n),
             "is_winning_trade": pd.array(net > 0, dtype="boolean"),
+            "traded_value_paise": 1_000_000_000,
             "traded_value_share": rng.uniform(0.0, 0.04, n),
             "is_counted": rng.random(n) < 0.97,
         }
