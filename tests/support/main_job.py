@@ -51,6 +51,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def settings_variables(settings: Settings) -> dict[str, str]:
     """Give the variables that name the servers and places of these settings."""
+    dagster = settings.dagster_postgres_url
     values = {
         "HOME": str(settings.home),
         "PRICE_STORE_URL": settings.price_store_url,
@@ -58,6 +59,8 @@ def settings_variables(settings: Settings) -> dict[str, str]:
         "POSTGRES_PIPELINE_URL": settings.database_url("pipeline"),
         "POSTGRES_DAEMON_URL": settings.database_url("daemon"),
         "POSTGRES_READER_URL": settings.database_url("reader"),
+        "DAGSTER_POSTGRES_URL": "" if dagster is None else settings.dagster_database_url(),
+        "FIRST_DAY": settings.first_day.isoformat(),
         "REDIS_URL": "" if settings.redis_url is None else settings.redis_dsn(),
         "MONGO_URL": "" if settings.mongo_url is None else settings.mongo_dsn(),
         "MONGO_DATABASE": settings.mongo_database,
@@ -144,12 +147,16 @@ def run_command(*words: str) -> tuple[int, dict[str, Any]]:
 
 
 def call_process(
-    words: Sequence[str], variables: Mapping[str, str], prefix: Sequence[str] = ()
+    words: Sequence[str],
+    variables: Mapping[str, str],
+    prefix: Sequence[str] = (),
+    *,
+    limit_s: float = COMMAND_LIMIT_S,
 ) -> "subprocess.CompletedProcess[str]":
     """Run ``propdesk`` as a process, as a person would; ``prefix`` stands before the interpreter."""
     return subprocess.run(
         [*prefix, sys.executable, "-m", "cli", *words],
-        cwd=CLONE_ROOT, env=dict(variables), capture_output=True, text=True, timeout=COMMAND_LIMIT_S,
+        cwd=CLONE_ROOT, env=dict(variables), capture_output=True, text=True, timeout=limit_s,
         check=False,
     )  # fmt: skip
 

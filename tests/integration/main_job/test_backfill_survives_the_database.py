@@ -13,20 +13,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from adapters.calendar import load_calendar
-from adapters.clock import SystemClock
-from adapters.db.engine import create_engine, psycopg_dsn
+from adapters.db.engine import psycopg_dsn
 from adapters.db.migrate import upgrade
-from adapters.db.repos.instruments import load_instruments
-from adapters.instruments import read_scrip_master
 from adapters.settings import Settings
-from adapters.uploads import ingest_file
-from cli.market import generate_sample
-from propdesk.sim import advisors
 from runtime.home import Home
 from runtime.process import wait_until
 from runtime.servers import DATABASE, OWNER, ServerSet
 from tests.support.main_job import Backfilled, Backfiller, print_tables
+from tests.support.sample import take_sample
 
 FIRST, LAST, REPLAYED = date(2025, 4, 1), date(2025, 4, 11), date(2025, 4, 15)
 UNTOUCHED = "untouched"
@@ -68,26 +62,13 @@ def desk() -> Iterator[Desk]:
                 postgres_reader_url=servers.role_url("propdesk_reader"),
             )
             upgrade(settings.database_url())
-            take_sample(settings, folder / "sample")
+            take_sample(settings, folder / "sample", (FIRST, LAST, REPLAYED), per_day=40)
             with psycopg.connect(servers.superuser_dsn, autocommit=True) as connection:
                 copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}")
                 connection.execute(copy.format(*map(sql.Identifier, (UNTOUCHED, DATABASE, OWNER))))
             yield Desk(servers, settings, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def take_sample(settings: Settings, folder: Path) -> None:
-    """Generate a small sample and take it in."""
-    with pytest.MonkeyPatch.context() as patch:
-        # These tests do not look at the advisors' true skill, whose measuring is most of the work.
-        patch.setattr(advisors, "_ODDS_DRAWS", 100)
-        patch.setattr(advisors, "_TRUTH_DRAWS", 100)
-        files = generate_sample(folder, settings.price_store_url, FIRST, LAST, REPLAYED, seed=7, per_day=40)
-    engine = create_engine(settings.database_url("pipeline"), "propdesk-test")
-    load_instruments(engine, read_scrip_master(files.instruments, FIRST).instruments, "sample")
-    ingest_file(engine, files.signals, "sample", load_calendar(), SystemClock(), settings)
-    engine.dispose()
 
 
 def postgres_pid(servers: ServerSet) -> int:
