@@ -424,15 +424,15 @@ def _replay_tables(
 
 def _in_order(parts: list[pd.DataFrame], names: CellNames, config: GroupConfig) -> pd.DataFrame:
     """Join frames with numbers of days and cells, sort them by their key and write it out."""
-    models = sorted(config.size_models)
+    models = pd.Index(sorted(config.size_models))
     joined = pd.concat(parts, ignore_index=True)
     model = joined["size_model"].to_numpy(dtype=np.int64)
     row, day = (joined.pop(name).to_numpy(dtype=np.int64) for name in ("row", "day"))
     order = np.lexsort((names.rank[row], model, day))
     joined = joined.iloc[order].reset_index(drop=True)
     joined["size_model"] = pd.Categorical.from_codes(model[order], models)
-    joined.insert(0, "as_of_date", day_column(day[order]))
-    joined.insert(2, "rule_text", names.text(row[order]))
+    joined.insert(0, "as_of_date", pd.Series(day_column(day[order])))
+    joined.insert(2, "rule_text", pd.Series(names.text(row[order])))
     return joined
 
 

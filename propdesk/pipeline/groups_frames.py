@@ -31,7 +31,7 @@ class CellNames:
         order = np.argsort(texts, kind="stable")
         self.rank: IntArray = np.empty(len(texts), dtype=np.int64)
         self.rank[order] = np.arange(len(texts))
-        self._texts = pd.CategoricalDtype(texts[order])
+        self._texts = pd.CategoricalDtype(pd.Index(texts[order]))
 
     def row(self, place: int, cell: IntArray) -> IntArray:
         """Give the rows of cells of the level at a place."""
@@ -44,11 +44,12 @@ class CellNames:
     def dimensions(self, row: IntArray) -> dict[str, pd.Categorical]:
         """Give level and dimensions of rows, None where the level does not use the dimension."""
         level = np.repeat(np.arange(len(self._levels)), np.diff(self._start))
-        out = {"level": pd.Categorical.from_codes(level[row], [one.level.value for one in self._levels])}
+        names = pd.Index([one.level.value for one in self._levels], dtype=object)
+        out: dict[str, pd.Categorical] = {"level": pd.Categorical.from_codes(level[row], names)}
         joined = np.concatenate([one.dimensions for one in self._levels])
         for d, name in enumerate(DIMENSIONS):
             codes, texts = pd.factorize(joined[:, d], sort=True)
-            out[name] = pd.Categorical.from_codes(codes[row], texts)
+            out[name] = pd.Categorical.from_codes(codes[row], pd.Index(texts))
         return out
 
 

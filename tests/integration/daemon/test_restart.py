@@ -63,8 +63,10 @@ def segments(connection: Connection, settings: Settings) -> list[str]:
 
 
 def codes(connection: Connection, settings: Settings) -> list[str]:
+    """Last word on each signal, in order."""
     rows = connection.execute(
-        "SELECT code FROM trading.decisions WHERE account_id = %s ORDER BY trade_date, journal_seq",
+        "SELECT code FROM trading.decisions WHERE account_id = %s AND code <> 'PENDING_ENTRY' "
+        "ORDER BY trade_date, journal_seq",
         (settings.account_id,),
     )
     return [code for (code,) in rows]
