@@ -162,14 +162,36 @@ def _build_block(
         slices=slices_of(parts, first_act, end_act),
         blocked=blocked,
     )
+    _judge_prices(
+        plan,
+        resolution,
+        book,
+        found,
+        exit_close=exit_close,
+        outages=_known_outages(prices, first, last),
+        known_until_ns=known_until_ns,
+    )
+    return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
+
+
+def _judge_prices(
+    plan: Plan,
+    resolution: Resolution,
+    book: BarBook,
+    found: Int,
+    *,
+    exit_close: Int,
+    outages: Outages,
+    known_until_ns: int,
+) -> None:
+    """Withdraw every outcome that the prices there are cannot settle (§2.5)."""
     priceless = resolution.reason == _INCOMPLETE
     _withdraw(
         resolution, priceless, np.maximum(plan.exit_at, exit_close), plan.exit_at, ExitReason.INCOMPLETE
     )
     _judge_daily_bars(plan, resolution, book, found[:, kernel.OUT_AMBIGUOUS_NS])
     alive_until = _alive_until(plan, resolution, found[:, kernel.OUT_DONE_NS], known_until_ns)
-    _judge_outages(plan, resolution, book, _known_outages(prices, first, last), alive_until)
-    return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
+    _judge_outages(plan, resolution, book, outages, alive_until)
 
 
 def _price_range(plan: Plan, calendar: MarketCalendar, known_until_ns: int) -> tuple[date, date]:
