@@ -16,6 +16,7 @@ from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_
 from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
 from propdesk.pipeline.trade_frames import (
     Resolution,
+    Slices,
     TradeTables,
     assemble,
     concatenate,
@@ -152,16 +153,8 @@ def _build_block(
     )
     groups = ((book[key].bars, rows) for key, rows in rows_of.items())
     found, legs, parts = kernel.resolve_all(groups, ideas, acts, allow_loosening=config.allow_loosening)
-    resolution = Resolution(
-        reason=found[:, kernel.OUT_REASON].copy(),
-        entry_ns=found[:, kernel.OUT_ENTRY_NS],
-        targets_hit=found[:, kernel.OUT_TARGETS_HIT],
-        ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
-        unsettled_ns=np.full(plan.size, NONE, np.int64),
-        legs=legs,
-        slices=slices_of(parts, first_act, end_act),
-        blocked=blocked,
-    )
+    slices = slices_of(parts, first_act, end_act)
+    resolution = _resolution_of(plan, found, legs, slices, blocked)
     _judge_prices(
         plan,
         resolution,
@@ -172,6 +165,20 @@ def _build_block(
         known_until_ns=known_until_ns,
     )
     return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
+
+
+def _resolution_of(plan: Plan, found: Int, legs: Int, slices: Slices, blocked: Bool) -> Resolution:
+    """Name the kernel's columns."""
+    return Resolution(
+        reason=found[:, kernel.OUT_REASON].copy(),
+        entry_ns=found[:, kernel.OUT_ENTRY_NS],
+        targets_hit=found[:, kernel.OUT_TARGETS_HIT],
+        ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
+        unsettled_ns=np.full(plan.size, NONE, np.int64),
+        legs=legs,
+        slices=slices,
+        blocked=blocked,
+    )
 
 
 def _judge_prices(
