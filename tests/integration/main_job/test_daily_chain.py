@@ -1,0 +1,154 @@
+"""The daily chain over days with open trades, and the pipeline with its future deleted."""
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from adapters.settings import CLONE_ROOT, Settings
+from runtime.servers import ServerSet
+from tests.support.daily_chain import DAILY, DAYS, FULL, KNOWN, RANGE
+from tests.support.main_job import environment
+
+LIMIT_S = 7_200
+BY_TRADE_DATE = (
+    "raw.raw_signals", "raw.quarantine", "research.validated_signals", "research.followups",
+    "research.normalised_signals", "research.resolved_signals", "ref.regimes",
+)  # fmt: skip
+AS_OF = (
+    "research.corpus_replays", "research.equity_curves", "research.group_metrics", "marts.rules_6d",
+    "marts.mini_rules", "marts.adverse_rules", "marts.eligible_rules", "marts.rule_changes",
+    "marts.advisor_leaderboard",
+)  # fmt: skip
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def settings(
+    servers: ServerSet, pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    return Settings(
+        _env_file=None,
+        home=tmp_path_factory.mktemp("chain") / "home",
+        postgres_url=pg_role_urls["owner"],
+        postgres_pipeline_url=pg_role_urls["pipeline"],
+        postgres_daemon_url=pg_role_urls["daemon"],
+        postgres_reader_url=pg_role_urls["reader"],
+    )
+
+
+@pytest.fixture(scope="module")
+def stages(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tables]:
+    """Play the scenario once; every test compares its stages."""
+    folder = tmp_path_factory.mktemp("stages")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.daily_chain", str(folder)],
+        cwd=CLONE_ROOT, env=environment(settings), capture_output=True, text=True, timeout=LIMIT_S,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-6_000:]
+    return {stage: read_tables(folder / stage) for stage in (DAILY, RANGE, FULL)}
+
+
+def read_tables(folder: Path) -> Tables:
+    return {
+        path.stem: pd.read_csv(path, dtype=str, keep_default_na=False)
+        for path in sorted(folder.glob("*.csv"))
+    }
+
+
+def until(frame: pd.DataFrame, column: str, last: date = KNOWN) -> pd.DataFrame:
+    """Rows whose day is not after ``last``; ISO dates compare as texts."""
+    return frame[frame[column] <= str(last)].reset_index(drop=True)
+
+
+def test_three_daily_runs_equal_one_range_byte_for_byte(stages: dict[str, Tables]) -> None:
+    daily, ranged = stages[DAILY], stages[RANGE]
+    assert set(daily) == set(ranged)
+    for name in daily:
+        pd.testing.assert_frame_equal(daily[name], ranged[name], obj=name)
+    for name in (
+        *BY_TRADE_DATE[:1],
+        *BY_TRADE_DATE[2:],
+        *AS_OF[:3],
+        "marts.mini_rules",
+        "research.quality_results",
+    ):
+        assert len(daily[name]), name
+
+
+def test_a_trade_of_the_first_day_is_worked_out_again_until_it_ends(stages: dict[str, Tables]) -> None:
+    trades = stages[DAILY]["research.trades"]
+    row = trades[trades["underlying"] == "ACME"].iloc[0]
+    assert (row["trade_date"], row["entry_date"]) == (str(DAYS[0]), str(DAYS[0]))
+    assert (row["exit_date"], row["exit_reason"]) == (str(DAYS[2]), "TARGET")
+    marks = stages[DAILY]["research.trade_marks"]
+    assert marks[marks["trade_id"] == row["trade_id"]]["mark_date"].tolist() == [str(d) for d in DAYS[:2]]
+    facts = stages[DAILY]["research.group_metrics"]
+    found = facts[facts["rule_text"] == "ADVISOR|A1"].set_index("as_of_date")
+    # until then it is one of the open ideas, which alone make no row
+    assert found[["n", "n_open"]].to_dict("index") == {str(DAYS[2]): {"n": "1", "n_open": "4"}}
+    replays = stages[DAILY]["research.corpus_replays"]
+    open_ones = replays[replays["rule_text"] == "ADVISOR|A1"].set_index("as_of_date")["open_at_end"]
+    assert open_ones.to_dict() == {str(d): n for d, n in zip(DAYS[:3], ("4", "5", "4"), strict=True)}
+
+
+def test_a_correction_of_an_earlier_day_is_computed_with_what_it_touched(stages: dict[str, Tables]) -> None:
+    signals = stages[DAILY]["research.resolved_signals"]
+    corrected = signals[signals["source_message_id"] == "dusk-1-2"]
+    assert corrected[["trade_date", "stoploss_paise", "revision"]].values.tolist() == [
+        [str(DAYS[1]), "9800", "2"]
+    ]
+
+
+def test_what_the_later_days_bring_is_there(stages: dict[str, Tables]) -> None:
+    """Otherwise the next test would show nothing."""
+    trades = stages[FULL]["research.trades"].set_index("underlying")
+    ends = trades.drop("DUSK")[["exit_reason", "exit_date", "unsettled_date"]]
+    assert ends.to_dict("index") == {
+        "ACME": {"exit_reason": "TARGET", "exit_date": str(DAYS[2]), "unsettled_date": ""},
+        "BOLT": {"exit_reason": "INCOMPLETE", "exit_date": "", "unsettled_date": str(DAYS[4])},
+        "CITY": {"exit_reason": "FOLLOWUP_EXIT", "exit_date": str(DAYS[3]), "unsettled_date": ""},
+        "EAST": {"exit_reason": "UNDETERMINED", "exit_date": "", "unsettled_date": str(DAYS[3])},
+        "FUND": {"exit_reason": "INCOMPLETE", "exit_date": "", "unsettled_date": str(DAYS[4])},
+    }
+    facts = stages[FULL]["research.group_metrics"]
+    found = facts[facts["rule_text"] == "ADVISOR|A1"].set_index("as_of_date")[["n", "n_open", "n_unsettled"]]
+    assert found.apply(tuple, axis=1).to_dict() == {
+        str(DAYS[2]): ("1", "4", "0"),
+        str(DAYS[3]): ("2", "2", "1"),
+        str(DAYS[4]): ("2", "0", "3"),
+        str(DAYS[5]): ("2", "0", "3"),
+    }
+
+
+def test_deleting_the_future_changes_nothing_that_was_known(stages: dict[str, Tables]) -> None:
+    known, full = stages[RANGE], stages[FULL]
+    for name in BY_TRADE_DATE:
+        pd.testing.assert_frame_equal(until(full[name], "trade_date"), known[name], obj=name)
+    for name in AS_OF:
+        pd.testing.assert_frame_equal(until(full[name], "as_of_date"), known[name], obj=name)
+    marks = until(full["research.trade_marks"], "mark_date")
+    pd.testing.assert_frame_equal(marks, known["research.trade_marks"])
+
+
+def test_an_outcome_that_was_known_stays_and_one_that_was_not_came_later(stages: dict[str, Tables]) -> None:
+    key = ["trade_date", "trade_id"]
+    then, now = (until(stages[s]["research.trades"], "trade_date").set_index(key) for s in (RANGE, FULL))
+    assert then.index.equals(now.index)
+    was_open = then["exit_reason"] == "OPEN"
+    assert was_open.sum() == 4
+    pd.testing.assert_frame_equal(then[~was_open], now[~was_open])
+    assert ((now["exit_date"] + now["unsettled_date"])[was_open] > str(KNOWN)).all()
+    entry = ["entry_at", "entry_date", "entry_paise", "quantity", "margin_paise", "is_counted"]
+    pd.testing.assert_frame_equal(then.loc[was_open, entry], now.loc[was_open, entry])
+    for table in ("research.excursions", "research.trade_legs", "research.outcome_audit"):
+        a, b = (stages[s][table].set_index(key) for s in (RANGE, FULL))
+        settled = then.index[~was_open]
+        pd.testing.assert_frame_equal(a[a.index.isin(settled)], b[b.index.isin(settled)], obj=table)
