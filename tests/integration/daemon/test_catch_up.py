@@ -260,10 +260,12 @@ def test_an_entry_that_no_longer_passes_after_a_restart_is_not_sent(
 ) -> None:
     settings = make_account()
     decide_only(settings, bars)
-    picky = settings.model_copy(update={"skill_hurdle_r": 0.9})
-    state = restart(picky, FIRST, 25)
+    connection.execute("DELETE FROM ref.readiness WHERE account_id = %s", (settings.account_id,))
+    connection.execute("UPDATE marts.mini_rules SET desk_passes = false, desk_failed_gates = '{n}'")
+    ensure_ready(settings, DAY)
+    state = restart(settings, FIRST, 25)
     (entry,) = entries(connection, settings)
     assert entry[0] == "WITHDRAWN"
     assert "RULE_FAILED" in entry[1] or "NO_MATCH" in entry[1]
     assert state.corpus.deployed_paise == 0
-    assert restart(picky, FIRST, 40).corpus == state.corpus
+    assert restart(settings, FIRST, 40).corpus == state.corpus
