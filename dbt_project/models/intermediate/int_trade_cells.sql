@@ -1,6 +1,5 @@
 {{ config(
     materialized='table',
-    unlogged=true,
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys(['cell_no', 'entry_date', 'exit_date']) }}"
 ) }}
