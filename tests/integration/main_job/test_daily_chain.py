@@ -13,7 +13,7 @@ from runtime.servers import ServerSet
 from tests.support.daily_chain import DAILY, DAYS, FULL, KNOWN, RANGE
 from tests.support.main_job import environment
 
-LIMIT_S = 7_200
+LIMIT_S = 540
 BY_TRADE_DATE = (
     "raw.raw_signals", "raw.quarantine", "research.validated_signals", "research.followups",
     "research.normalised_signals", "research.resolved_signals", "ref.regimes",
