@@ -25,7 +25,14 @@ from propdesk.pipeline.groups_prepare import (
     as_of_numbers,
     prepare,
 )
-from propdesk.replay.batch import CurveReplayer, group_bounds, kernel_trades, outputs_of, replay_jobs
+from propdesk.replay.batch import (
+    CurveReplayer,
+    continuing_order,
+    group_bounds,
+    kernel_trades,
+    outputs_of,
+    replay_jobs,
+)
 from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS
 
 __all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
@@ -454,7 +461,9 @@ def _replay_level(
     }
     if _is_advisor(level):
         replayer = CurveReplayer(prepared, bounds, data.market, **settings)  # type: ignore[arg-type]  # int and float by name
-        results = [replayer.replay(int(cell), int(day)) for cell, day in todo]
+        order = continuing_order(todo)
+        replayed = [replayer.replay(int(cell), int(day)) for cell, day in todo[order]]
+        results = [replayed[place] for place in np.argsort(order)]
         found = outputs_of(results)
         lines = pd.DataFrame(
             {

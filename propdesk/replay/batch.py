@@ -98,6 +98,11 @@ def group_bounds(group_sorted: IntArray, n_groups: int) -> tuple[IntArray, IntAr
     )
 
 
+def continuing_order(jobs: IntArray) -> IntArray:
+    """Order of (group, as-of) rows in which each replay can go on where the one before it ended."""
+    return np.lexsort((jobs[:, 1], jobs[:, 0])).astype(np.int64)
+
+
 def replay_jobs(
     trades: KernelTrades,
     bounds: tuple[IntArray, IntArray],
@@ -130,16 +135,21 @@ def replay_jobs(
     """
     require(capital_paise > 0, "a replay needs a positive capital")
     memory = scratch(len(trades.entry_ns), len(market.day))
+    order = continuing_order(jobs)
     ints, floats = replay_many(
-        memory, trades, kernel_days(market), *bounds, jobs, window_days, capital_paise, risk_free
+        memory, trades, kernel_days(market), *bounds, jobs[order], window_days, capital_paise, risk_free
     )
-    out: dict[str, IntArray | FloatArray] = {name: ints[:, i] for i, name in enumerate(INT_OUTPUTS)}
-    out.update({name: floats[:, i] for i, name in enumerate(FLOAT_OUTPUTS)})
+    asked = np.argsort(order)
+    out: dict[str, IntArray | FloatArray] = {name: ints[asked, i] for i, name in enumerate(INT_OUTPUTS)}
+    out.update({name: floats[asked, i] for i, name in enumerate(FLOAT_OUTPUTS)})
     return out
 
 
 class CurveReplayer:
-    """Replay single groups with their curves, reusing one working memory."""
+    """Replay single groups with their curves, reusing one working memory.
+
+    Quickest in the order of `continuing_order`; any other gives the same.
+    """
 
     def __init__(
         self,
@@ -172,7 +182,7 @@ class CurveReplayer:
             ints,
             floats,
         )
-        points, n_days = curve_sizes(w)
+        points, begin, stop = curve_sizes(w)
         values: dict[str, int | float | None] = {
             name: None if name in _OPTIONAL_NS and int(v) == MISSING else int(v)
             for name, v in zip(INT_OUTPUTS, ints, strict=True)
@@ -182,8 +192,8 @@ class CurveReplayer:
             **values,  # type: ignore[arg-type]  # names and types fixed by the two output lists
             point_ns=w.point_ns[:points].copy(),
             corpus_paise=w.point_value[:points].copy(),
-            daily_corpus_paise=w.daily[:n_days].copy(),
-            daily_marked_paise=w.daily_marked[:n_days].copy(),
+            daily_corpus_paise=w.daily[begin:stop].copy(),
+            daily_marked_paise=w.daily_marked[begin:stop].copy(),
         )
 
 

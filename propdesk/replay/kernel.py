@@ -1,5 +1,8 @@
 """Compiled corpus replay over many groups and as-of dates; equal to `corpus.replay_corpus`.
 
+A replay whose window begins with the same trade as the one before it in the same working memory goes
+on where that one ended, so that all as-of dates of a group cost little more than the last of them.
+
 The whole kernel stands in this one file: numba's on-disk cache does not notice a change in a
 function compiled elsewhere.
 """
@@ -17,8 +20,14 @@ MISSING = int(np.iinfo(np.int64).min)
 
 # State of a running replay: places in an int64 array …
 _FREE, _CORPUS, _OPEN, _EXECUTED, _SKIPPED, _SHORTFALLS, _CONCURRENCY, _BLOWN = range(8)
-_POINTS, _CHANGES, _MARKS, _CLOCK, _RUN, _CAPITAL, _DAYS = range(8, 15)
-_STATE = 15
+_POINTS, _CHANGES, _MARKS, _CLOCK, _RUN, _CAPITAL = range(8, 14)
+# … places in the market days: first of the arrays, first of the window, first not yet worked on …
+_BASE, _BEGIN, _STOP = range(14, 17)
+# … days whose return is final, and the corpus that the next return is measured by …
+_RETURNED, _PREVIOUS = range(17, 19)
+# … whose replay it is: slice of the group, trades of the window, start and as-of epoch day.
+_LOW, _HIGH, _FIRST, _LAST, _START_NS, _AS_OF = range(19, 25)
+_STATE = 25
 # … of a drawdown (two rows: realised, marked) …
 _PEAK, _PEAK_NS, _LOW_PEAK, _LOW_PEAK_NS, _TROUGH, _RECOVERY = range(6)
 # … and in a float64 array.
@@ -82,8 +91,12 @@ class Scratch(NamedTuple):
     """Working memory, reused by every replay of one call."""
 
     state: IntArray
+    cursor: IntArray  # next entry, next exit, moment of the next event
     falls: IntArray
     depth: FloatArray
+    kept: IntArray  # what the end of the last replay changed: curve points, both values of its last day …
+    kept_fall: IntArray  # … and the realised drawdown
+    kept_depth: FloatArray
     use: FloatArray
     stamp: IntArray  # run in which the trade is open; 0 never
     open_list: IntArray
@@ -105,8 +118,12 @@ def scratch(n_trades: int, n_days: int) -> Scratch:
 
     return Scratch(
         whole(_STATE),
+        whole(3),
         np.zeros((2, 6), dtype=np.int64),
         np.zeros(2),
+        whole(3),
+        whole(6),
+        np.zeros(1),
         np.zeros(2),
         whole(n_trades),
         whole(n_trades),
@@ -147,7 +164,7 @@ def _point(w: Scratch, ns: int, value: int) -> None:
 
 
 @njit(cache=True)
-def _begin(w: Scratch, capital: int, start_ns: int, clock: int) -> None:
+def _begin(w: Scratch, days: KernelDays, capital: int, start_ns: int, begin: int) -> None:
     s = w.state
     run = s[_RUN] + 1
     for i in range(_STATE):
@@ -156,8 +173,11 @@ def _begin(w: Scratch, capital: int, start_ns: int, clock: int) -> None:
     s[_FREE] = capital
     s[_CORPUS] = capital
     s[_CAPITAL] = capital
+    s[_PREVIOUS] = capital
     s[_BLOWN] = MISSING
-    s[_CLOCK] = clock
+    s[_CLOCK] = days.spent[begin]
+    s[_BASE] = begin
+    s[_STOP] = begin
     for row in range(2):
         w.use[row] = 0.0
         w.depth[row] = 0.0
@@ -166,6 +186,54 @@ def _begin(w: Scratch, capital: int, start_ns: int, clock: int) -> None:
         w.falls[row, _PEAK] = capital
         w.falls[row, _PEAK_NS] = start_ns
     _point(w, start_ns, capital)
+
+
+@njit(cache=True)
+def _keep(w: Scratch) -> None:
+    """Note what `_finish` changes, so that the replay can go on from before it."""
+    s = w.state
+    w.kept[0] = s[_POINTS]
+    w.kept_fall[:] = w.falls[0]
+    w.kept_depth[0] = w.depth[0]
+    last = s[_STOP] - s[_BASE] - 1
+    if last >= 0:
+        w.kept[1] = w.daily[last]
+        w.kept[2] = w.daily_marked[last]
+
+
+@njit(cache=True)
+def _resume(w: Scratch, start_ns: int) -> None:
+    """Undo the end of the last replay and let the window begin later; nothing had happened until then."""
+    s = w.state
+    s[_POINTS] = w.kept[0]
+    w.falls[0, :] = w.kept_fall
+    w.depth[0] = w.kept_depth[0]
+    last = s[_STOP] - s[_BASE] - 1
+    if last >= 0:
+        w.daily[last] = w.kept[1]
+        w.daily_marked[last] = w.kept[2]
+    w.point_ns[0] = start_ns
+    for row in range(2):
+        for moment in (_PEAK_NS, _LOW_PEAK_NS):
+            if w.falls[row, moment] == s[_START_NS]:
+                w.falls[row, moment] = start_ns
+    w.cursor[2] = 0  # entries that the last window did not hold may come first
+
+
+@njit(cache=True)
+def _goes_on(
+    w: Scratch, t: KernelTrades, low: int, high: int, first: int, begin: int, as_of: int, capital: int
+) -> bool:
+    """Tell whether the last replay is the beginning of this one."""
+    s = w.state
+    if s[_RUN] == 0 or low != s[_LOW] or high != s[_HIGH] or first != s[_FIRST] or capital != s[_CAPITAL]:
+        return False
+    if as_of <= s[_AS_OF] or begin < s[_BEGIN] or begin > s[_STOP]:
+        return False
+    lost = False  # a trade that took part was found to be unsettled since
+    for trade in range(first, s[_LAST]):
+        lost |= s[_AS_OF] < t.unsettled_day[trade] <= as_of
+    return not lost
 
 
 @njit(cache=True)
@@ -220,23 +288,18 @@ def _leave(w: Scratch, t: KernelTrades, trade: int, ns: int) -> None:
 
 
 @njit(cache=True)
-def _until(
-    w: Scratch, t: KernelTrades, days: KernelDays, cursor: IntArray, bounds: IntArray, end_ns: int, index: int
-) -> None:
-    """Apply the events before ``end_ns``.
-
-    ``cursor``: next entry, next exit, moment of the next event;
-    ``bounds``: end of the entries, end of the exits, first entry, as-of epoch day.
-    """
+def _until(w: Scratch, t: KernelTrades, days: KernelDays, exits_end: int, end_ns: int, index: int) -> None:
+    """Apply the events before ``end_ns``; ``exits_end``: end of the exits before the as-of date's."""
     s = w.state
+    cursor = w.cursor
     while s[_BLOWN] == MISSING:
-        while cursor[0] < bounds[0] and t.unsettled_day[cursor[0]] <= bounds[3]:
+        while cursor[0] < s[_LAST] and t.unsettled_day[cursor[0]] <= s[_AS_OF]:
             cursor[0] += 1
-        entry_ns = t.entry_ns[cursor[0]] if cursor[0] < bounds[0] else NEVER_NS
+        entry_ns = t.entry_ns[cursor[0]] if cursor[0] < s[_LAST] else NEVER_NS
         exit_ns = NEVER_NS
-        while cursor[1] < bounds[1]:
+        while cursor[1] < exits_end:
             trade = t.exit_order[cursor[1]]
-            inside = bounds[2] <= trade < bounds[0] and t.exit_ns[trade] != t.entry_ns[trade]
+            inside = s[_FIRST] <= trade < s[_LAST] and t.exit_ns[trade] != t.entry_ns[trade]
             skipped = inside and trade < cursor[0] and w.stamp[trade] != s[_RUN]
             if inside and not skipped:
                 exit_ns = t.exit_ns[trade]
@@ -297,46 +360,57 @@ def _finish(w: Scratch, t: KernelTrades, index: int, end_ns: int) -> tuple[int, 
         marked = s[_CORPUS] + s[_MARKS]
         _point(w, end_ns - 1, final)
         _see(w, 0, final, end_ns - 1)
-    if s[_DAYS] > 0:
-        w.daily[s[_DAYS] - 1] = final
-        w.daily_marked[s[_DAYS] - 1] = marked
+    if s[_STOP] > s[_BEGIN]:
+        w.daily[s[_STOP] - s[_BASE] - 1] = final
+        w.daily_marked[s[_STOP] - s[_BASE] - 1] = marked
     return final, unmarked
 
 
 @njit(cache=True)
-def _spread(values: FloatArray, n: int) -> tuple[float, float]:
-    """Mean and sample standard deviation of the first n values, summed in order."""
+def _spread(values: FloatArray, start: int, stop: int) -> tuple[float, float]:
+    """Mean and sample standard deviation of values[start:stop], summed in order."""
+    n = stop - start
     total = 0.0
-    for i in range(n):
+    for i in range(start, stop):
         total += values[i]
     mean = total / n
     total = 0.0
-    for i in range(n):
+    for i in range(start, stop):
         total += (values[i] - mean) * (values[i] - mean)
     return mean, math.sqrt(total / (n - 1))
+
+
+@njit(cache=True)
+def _returns(w: Scratch, stop: int) -> None:
+    """Bring the daily returns up to the day before ``stop``, whose own may still change."""
+    s = w.state
+    for i in range(s[_RETURNED], stop):
+        value = w.daily[i]
+        w.returns[i] = value / s[_PREVIOUS] - 1.0 if s[_PREVIOUS] > 0 else 0.0
+        if i < stop - 1:
+            if s[_PREVIOUS] > 0:
+                s[_PREVIOUS] = value
+            s[_RETURNED] = i + 1
 
 
 @njit(cache=True)
 def _ratios(w: Scratch, risk_free: float) -> tuple[float, float, float]:
     """Sharpe, its standard error and Sortino of the daily corpus."""
     s = w.state
-    n = s[_DAYS]
-    previous = s[_CAPITAL]
+    start, stop = s[_BEGIN] - s[_BASE], s[_STOP] - s[_BASE]
+    n = stop - start
+    _returns(w, stop)
     low_sum = 0.0
     low = math.inf
     high = -math.inf
-    for i in range(n):
-        value = w.daily[i]
-        change = value / previous - 1.0 if previous > 0 else 0.0
-        if previous > 0:
-            previous = value
-        w.returns[i] = change
+    for i in range(start, stop):
+        change = w.returns[i]
         low = min(low, change)
         high = max(high, change)
         low_sum += min(change, 0.0) * min(change, 0.0)
     if n < 20 or low == high:
         return math.nan, math.nan, math.nan
-    mean, std = _spread(w.returns, n)
+    mean, std = _spread(w.returns, start, stop)
     excess = mean - risk_free / 252
     ratio = excess / std * math.sqrt(252)
     daily = ratio / math.sqrt(252)
@@ -381,8 +455,8 @@ def _write(
     floats[1] = w.depth[0]
     floats[2] = w.depth[1]
     floats[3], floats[4], floats[5] = _ratios(w, risk_free)
-    floats[6] = _calmar(final / s[_CAPITAL], w.depth[0], s[_DAYS])
-    floats[7] = _spread(w.changes, s[_CHANGES])[1] if s[_CHANGES] > 1 else math.nan
+    floats[6] = _calmar(final / s[_CAPITAL], w.depth[0], s[_STOP] - s[_BEGIN])
+    floats[7] = _spread(w.changes, 0, s[_CHANGES])[1] if s[_CHANGES] > 1 else math.nan
     floats[8] = w.use[_PEAK_USE]
     floats[9] = w.use[_USE_SUM] / float(market_ns) if market_ns > 0 else 0.0
 
@@ -411,6 +485,27 @@ def _first_exit(t: KernelTrades, low: int, high: int, ns: int) -> int:
     return low
 
 
+@njit(cache=True)
+def _days_until(w: Scratch, t: KernelTrades, days: KernelDays, exits_end: int, stop: int) -> None:
+    """Work through the market days up to ``stop``."""
+    s = w.state
+    for index in range(s[_STOP], stop):
+        place = index - s[_BASE]
+        w.daily[place] = s[_CORPUS]
+        w.daily_marked[place] = s[_CORPUS]
+        if s[_BLOWN] != MISSING:
+            continue
+        if s[_OPEN] == 0 and w.cursor[2] >= days.end_ns[index]:  # a day without anything to do
+            s[_CLOCK] = days.spent[index + 1]
+            continue
+        _until(w, t, days, exits_end, days.end_ns[index], index)
+        _mark_day(w, t, days, index)
+        w.daily[place] = s[_CORPUS]
+        open_marks = int(s[_MARKS]) if s[_BLOWN] == MISSING else 0
+        w.daily_marked[place] = s[_CORPUS] + open_marks
+    s[_STOP] = stop
+
+
 @njit(cache=True, nogil=True)
 def replay_slice(
     w: Scratch,
@@ -423,35 +518,31 @@ def replay_slice(
     ints: IntArray,
     floats: FloatArray,
 ) -> None:
-    """Replay one group's slice of the trades over one window of epoch days, into one output row."""
+    """Replay one group's slice of the trades over one window of epoch days, into one output row.
+
+    The working memory must only ever have seen these trades and days.
+    """
     first, as_of = window
     low, high = group
     begin = _first_from(days.day, 0, len(days.day), first)
     stop = _first_from(days.day, begin, len(days.day), as_of + 1)
     a = _first_from(t.entry_day, low, high, first)
-    b = _first_from(t.entry_day, a, high, as_of + 1)
     start_ns = first * 86_400_000_000_000 - 19_800_000_000_000
     end_ns = (as_of + 1) * 86_400_000_000_000 - 19_800_000_000_000
-    _begin(w, capital, start_ns, days.spent[begin])
-    exits_from = _first_exit(t, low, high, start_ns)
-    cursor = np.array([a, exits_from, 0], dtype=np.int64)
-    bounds = np.array([b, _first_exit(t, exits_from, high, end_ns), a, as_of], dtype=np.int64)
     s = w.state
-    for index in range(begin, stop):
-        w.daily[index - begin] = s[_CORPUS]
-        w.daily_marked[index - begin] = s[_CORPUS]
-        if s[_BLOWN] != MISSING:
-            continue
-        if s[_OPEN] == 0 and cursor[2] >= days.end_ns[index]:  # a day without anything to do
-            s[_CLOCK] = days.spent[index + 1]
-            continue
-        _until(w, t, days, cursor, bounds, days.end_ns[index], index)
-        _mark_day(w, t, days, index)
-        w.daily[index - begin] = s[_CORPUS]
-        open_marks = int(s[_MARKS]) if s[_BLOWN] == MISSING else 0
-        w.daily_marked[index - begin] = s[_CORPUS] + open_marks
-    _until(w, t, days, cursor, bounds, end_ns, stop - 1 if stop > 0 else 0)
-    s[_DAYS] = stop - begin
+    if _goes_on(w, t, low, high, a, begin, as_of, capital):
+        _resume(w, start_ns)
+    else:
+        _begin(w, days, capital, start_ns, begin)
+        w.cursor[0] = a
+        w.cursor[1] = _first_exit(t, low, high, start_ns)
+        w.cursor[2] = 0
+    s[_LOW], s[_HIGH], s[_FIRST], s[_BEGIN], s[_START_NS], s[_AS_OF] = low, high, a, begin, start_ns, as_of
+    s[_LAST] = _first_from(t.entry_day, a, high, as_of + 1)
+    exits_end = _first_exit(t, w.cursor[1], high, end_ns)
+    _days_until(w, t, days, exits_end, stop)
+    _until(w, t, days, exits_end, end_ns, stop - 1 if stop > 0 else 0)
+    _keep(w)
     final, unmarked = _finish(w, t, stop - 1 if stop > begin else -1, end_ns)
     _write(w, final, unmarked, s[_CLOCK] - days.spent[begin], risk_free, ints, floats)
 
@@ -468,7 +559,7 @@ def replay_many(
     capital: int,
     risk_free: float,
 ) -> tuple[IntArray, FloatArray]:
-    """Replay every job, a row (group, as-of epoch day); outputs in the order of the jobs."""
+    """Replay every job, a row (group, as-of epoch day); quickest by group and rising as-of day."""
     ints = np.zeros((len(jobs), 11), dtype=np.int64)
     floats = np.zeros((len(jobs), 10), dtype=np.float64)
     for i in range(len(jobs)):
@@ -488,6 +579,7 @@ def replay_many(
 
 
 @njit(cache=True)
-def curve_sizes(w: Scratch) -> tuple[int, int]:
-    """Tell how many curve points and days the last replay left in the scratch memory."""
-    return int(w.state[_POINTS]), int(w.state[_DAYS])
+def curve_sizes(w: Scratch) -> tuple[int, int, int]:
+    """Tell how many curve points the last replay left in the working memory, and where its days stand."""
+    s = w.state
+    return int(s[_POINTS]), int(s[_BEGIN] - s[_BASE]), int(s[_STOP] - s[_BASE])

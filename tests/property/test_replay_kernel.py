@@ -1,6 +1,6 @@
 """The compiled replay equals the readable one, and both keep the promises of §3.4."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
-from propdesk.replay.batch import replay_one, results_equal
+from propdesk.replay.batch import (
+    CurveReplayer,
+    continuing_order,
+    group_bounds,
+    kernel_trades,
+    outputs_of,
+    replay_jobs,
+    replay_one,
+    results_equal,
+)
 from propdesk.replay.corpus import replay_corpus
 from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades, epoch_day, market_days, start_of_day_ns
+from propdesk.replay.kernel import FLOAT_OUTPUTS
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 6, 30)
 DAYS = [FIRST + timedelta(i) for i in range(181) if (FIRST + timedelta(i)).weekday() < 5]
@@ -151,3 +161,51 @@ def test_deleting_the_future_changes_nothing(trades: CorpusTrades) -> None:
     )
     a = replay_one(trades, MARKET, as_of=AS_OF, capital_paise=500)
     assert results_equal(a, replay_one(known, MARKET, as_of=AS_OF, capital_paise=500)) == []
+
+
+@given(
+    st.lists(books(), min_size=1, max_size=2),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(-95, 10)), min_size=2, max_size=20),
+    st.sampled_from([100, 500, 10**9]),
+    st.sampled_from([8, 40, 365]),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_replay_that_goes_on_equals_one_begun_anew(
+    groups: list[CorpusTrades], asked: list[tuple[int, int]], capital: int, window_days: int
+) -> None:
+    check_continuation(groups, [(g % len(groups), AS_OF + shift) for g, shift in asked], capital, window_days)
+
+
+def test_a_trade_known_as_unsettled_later_leaves_the_replay_that_goes_on() -> None:
+    start = start_of_day_ns(BASE) + 600 * MINUTE
+    trades = build([(start, None, 40, 0, {}, BASE + 5), (start, None, 80, 0, {}, NEVER_DAY)])
+    check_continuation([trades], [(0, BASE + shift) for shift in (1, 4, 5, 10)], 100, 365)
+
+
+def check_continuation(
+    groups: list[CorpusTrades], asked: list[tuple[int, int]], capital: int, window_days: int
+) -> None:
+    """Compare replays in one working memory with the same replays each in its own."""
+    jobs = np.array(asked, dtype=np.int64)
+    members = np.concatenate([np.full(len(g.entry_ns), i, dtype=np.int64) for i, g in enumerate(groups)])
+    prepared, order = kernel_trades(joined(groups), members, MARKET)
+    bounds = group_bounds(members[order], len(groups))
+    settled = {"capital_paise": capital, "risk_free": 0.05, "window_days": window_days}
+    many = replay_jobs(prepared, bounds, MARKET, jobs, **settled)
+    replayer = CurveReplayer(prepared, bounds, MARKET, **settled)
+    for place in continuing_order(jobs):
+        group, as_of = (int(value) for value in jobs[place])
+        alone = CurveReplayer(prepared, bounds, MARKET, **settled).replay(group, as_of)
+        assert results_equal(alone, replayer.replay(group, as_of)) == []
+        for name, values in outputs_of([alone]).items():
+            assert np.array_equal(many[name][place], values[0], equal_nan=name in FLOAT_OUTPUTS), name
+
+
+def joined(groups: list[CorpusTrades]) -> CorpusTrades:
+    """Put the trades of several groups into one table; ranks stay unique within each group."""
+    starts = np.cumsum([0, *(len(g.mark_day) for g in groups)])
+    offsets = [g.mark_offset[:-1] + start for g, start in zip(groups, starts, strict=False)]
+    columns = {
+        field.name: np.concatenate([getattr(g, field.name) for g in groups]) for field in fields(CorpusTrades)
+    }
+    return CorpusTrades(**{**columns, "mark_offset": np.concatenate([*offsets, starts[-1:]])})
