@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Final
 
 from dagster import AssetExecutionContext, DailyPartitionsDefinition, Failure
@@ -26,7 +27,22 @@ class DayRange:
         return str(self.first) if self.first == self.last else f"{self.first} to {self.last}"
 
 
-def build_market_days(calendar: MarketCalendar, first_day: date) -> DailyPartitionsDefinition:
+class MarketDayPartitions(DailyPartitionsDefinition):
+    """Dagster's daily partitions that spell their exclusions out once for their hash.
+
+    The stock class does so each time it is asked, some thousand times a run: several milliseconds each with a
+    calendar of years.
+    """
+
+    @cached_property
+    def _hash(self) -> int:
+        return int(super().__hash__())  # type: ignore[no-untyped-call]  # Dagster annotates it not
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+def build_market_days(calendar: MarketCalendar, first_day: date) -> MarketDayPartitions:
     """Make one partition per market day, special weekend sessions included.
 
     Parameters
@@ -39,7 +55,7 @@ def build_market_days(calendar: MarketCalendar, first_day: date) -> DailyPartiti
 
     Returns
     -------
-    DailyPartitionsDefinition
+    MarketDayPartitions
         Today is a partition from midnight IST on, so that the run after the close can fill it. On a closed
         day the next market day is listed too (`worked_range` keeps runs out of it).
 
@@ -57,7 +73,7 @@ def build_market_days(calendar: MarketCalendar, first_day: date) -> DailyPartiti
         for day in (first_day + timedelta(days=n) for n in range(length))
         if not calendar.is_market_day(day)
     ]
-    return DailyPartitionsDefinition(
+    return MarketDayPartitions(
         start_date=first_day.isoformat(), timezone=TIMEZONE, end_offset=1, exclusions=closed or None
     )
 

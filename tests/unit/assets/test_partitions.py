@@ -1,11 +1,11 @@
 from datetime import date
 
 import pytest
-from dagster import Failure, build_asset_context
+from dagster import DailyPartitionsDefinition, Failure, build_asset_context
 from dagster._core.definitions.partitions.partition_key_range import PartitionKeyRange
 
 from adapters.calendar import load_calendar
-from assets._shared.partitions import build_market_days, worked_range
+from assets._shared.partitions import TIMEZONE, build_market_days, worked_range
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
 
 HOURS = [HoursRule(segment, date(2018, 1, 1), 555, 930, 915) for segment in Segment]
@@ -59,3 +59,15 @@ def test_a_range_is_cut_off_at_today() -> None:
 def test_a_range_that_lies_in_the_future_is_refused() -> None:
     with pytest.raises(Failure, match="lies after today"):
         worked_range(context_of("2024-01-04", "2024-01-05"), date(2024, 1, 3))
+
+
+def test_days_hash_as_dagsters_own_and_spell_exclusions_out_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    days = build_market_days(load_calendar(), date(2024, 1, 1))
+    stock = DailyPartitionsDefinition(
+        start_date="2024-01-01", timezone=TIMEZONE, end_offset=1, exclusions=list(days.exclusions or [])
+    )
+    assert (days, hash(days)) == (stock, hash(stock))
+    monkeypatch.setattr(DailyPartitionsDefinition, "__repr__", lambda _: pytest.fail("spelled out again"))
+    assert hash(days) == days._hash
