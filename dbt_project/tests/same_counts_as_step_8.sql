@@ -1,14 +1,17 @@
--- Step 8 counts the trades of a group on its own: both counts agree, and no group is missing on either side.
+-- Step 8 counts the trades of a group on its own: both counts agree, and no replayed group is missing on either side.
 -- Where the groups and counts of a day have the same hashes on both sides, nothing of it is compared row by row.
-{% set sides = [('step_8', ref('stg_group_metrics')), ('here', ref('int_rule_cells'))] %}
-with {% for side, table in sides -%}
+{% set sides = [
+    ('step_8', ref('stg_group_metrics'), 'losing_streak_max is not null'),
+    ('here', ref('int_rule_cells'), 'true'),
+] %}
+with {% for side, table, is_replayed in sides -%}
 {{ side }} as (
     select
         as_of_date,
         count(*) as count_groups,
         bit_xor(hash_record_extended(row(rule_text, n::int), 0)) as content
     from {{ table }}
-    where {{ in_range('as_of_date') }}
+    where {{ in_range('as_of_date') }} and {{ is_replayed }}
     group by as_of_date
 ),
 
@@ -27,7 +30,7 @@ select
     s.n as counted_here
 from (
     select * from {{ ref('stg_group_metrics') }}
-    where as_of_date in (select as_of_date from differing)
+    where as_of_date in (select as_of_date from differing) and losing_streak_max is not null
 ) as g
 full outer join (
     select * from {{ ref('int_rule_cells') }}

@@ -9,18 +9,24 @@
     ],
     post_hook="{{ know_keys(['as_of_date', 'rule_text']) }}"
 ) }}
--- Additive and weighted sums per as-of date and group: one row per (as_of_date, rule_text).
--- A trade counts from the day it ended, while its entry lies in the window. The finest groups are summed from
--- the trades, the coarser ones from the finest. Everything is summed day by day in sorted order: a table of all
+-- Additive and weighted sums per as-of date and replayed group (advisors, and cells with at least half their minimum
+-- of trades): one row per (as_of_date, rule_text). A trade counts from the day it ended, while its entry lies in the
+-- window. The finest groups are summed from the trades, the coarser ones from the finest; nobody reads the sums of the
+-- thin ones, which are most, so they are not stored. Everything is summed day by day in sorted order: a table of all
 -- groups of all days in memory would take hundreds of megabytes, and longer.
 {% set counts = ['n', 'wins', 'winners', 'losers', 'r_count'] %}
 {% set sums = ['weight', 'weight_squared', 'win_weight', 'return_sum', 'r_sum', 'r_weight', 'r_weighted',
     'gains', 'losses', 'weighted_gains', 'weighted_losses', 'net_pnl', 'charges', 'hours', 'first_half',
     'reverse_net'] %}
-with days as (
-    select distinct as_of_date
+with replayed as (
+    select as_of_date, rule_text
     from {{ ref('stg_group_metrics') }}
-    where {{ in_range('as_of_date') }}
+    where {{ in_range('as_of_date') }} and losing_streak_max is not null
+),
+
+-- an advisor with a closed trade is replayed: no day is missing here
+days as (
+    select distinct as_of_date from replayed
 ),
 
 members as (
@@ -188,3 +194,4 @@ select
     (net_pnl - first_half)::bigint as second_half_net_pnl_paise,
     reverse_net::bigint as reverse_net_pnl_paise
 from groups
+inner join replayed using (as_of_date, rule_text)
