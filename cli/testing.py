@@ -34,6 +34,9 @@ class Check:
     about: str
 
 
+WORKERS = ("-n", "2", "--dist", "loadfile")
+"""The whole suite runs in two processes, each with servers of its own: half of a test is waiting. A file's tests
+stay together, since they share what its fixtures built."""
 CHECKS = (
     Check("ruff check", ("ruff", "check", "."), "1 s"),
     Check("ruff format", ("ruff", "format", "--check", "."), "1 s"),
@@ -58,7 +61,7 @@ def register(app: typer.Typer) -> None:
         """Run lint, format, types, import contracts and the whole test suite on real servers."""
         checks: list[Check] = [] if no_static else list(CHECKS)
         if not static_only:
-            words = ("pytest", *(pytest_args or ()))
+            words = ("pytest", *(pytest_args or WORKERS))
             checks.append(Check("pytest", words, "up to 15 min"))
         raise typer.Exit(run_all(checks))
 
