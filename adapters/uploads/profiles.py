@@ -1,6 +1,7 @@
 """Source profiles and aliases: data files under ``config/``."""
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,36 @@ import yaml
 
 from adapters.settings import CLONE_ROOT
 from propdesk.core.errors import ConfigFault
-from propdesk.intake import CANONICAL_FIELDS, Aliases, PriceUnit, Rename, SourceProfile, fold_symbol
+from propdesk.intake import (
+    CANONICAL_FIELDS,
+    Aliases,
+    PriceUnit,
+    RecordKind,
+    Rename,
+    SourceProfile,
+    fold_symbol,
+)
+from propdesk.intake.profile import fold_name
+from propdesk.model.enums import Category, EntryType, FollowupKind, OptionType, Period, Side
 
 PROFILE_FOLDER = CLONE_ROOT / "config" / "source_profiles"
 ALIASES_FILE = CLONE_ROOT / "config" / "aliases.yaml"
 _KEYS = frozenset(
     {"source", "columns", "required", "date_formats", "time_formats", "utc_offset", "price_unit", "values"}
-    | {"defaults", "free_text", "delimiter", "description"}
+    | {"defaults", "free_text", "delimiter", "description", "records", "carry", "skip"}
 )
+_OFFSET = re.compile(r"[+-](?:0[0-9]|1[0-4]):[0-5][0-9]\Z")
+_SAMPLE_MOMENT = datetime(2025, 1, 31, 15, 4, 5, tzinfo=UTC)
+_WORDS: dict[str, frozenset[str]] = {
+    "kind": frozenset(kind.value for kind in RecordKind),
+    "category": frozenset(category.value for category in Category),
+    "side": frozenset(side.value for side in Side),
+    "entry_type": frozenset(kind.value for kind in EntryType),
+    "option_type": frozenset(kind.value for kind in OptionType),
+    "period": frozenset(period.value for period in Period),
+    "followup_kind": frozenset(kind.value for kind in FollowupKind),
+}
+"""What a profile may translate a file's words into."""
 
 
 def list_profiles(folder: Path = PROFILE_FOLDER) -> list[str]:
@@ -59,6 +82,9 @@ def _profile(name: str, data: dict[str, Any]) -> SourceProfile:
     for field in (*columns, *values, *(data.get("defaults") or {}), *(data.get("required") or ())):
         if field not in CANONICAL_FIELDS:
             raise ValueError(f"{field!r} is none of the fields {', '.join(CANONICAL_FIELDS)}")
+    _check_columns(columns, data)
+    _check_words(values, data.get("defaults") or {})
+    _check_formats(data)
     return SourceProfile(
         name=name,
         source=str(data["source"]),
@@ -76,10 +102,51 @@ def _profile(name: str, data: dict[str, Any]) -> SourceProfile:
         free_text=bool(data.get("free_text", False)),
         delimiter=str(data.get("delimiter", ",")),
         index_names=index_names(),
+        records=str(data.get("records") or ""),
+        carry={str(field): str(key) for field, key in (data.get("carry") or {}).items()},
+        skip={str(key): tuple(map(str, words)) for key, words in (data.get("skip") or {}).items()},
     )
 
 
+def _check_columns(columns: dict[str, tuple[str, ...]], data: dict[str, Any]) -> None:
+    owners: dict[str, str] = {}
+    for field, aliases in columns.items():
+        for title in (field, *aliases):
+            owner = owners.setdefault(fold_name(title), field)
+            if owner != field:
+                raise ValueError(f"the column {title!r} is claimed by both {owner} and {field}")
+    carry = data.get("carry") or {}
+    for field in (*carry, *(data.get("required") or ())):
+        if field not in columns:
+            raise ValueError(f"{field!r} is carried or required but has no entry under columns")
+    if carry and not data.get("records"):
+        raise ValueError("carry needs records, the key of the list inside the object")
+
+
+def _check_words(values: dict[str, dict[str, Any]], defaults: dict[str, Any]) -> None:
+    for field, words in (*values.items(), *((field, {"default": word}) for field, word in defaults.items())):
+        known = _WORDS.get(field)
+        wrong = [] if known is None else sorted({str(word) for word in words.values()} - known)
+        if wrong and known is not None:
+            raise ValueError(
+                f"{field} is translated into {', '.join(wrong)}; it knows {', '.join(sorted(known))}"
+            )
+
+
+def _check_formats(data: dict[str, Any]) -> None:
+    for name in ("date_formats", "time_formats"):
+        for pattern in data.get(name) or ():
+            text = _SAMPLE_MOMENT.strftime(str(pattern))
+            read = datetime.strptime(text, str(pattern))  # noqa: DTZ007  # only the day counts
+            if "%y" in str(pattern) or read.date() != _SAMPLE_MOMENT.date():
+                raise ValueError(f"{pattern!r} under {name} does not name day, month and four-digit year")
+    if len(str(data.get("delimiter", ","))) != 1:
+        raise ValueError("the delimiter is one character")
+
+
 def _offset(text: str) -> int:
+    if not _OFFSET.match(str(text)):
+        raise ValueError(f"utc_offset {text!r} is not written like +05:30")
     sign = -1 if text.startswith("-") else 1
     hours, minutes = text.lstrip("+-").split(":")
     return sign * (int(hours) * 60 + int(minutes))

@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adapters.uploads.limits import LINE_BYTES_MAX, UploadFault, UploadLimits
 from adapters.uploads.streams import check_text, open_bounded, text_lines
@@ -23,6 +24,8 @@ _HEAD_BYTES = 1 << 13
 _BATCH_ROWS = 8_192
 _JSON_BLOCK_BYTES = 1 << 18
 _BLANK = " \t\r\n"
+_REPEATED = "\x00repeated"
+"""Key under which a JSON object that names a key twice carries that name."""
 
 
 class UploadFormat(StrEnum):
@@ -34,12 +37,15 @@ class UploadFormat(StrEnum):
     PARQUET = "PARQUET"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: canonical field to raw text. ``number`` counts data rows from 1."""
+class Row(NamedTuple):
+    """One row: canonical field to raw text. ``number`` counts data rows from 1.
+
+    ``source_key`` is the source's own key, where it has one beside the fields.
+    """
 
     number: int
     fields: dict[str, str]
+    source_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,7 @@ class UploadReader:
         self._path = path
         self._profile = profile
         self._limits = limits
-        self.format = _detect(path, limits)
+        self.format = _detect(path, limits, profile.records)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         read = {
@@ -149,15 +155,36 @@ class UploadReader:
         seen: set[str] = set()
         number = 0
         with open_bounded(self._path, self._limits) as stream:
-            for record in _ArrayScanner(stream).items():
+            scanner = _ArrayScanner(stream)
+            for record in scanner.items(self._profile.records):
+                if self._is_skipped(record):
+                    continue
                 number += 1
-                yield self._document(number, record, seen)
+                yield self._document(number, self._carried(record, scanner.around), seen)
         self._check_seen(seen, number)
+
+    def _is_skipped(self, record: object) -> bool:
+        skip = self._profile.skip
+        return isinstance(record, Mapping) and any(
+            str(record.get(key)) in values for key, values in skip.items()
+        )
+
+    def _carried(self, record: object, around: Mapping[str, Any]) -> object:
+        """Give a record the fields that stand around the list, unless it has its own."""
+        carry = self._profile.carry
+        if not carry or not isinstance(record, Mapping):
+            return record
+        own = set(self._profile.map_header_leniently([str(key) for key in record]).values())
+        lent = {name: around[key] for name, key in carry.items() if name not in own and key in around}
+        return {**record, **lent}
 
     def _document(self, number: int, record: object, seen: set[str]) -> Row | BadRow:
         raw = json.dumps(record, ensure_ascii=True)
         if not isinstance(record, Mapping):
             return BadRow(number, RejectReason.MALFORMED_ROW, "the record is no JSON object", raw)
+        if _REPEATED in record:
+            sentence = f"the record names {record[_REPEATED]!r} twice: send it once"
+            return BadRow(number, RejectReason.MALFORMED_ROW, sentence, raw)
         row = document_to_row(record, self._profile)
         if isinstance(row, Rejection):
             return BadRow(number, row.reasons[0], row.message, raw)
@@ -248,7 +275,18 @@ def _csv_fault(number: int, error: csv.Error, line: str) -> BadRow:
 
 def _load(text: str) -> Any:
     # Numbers stay text: a float would turn 1e400 into infinity and 0.1 into something else.
-    return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    return json.loads(
+        text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_object_of_pairs
+    )
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object and mark one that names a key twice: which of the two is meant nobody can say."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        made[_REPEATED] = next(name for name in names if names.count(name) > 1)
+    return made
 
 
 class _ArrayScanner:
@@ -256,13 +294,51 @@ class _ArrayScanner:
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        self._decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+        self._decoder = json.JSONDecoder(
+            parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=_object_of_pairs
+        )
         self._buffer = ""
         self._at = 0
         self.count = 0
+        self.around: dict[str, Any] = {}
 
-    def items(self) -> Iterator[Any]:
-        """Yield the items in order; an `UploadFault` where the text is no array."""
+    def items(self, key: str = "") -> Iterator[Any]:
+        """Yield the items in order; an `UploadFault` where the text is no array.
+
+        Parameters
+        ----------
+        key : str
+            Where the array may stand inside one object; what stands before it is kept in `around`.
+        """
+        if not key or self._peek() == "[":
+            yield from self._array()
+        else:
+            yield from self._array_inside(key)
+        if self._peek():
+            raise UploadFault("something stands after the JSON array: send one array, or JSON lines")
+
+    def _array_inside(self, key: str) -> Iterator[Any]:
+        self._take("{")
+        was_found = False
+        while self._peek() != "}":
+            if not self._peek():
+                raise UploadFault(f"the JSON object is cut off after {self.count} records: copy it again")
+            if self._peek() != '"':
+                raise UploadFault("it is no JSON object: a key is missing")
+            name = self._decoded("the object around the records")
+            self._take(":")
+            if name == key and not was_found:
+                was_found = True
+                yield from self._array()
+            else:
+                self.around.setdefault(name, self._decoded(f"the value of {name!r}"))
+            if self._peek() == ",":
+                self._take(",")
+        self._take("}")
+        if not was_found:
+            raise UploadFault(f"it is a JSON object without the list {key!r}: choose another source profile")
+
+    def _array(self) -> Iterator[Any]:
         self._take("[")
         if self._peek() == "]":
             self._take("]")
@@ -272,8 +348,6 @@ class _ArrayScanner:
                 self._take(",")
                 yield self._item()
             self._take("]")
-        if self._peek():
-            raise UploadFault("something stands after the JSON array: send one array, or JSON lines")
 
     def _grow(self) -> bool:
         try:
@@ -306,18 +380,26 @@ class _ArrayScanner:
         self._at += 1
 
     def _item(self) -> Any:
+        item = self._decoded(f"record {self.count + 1}")
+        self.count += 1
+        return item
+
+    def _decoded(self, what: str) -> Any:
         self._peek()
         while True:
             try:
-                item, self._at = self._decoder.raw_decode(self._buffer, self._at)
+                item, end = self._decoder.raw_decode(self._buffer, self._at)
             except RecursionError as error:
-                raise UploadFault(f"record {self.count + 1} is nested too deeply") from error
+                raise UploadFault(f"{what} is nested too deeply") from error
             except ValueError as error:
                 # A record may simply not be complete yet; one longer than the bound is no record.
                 if len(self._buffer) - self._at > LINE_BYTES_MAX or not self._grow():
-                    raise UploadFault(f"record {self.count + 1} is no JSON ({_first_line(error)})") from error
+                    raise UploadFault(f"{what} is no JSON ({_first_line(error)})") from error
             else:
-                self.count += 1
+                # A number at the end of the buffer may go on in the next block.
+                if end == len(self._buffer) and self._grow():
+                    continue
+                self._at = end
                 return item
 
 
@@ -343,7 +425,7 @@ def _is_plain(path: Path) -> bool:
         return raw.read(4) == _PARQUET_MAGIC
 
 
-def _detect(path: Path, limits: UploadLimits) -> UploadFormat:
+def _detect(path: Path, limits: UploadLimits, records: str) -> UploadFormat:
     """Tell the format by content first, by name where the content allows both."""
     with open_bounded(path, limits) as stream:
         head = stream.read(_HEAD_BYTES)
@@ -355,7 +437,8 @@ def _detect(path: Path, limits: UploadLimits) -> UploadFormat:
     if start == b"[" and ".csv" not in suffixes:
         return UploadFormat.JSON
     if start == b"{" and ".csv" not in suffixes:
-        return UploadFormat.JSON_LINES
+        is_object = records and re.search(rb'"' + re.escape(records.encode()) + rb'"\s*:\s*\[', head)
+        return UploadFormat.JSON if is_object else UploadFormat.JSON_LINES
     if suffixes & {".json", ".jsonl", ".ndjson"}:
         raise UploadFault("it is named as JSON but starts with neither [ nor {")
     return UploadFormat.CSV

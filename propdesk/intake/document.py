@@ -82,19 +82,38 @@ def document_to_row(
     Returns
     -------
     dict of str to str, or Rejection
-        MALFORMED_ROW where a value is no text, number, stamp or flat list of those.
+        MALFORMED_ROW where a value is no text, number, stamp or flat list of those, or where two keys give
+        one field two values.
     """
     titles = [str(key) for key in document]
     values = list(document.values())
     places = profile.map_header_leniently(titles)
     row: dict[str, str] = {}
     for place, name in places.items():
-        text = value_text(values[place])
+        text = message_text(values[place]) if name == "text" else value_text(values[place])
         if text is None:
             sentence = f"{name} is a {type(values[place]).__name__}: send text, numbers or a flat list"
             return Rejection(RejectStage.INGEST, (RejectReason.MALFORMED_ROW,), sentence)
+        if row.get(name, text) != text:
+            sentence = f"{titles[place]!r} gives {name} a second value: send one"
+            return Rejection(RejectStage.INGEST, (RejectReason.MALFORMED_ROW,), sentence)
         row[name] = text
     return row
+
+
+def message_text(value: object) -> str | None:
+    """Write a message as text: plain, or in parts of which some carry a style (``{"type": .., "text": ..}``).
+
+    Examples
+    --------
+    >>> message_text(["BUY ", {"type": "bold", "text": "TCS"}, " AT 100"])
+    'BUY TCS AT 100'
+    """
+    if not isinstance(value, list | tuple):
+        return value_text(value)
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in value]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if len(texts) == len(parts) else None
 
 
 def value_text(value: object) -> str | None:

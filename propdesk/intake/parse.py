@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.ids import content_hash, content_signal_id, derived_id, signal_id
@@ -22,8 +23,8 @@ RECEIVE_LAG_NS = 30 * NS_PER_SECOND
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ORDINAL = re.compile(r"[0-9]{1,3}\Z")
-_NOT_IDENTITY = frozenset({"received_at"})
-"""When a message was heard does not change what it says: hearing it twice is no revision."""
+_NOT_IDENTITY = frozenset({"received_at", "edited_at"})
+"""When a message was heard or touched does not change what it says: hearing it twice is no revision."""
 
 
 class RecordKind(StrEnum):
@@ -31,6 +32,9 @@ class RecordKind(StrEnum):
 
     SIGNAL = "SIGNAL"
     FOLLOWUP = "FOLLOWUP"
+
+
+_KINDS = {kind.value: kind for kind in RecordKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,7 @@ class IntakeTimes:
     future_tolerance_ns: int = FUTURE_TOLERANCE_NS
 
 
-@dataclass(frozen=True, slots=True)
-class LandedRecord:
+class LandedRecord(NamedTuple):
     """A row that can be stored: named, dated, its content in canonical text."""
 
     kind: RecordKind
@@ -129,23 +132,24 @@ def _land_message(
 
 def _land(fields: dict[str, str], profile: SourceProfile, times: IntakeTimes) -> LandedRecord | Rejection:
     translated = _translate(fields, profile)
-    kind = translated.get("kind", "").upper()
-    if kind not in RecordKind.__members__:
-        return _refuse(RejectReason.BAD_KIND, f"kind {kind!r} is neither SIGNAL nor FOLLOWUP")
+    kind_text = translated.get("kind", "")
+    kind = _KINDS.get(kind_text.upper()) if kind_text.isascii() else None
+    if kind is None:
+        return _refuse(RejectReason.BAD_KIND, f"kind {kind_text!r} is neither SIGNAL nor FOLLOWUP")
     stamps = _stamps(translated, profile, times)
     if isinstance(stamps, Rejection):
         return stamps
-    posted_ns, received_ns = stamps
-    translated.update(kind=kind, posted_at=time_text(posted_ns), received_at=time_text(received_ns))
+    posted_ns, received_ns, edited_ns = stamps
+    translated.update(kind=kind.value, posted_at=time_text(posted_ns), received_at=time_text(received_ns))
+    if edited_ns is not None:
+        translated["edited_at"] = time_text(edited_ns)
     translated.setdefault("source", profile.source)
     ordinal = translated.get("ordinal", "0")
     if not _ORDINAL.match(ordinal):
         return _refuse(RejectReason.MISSING_FIELD, f"ordinal {ordinal!r} is no number from 0 to 999")
     canonical = canonical_text(translated)
-    record_id = _record_id(RecordKind(kind), translated, int(ordinal), canonical)
-    return LandedRecord(
-        RecordKind(kind), record_id, content_hash(canonical), posted_ns, received_ns, translated
-    )
+    record_id = _record_id(kind, translated, int(ordinal), canonical)
+    return LandedRecord(kind, record_id, content_hash(canonical), posted_ns, received_ns, translated)
 
 
 def canonical_text(content: Mapping[str, str]) -> str:
@@ -153,8 +157,9 @@ def canonical_text(content: Mapping[str, str]) -> str:
 
     Separated by control characters, which no field may hold, so that two contents never read alike.
     """
+    # A list, not a generator: this runs for every row of every upload.
     return "\x1e".join(
-        f"{name}\x1f{value}" for name, value in sorted(content.items()) if name not in _NOT_IDENTITY
+        [f"{name}\x1f{content[name]}" for name in sorted(content) if name not in _NOT_IDENTITY]
     )
 
 
@@ -190,10 +195,13 @@ def _translate(fields: Mapping[str, str], profile: SourceProfile) -> dict[str, s
 
 def _stamps(
     content: Mapping[str, str], profile: SourceProfile, times: IntakeTimes
-) -> tuple[int, int] | Rejection:
-    """Read posted_at and received_at, ns UTC (§1)."""
+) -> tuple[int, int, int | None] | Rejection:
+    """Read posted_at, received_at and edited_at, ns UTC (§1).
+
+    A text that was edited could be known as it stands from the edit on, not from the first posting.
+    """
     read: dict[str, int] = {}
-    for name in ("posted_at", "received_at"):
+    for name in ("posted_at", "received_at", "edited_at"):
         text = content.get(name)
         if text is None:
             continue
@@ -209,14 +217,16 @@ def _stamps(
             RejectReason.MISSING_FIELD, "posted_at is empty: a call without a time cannot be judged"
         )
     posted = read["posted_at"]
-    received = read.get("received_at", posted + times.receive_lag_ns)
-    if max(posted, read.get("received_at", posted)) > times.ingested_ns + times.future_tolerance_ns:
-        sentence = f"{time_text(max(posted, received))} lies after the moment of ingestion"
+    edited = read.get("edited_at")
+    said = posted if edited is None else max(posted, edited)
+    received = read.get("received_at", said + times.receive_lag_ns)
+    if max(said, read.get("received_at", said)) > times.ingested_ns + times.future_tolerance_ns:
+        sentence = f"{time_text(max(said, received))} lies after the moment of ingestion"
         return _refuse(RejectReason.FUTURE_TIME, sentence)
     if received < posted - times.future_tolerance_ns:
         sentence = f"received_at {time_text(received)} lies before posted_at {time_text(posted)}"
         return _refuse(RejectReason.RECEIVED_BEFORE_POSTED, sentence)
-    return posted, received
+    return posted, received, edited
 
 
 def _refuse(reason: RejectReason, sentence: str) -> Rejection:

@@ -17,6 +17,7 @@ CANONICAL_FIELDS = (
     "sebi_reg_no",
     "posted_at",
     "received_at",
+    "edited_at",
     "category",
     "symbol",
     "expiry",
@@ -75,6 +76,13 @@ class SourceProfile:
         Field ``text`` is read by the call parser (`propdesk.intake.oneline`).
     index_names : frozenset of str
         Folded names of indices, to tell index options from stock options in free text.
+    records : str
+        Key of the list of records where a JSON file is one object around them; empty = none is.
+    carry : mapping of str to str
+        Canonical field to a key of that object whose value every record takes unless it has its own.
+    skip : mapping of str to tuple of str
+        Key of a record to the values with which it is no message at all (e.g. service notes); such a
+        record is passed over.
     """
 
     name: str
@@ -90,6 +98,9 @@ class SourceProfile:
     free_text: bool = False
     delimiter: str = ","
     index_names: frozenset[str] = frozenset()
+    records: str = ""
+    carry: Mapping[str, str] = field(default_factory=dict)
+    skip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def map_header(self, header: Sequence[str]) -> dict[int, str]:
         """Find which column holds which field.

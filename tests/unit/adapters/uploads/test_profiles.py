@@ -69,6 +69,15 @@ def test_a_third_party_s_words_are_translated() -> None:
         ("source: x\ncolumns: {symbol: []}\nprice_unit: CENTS", "CENTS"),
         ("columns: {symbol: []}", "source"),
         ("source: [", "cannot be read"),
+        ("source: x\ncolumns: {symbol: [name], advisor_name: [Name]}", "claimed by both"),
+        ("source: x\ncolumns: {symbol: []}\nvalues: {side: {L: LONG}}", "side is translated into LONG"),
+        ("source: x\ncolumns: {symbol: []}\ndefaults: {category: EQ}", "category is translated into EQ"),
+        ("source: x\ncolumns: {symbol: []}\ntime_formats: ['%H:%M']", "does not name day"),
+        ("source: x\ncolumns: {symbol: []}\ndate_formats: ['%d-%m-%y']", "four-digit year"),
+        ("source: x\ncolumns: {symbol: []}\ndelimiter: ';;'", "one character"),
+        ("source: x\ncolumns: {symbol: []}\nutc_offset: IST", "written like"),
+        ("source: x\ncolumns: {symbol: []}\nrequired: [side]", "no entry under columns"),
+        ("source: x\ncolumns: {symbol: []}\ncarry: {symbol: name}", "needs records"),
     ],
 )
 def test_malformed_profiles_are_told(tmp_path: Path, text: str, words: str) -> None:

@@ -160,6 +160,81 @@ def test_nested_values_cost_one_row(tmp_path: Path) -> None:
     assert [type(row) for row in rows] == [BadRow, Row]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"advisor": "A1", "time": "x", "price": 1, "price": 2}',
+        '{"advisor": "A1", "time": "x", "price": 1, "Entry Low": 2}',
+    ],
+)
+def test_a_field_named_twice_costs_the_row(tmp_path: Path, line: str) -> None:
+    rows = read(write(tmp_path, '{"advisor": "A1", "time": "x"}\n' + line + "\n", "f.jsonl"))
+    assert [type(row) for row in rows] == [Row, BadRow]
+    array = read(write(tmp_path, '[{"advisor": "A1", "time": "x"}, ' + line + "]", "f.json"))
+    assert [type(row) for row in array] == [Row, BadRow]
+
+
+# -------------------------------------------------------------------------------- an object around a list
+
+CHAT = SourceProfile(
+    name="chat",
+    source="chat",
+    columns={"text": (), "posted_at": ("date",), "advisor_id": ("from_id",), "advisor_name": ()},
+    required=("text", "posted_at"),
+    records="messages",
+    carry={"advisor_id": "id", "advisor_name": "name"},
+    skip={"type": ("service",)},
+)
+
+
+def chat(tmp_path: Path, text: str) -> list[Row | BadRow]:
+    return list(UploadReader(write(tmp_path, text, "result.json"), CHAT, LIMITS))
+
+
+def test_messages_of_an_exported_chat(tmp_path: Path) -> None:
+    messages = [
+        {"id": 1, "type": "service", "date": "d"},
+        {"id": 2, "type": "message", "date": "d", "text": "BUY TCS"},
+        {"id": 3, "date": "d", "from_id": "c9", "text": ["BUY ", {"type": "bold", "text": "INFY"}, " AT 1"]},
+        {"id": 4, "date": "d", "text": [{"type": "bold"}]},
+    ]
+    text = json.dumps(
+        {"name": "Calls", "about": {"x": [1]}, "id": 77, "messages": messages, "left": []}, indent=1
+    )
+    rows = chat(tmp_path, text)
+    assert rows[:2] == [
+        Row(1, {"posted_at": "d", "text": "BUY TCS", "advisor_id": "77", "advisor_name": "Calls"}),
+        Row(2, {"posted_at": "d", "advisor_id": "c9", "text": "BUY INFY AT 1", "advisor_name": "Calls"}),
+    ]
+    assert isinstance(rows[2], BadRow)
+
+
+def test_the_list_is_streamed_though_it_stands_inside_an_object(tmp_path: Path) -> None:
+    messages = [{"id": n, "date": "d", "text": "x" * 700} for n in range(900)]
+    assert len(chat(tmp_path, json.dumps({"id": 1, "messages": messages}))) == 900
+
+
+def test_the_same_profile_reads_a_bare_list(tmp_path: Path) -> None:
+    assert chat(tmp_path, '[{"date": "d", "text": "BUY TCS"}]') == [
+        Row(1, {"posted_at": "d", "text": "BUY TCS"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"messages": [{"text": "x", "date": "d"}]', "cut off"),
+        ('{"messages": [{"text": "x", "date": "d"}]} x', "something stands after"),
+        ('{"messages": [1, 2', "cut off"),
+        ('{"id": 1, messages: []}', "no JSON object|no record|no rows"),
+        ('{"messages": []}', "no rows"),
+    ],
+)
+def test_a_broken_chat_is_refused_whole(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UploadFault, match=words):
+        chat(tmp_path, text)
+
+
 # ----------------------------------------------------------------------------------------- bad files
 
 
