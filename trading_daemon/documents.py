@@ -1,21 +1,16 @@
 """Live documents: what goes into the inbox, and which event an inbox row is."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
 from propdesk.core.clock import from_ns, to_ns
-from propdesk.core.ids import content_hash
 from propdesk.intake.aliases import Aliases
-from propdesk.intake.document import document_to_record
+from propdesk.intake.document import document_hash, document_to_record
 from propdesk.intake.reasons import Rejection
 from propdesk.model.live import InboxRow, NewInboxRow
 from propdesk.model.messages import Event, FollowupReceived, SignalReceived
 from propdesk.model.signal import Followup, Signal
-
-_OWN_FIELDS = frozenset({"_id", "received_at"})
-"""Not part of the content: the store's own id, and a stamp that a live source sets itself."""
 
 
 class Stamp(StrEnum):
@@ -84,12 +79,6 @@ def event_of(row: InboxRow, aliases: Aliases | None) -> Event | None:
     if isinstance(record, Followup):
         return FollowupReceived(record, row.inbox_id)
     return None
-
-
-def document_hash(document: Mapping[str, object]) -> str:
-    """Hash what a document says, without the store's id and the moment it was heard."""
-    kept = {key: value for key, value in document.items() if key not in _OWN_FIELDS}
-    return content_hash(json.dumps(kept, sort_keys=True, default=str))
 
 
 def received_ns_of(document: Mapping[str, object]) -> int | None:

@@ -2,7 +2,7 @@
 
 The daemon reads marts, reference and research data and writes its own schemas; pre-market runs as the
 daemon and also writes ``ref``. The pipeline never writes ``trading`` or ``audit``. A reader serves the
-surfaces.
+surfaces. What must stay as it was heard (landed rows, the signal log) nobody but the owner can change.
 """
 
 from typing import Final
@@ -44,6 +44,12 @@ RIGHTS: Final[dict[str, dict[str, str]]] = {
 }
 """Rights per role and schema; a schema not named is closed to the role."""
 
+TABLE_RIGHTS: Final[dict[str, dict[str, str]]] = {
+    PIPELINE: {"raw.landed_rows": _APPEND, "raw.signal_log": _APPEND},
+    DAEMON: {"raw.signal_log": _APPEND},
+}
+"""Rights on single tables, in place of those of their schema."""
+
 _DBT_SCHEMAS: Final = ("staging", "intermediate", "marts")
 
 
@@ -62,6 +68,9 @@ def apply_grants(connection: Connection) -> None:
         for schema, rights in RIGHTS[role].items():
             for statement in _statements(role, schema, rights):
                 connection.execute(text(statement))
+        for table, rights in TABLE_RIGHTS.get(role, {}).items():
+            connection.execute(text(f"REVOKE ALL ON {table} FROM {role}"))
+            connection.execute(text(f"GRANT {rights} ON {table} TO {role}"))
 
 
 def _statements(role: str, schema: str, rights: str) -> list[str]:

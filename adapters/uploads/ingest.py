@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from adapters.db.engine import DatabaseUnreachable, begin
+from adapters.db.repos.signal_log import LogEntry, changed_days, file_chain
 from adapters.db.repos.uploads import (
     IncomingRow,
     QuarantinedRow,
@@ -28,10 +29,11 @@ from adapters.uploads.limits import UploadFault, UploadLimits
 from adapters.uploads.profiles import load_profile
 from adapters.uploads.readers import BadRow, Row, UploadReader
 from propdesk.core.calendar import MarketCalendar, Segment, ist_date, segment_of
-from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
 from propdesk.core.errors import GapFault
 from propdesk.core.ids import derived_id
 from propdesk.intake import (
+    FullExport,
     IntakeTimes,
     LandedRecord,
     Rejection,
@@ -46,6 +48,8 @@ from propdesk.model.enums import Category
 
 _CHUNK = 10_000
 _CONTENT_LENGTH_MAX = 20_000
+_DAYS_KEPT = 100_000
+"""Minutes whose trade date is remembered: a year of a busy market's."""
 _DERIVATIVES = frozenset(category.value for category in Category if category.is_derivative)
 
 
@@ -66,8 +70,9 @@ class UploadSummary:
     """What an upload brought.
 
     ``rows_read = rows_accepted + rows_duplicate + rows_revised + rows_quarantined``, counted in records
-    (a message with two calls is two). ``trade_dates``: partitions that changed, rising. ``seconds`` of
-    wall time.
+    (a message with two calls is two). ``rows_deleted``: records known before that the source has taken back;
+    they stay where they are and are logged as DELETED. ``trade_dates``: partitions that changed, rising.
+    ``seconds`` of wall time.
     """
 
     upload_id: str
@@ -79,6 +84,7 @@ class UploadSummary:
     rows_duplicate: int
     rows_revised: int
     rows_quarantined: int
+    rows_deleted: int
     trade_dates: tuple[date, ...]
     seconds: float
 
@@ -91,6 +97,25 @@ class UploadSummary:
     def last_trade_date(self) -> date | None:
         """Newest partition that changed; None where nothing landed."""
         return max(self.trade_dates, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """By which door rows come in.
+
+    Attributes
+    ----------
+    chain : str
+        Chain of the signal log (`adapters.db.repos.signal_log`).
+    full_export : FullExport
+        What the rows' silence about a known record says.
+    finish : callable, optional
+        Called in the same transaction once all has landed; returns how many records it logged as deleted.
+    """
+
+    chain: str
+    full_export: FullExport = FullExport.NO
+    finish: Callable[[psycopg.Connection[Any], LogEntry], int] | None = None
 
 
 class Sorter:
@@ -122,32 +147,29 @@ class Sorter:
         self._first_day = max(first_day, calendar.first_day)
         self._with_derivatives = with_derivatives
         self._field_length_max = field_length_max
+        self._days: dict[tuple[int, Segment], date | None] = {}
         self._upload_day = calendar.trade_date(times.ingested_ns, Segment.CASH)
 
     def sort(self, outcome: Row | BadRow) -> Iterator[IncomingRow | QuarantinedRow]:
         """Sort one row; a message may hold several records."""
         if isinstance(outcome, BadRow):
-            yield self._refused(outcome.number, (outcome.reason,), outcome.message, outcome.raw, None)
+            refusal = Rejection(RejectStage.INGEST, (outcome.reason,), outcome.message)
+            yield self._refused(outcome.number, refusal, outcome.raw, None)
             return
         records = land_row(
             outcome.fields, self._profile, self._times, field_length_max=self._field_length_max
         )
         for record in records:
-            dated = record if isinstance(record, Rejection) else self._date(outcome.number, record)
+            dated = record if isinstance(record, Rejection) else self._date(outcome, record)
             if isinstance(dated, Rejection):
                 raw = json.dumps(outcome.fields)
-                yield self._refused(outcome.number, dated.reasons, dated.message, raw, dated.record_id)
+                message_id = outcome.fields.get("source_message_id")
+                yield self._refused(outcome.number, dated, raw, message_id)
             else:
                 yield dated
 
-    def _date(self, number: int, record: LandedRecord) -> IncomingRow | Rejection:
-        try:
-            early = ist_date(record.received_ns) < self._first_day
-            trade_date = (
-                None if early else self._calendar.trade_date(record.received_ns, self._segment(record))
-            )
-        except GapFault:
-            trade_date = None
+    def _date(self, row: Row, record: LandedRecord) -> IncomingRow | Rejection:
+        trade_date = self._trade_date(record.received_ns // NS_PER_MINUTE, self._segment(record))
         if trade_date is None:
             sentence = (
                 f"it was received outside the market days from {self._first_day} to "
@@ -155,7 +177,7 @@ class Sorter:
             )
             return Rejection(RejectStage.INGEST, (RejectReason.BEYOND_CALENDAR,), sentence, record.record_id)
         return IncomingRow(
-            number,
+            row.number,
             record.record_id,
             trade_date,
             record.kind.value,
@@ -163,7 +185,23 @@ class Sorter:
             record.received_ns,
             record.posted_ns,
             orjson.dumps(record.content, option=orjson.OPT_SORT_KEYS).decode(),
+            row.source_key,
         )
+
+    def _trade_date(self, minute: int, segment: Segment) -> date | None:
+        """Trade date of what was received in a minute (hours begin and end on one), if any."""
+        if (minute, segment) in self._days:
+            return self._days[minute, segment]
+        received_ns = minute * NS_PER_MINUTE
+        try:
+            early = ist_date(received_ns) < self._first_day
+            day = None if early else self._calendar.trade_date(received_ns, segment)
+        except GapFault:
+            day = None
+        if len(self._days) >= _DAYS_KEPT:
+            self._days.clear()
+        self._days[minute, segment] = day
+        return day
 
     def _segment(self, record: LandedRecord) -> Segment:
         is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
@@ -172,11 +210,12 @@ class Sorter:
         )
         return segment_of(is_derivative=is_derivative, has_derivatives=has_derivatives)
 
-    def _refused(
-        self, number: int, reasons: tuple[RejectReason, ...], message: str, raw: str, record_id: str | None
-    ) -> QuarantinedRow:
-        codes = tuple(reason.value for reason in reasons)
-        return QuarantinedRow(number, self._upload_day, record_id, codes, message, raw[:_CONTENT_LENGTH_MAX])
+    def _refused(self, number: int, refusal: Rejection, raw: str, message_id: str | None) -> QuarantinedRow:
+        codes = tuple(reason.value for reason in refusal.reasons)
+        kept = raw[:_CONTENT_LENGTH_MAX]
+        return QuarantinedRow(
+            number, self._upload_day, refusal.record_id, codes, refusal.message, kept, message_id
+        )
 
 
 def ingest_file(
@@ -236,7 +275,8 @@ def ingest_file(
     try:
         reader = UploadReader(path, chosen, bounds)
         record = replace(record, format=reader.format.value)
-        return _ingest(engine, record, iter(reader), chosen, calendar, settings, bounds, progress)
+        door = Door(file_chain(chosen.name), chosen.full_export)
+        return _ingest(engine, record, iter(reader), chosen, calendar, settings, bounds, progress, door)
     except DatabaseUnreachable:
         raise
     except (UploadFault, OSError, psycopg.Error) as error:
@@ -254,15 +294,18 @@ def ingest_documents(
     *,
     name: str = "mongodb",
     uploaded_by: str = "pipeline",
+    door: Door | None = None,
 ) -> UploadSummary:
     """Bring a batch of documents in, in one transaction; otherwise as `ingest_file`.
 
     Parameters
     ----------
     documents : iterable of mapping
-        For example a MongoDB cursor; read once.
+        For example a MongoDB cursor; read once. A document's ``_id`` is kept as its source's key.
     name : str
         Recorded as file name.
+    door : Door, optional
+        Default: the chain of ``name``.
     """
     chosen = load_profile(profile) if isinstance(profile, str) else profile
     now_ns = clock.now_ns()
@@ -278,7 +321,8 @@ def ingest_documents(
     bounds = UploadLimits.for_files(settings)
     try:
         rows = _document_rows(documents, chosen)
-        return _ingest(engine, record, rows, chosen, calendar, settings, bounds, progress)
+        entry = door or Door(name)
+        return _ingest(engine, record, rows, chosen, calendar, settings, bounds, progress, entry)
     except DatabaseUnreachable:
         raise
     except (UploadFault, OSError, psycopg.Error) as error:
@@ -294,7 +338,8 @@ def _document_rows(
             raw = json.dumps(dict(document), default=str)
             yield BadRow(number, row.reasons[0], row.message, raw)
         else:
-            yield Row(number, row)
+            key = document.get("_id")
+            yield Row(number, row, None if key is None else str(key))
 
 
 def _ingest(
@@ -306,6 +351,7 @@ def _ingest(
     settings: Settings,
     limits: UploadLimits,
     progress: ProgressCallback | None,
+    door: Door,
 ) -> UploadSummary:
     started = time.monotonic()
     times = IntakeTimes(
@@ -323,9 +369,11 @@ def _ingest(
             field_length_max=limits.field_length_max,
         )
         record = replace(record, upload_id=free_upload_id(connection, record.upload_id))
-        writer = UploadWriter(connection, record.upload_id)
+        writer = UploadWriter(connection, record.upload_id, chain=door.chain, logged_ns=record.ingested_ns)
         tally = _send(rows, sorter, writer, progress, started)
-        landed = writer.land()
+        landed = writer.land(door.full_export)
+        finished = 0 if door.finish is None else door.finish(connection, writer.entry)
+        days = sorted({*landed.trade_dates, *changed_days(connection, writer.entry)})
         record = replace(
             record,
             sha256=record.sha256 or tally.digest,
@@ -334,8 +382,9 @@ def _ingest(
             rows_duplicate=landed.duplicate,
             rows_revised=landed.revised,
             rows_quarantined=tally.quarantined,
-            first_trade_date=min(landed.trade_dates, default=None),
-            last_trade_date=max(landed.trade_dates, default=None),
+            rows_deleted=landed.deleted + finished,
+            first_trade_date=min(days, default=None),
+            last_trade_date=max(days, default=None),
         )
         writer.record(record)
     return UploadSummary(
@@ -348,7 +397,8 @@ def _ingest(
         record.rows_duplicate,
         record.rows_revised,
         record.rows_quarantined,
-        landed.trade_dates,
+        record.rows_deleted,
+        tuple(days),
         time.monotonic() - started,
     )
 

@@ -13,6 +13,7 @@ from propdesk.core.errors import ConfigFault
 from propdesk.intake import (
     CANONICAL_FIELDS,
     Aliases,
+    FullExport,
     PriceUnit,
     RecordKind,
     Rename,
@@ -26,7 +27,7 @@ PROFILE_FOLDER = CLONE_ROOT / "config" / "source_profiles"
 ALIASES_FILE = CLONE_ROOT / "config" / "aliases.yaml"
 _KEYS = frozenset(
     {"source", "columns", "required", "date_formats", "time_formats", "utc_offset", "price_unit", "values"}
-    | {"defaults", "free_text", "delimiter", "description", "records", "carry", "skip"}
+    | {"defaults", "free_text", "delimiter", "description", "records", "carry", "skip", "full_export"}
 )
 _OFFSET = re.compile(r"[+-](?:0[0-9]|1[0-4]):[0-5][0-9]\Z")
 _SAMPLE_MOMENT = datetime(2025, 1, 31, 15, 4, 5, tzinfo=UTC)
@@ -105,6 +106,7 @@ def _profile(name: str, data: dict[str, Any]) -> SourceProfile:
         records=str(data.get("records") or ""),
         carry={str(field): str(key) for field, key in (data.get("carry") or {}).items()},
         skip={str(key): tuple(map(str, words)) for key, words in (data.get("skip") or {}).items()},
+        full_export=FullExport(str(data.get("full_export", "NO")).upper()),
     )
 
 

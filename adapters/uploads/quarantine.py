@@ -8,11 +8,14 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine
 
 from adapters.db.engine import begin
+from adapters.db.repos.signal_log import file_chain
 from adapters.db.repos.uploads import (
     IncomingRow,
+    LandedCounts,
     QuarantineFilter,
     UploadRecord,
     UploadWriter,
@@ -122,58 +125,69 @@ def retry_rows(
         Landed rows are marked RETRIED; the others stay as they were.
     """
     now_ns = clock.now_ns()
-    landed: list[str] = []
-    kept: list[str] = []
+    times = IntakeTimes(
+        now_ns,
+        settings.default_receive_lag_s * NS_PER_SECOND,
+        settings.future_tolerance_s * NS_PER_SECOND,
+    )
+    landed = tried = 0
+    touched: set[date] = set()
     with begin(engine) as connection:
         rows = [row for row in list_quarantine(connection, where) if row["stage"] == "INGEST"]
         with_derivatives = derivative_underlyings(connection)
-        times = IntakeTimes(
-            now_ns,
-            settings.default_receive_lag_s * NS_PER_SECOND,
-            settings.future_tolerance_s * NS_PER_SECOND,
-        )
-        sorters: dict[str, Sorter] = {}
-        incoming: list[IncomingRow] = []
-        for number, row in enumerate(rows, start=1):
-            name = row["source_profile"]
-            if name not in sorters:
-                sorters[name] = Sorter(
-                    load_profile(name),
-                    calendar,
-                    times,
-                    first_day=settings.first_day,
-                    with_derivatives=with_derivatives,
-                    field_length_max=settings.upload_field_length_max,
-                )
-            fields = _fields(row["content"])
-            found = [] if fields is None else list(sorters[name].sort(Row(number, fields)))
-            good = [one for one in found if isinstance(one, IncomingRow)]
-            incoming += good
-            (landed if good and len(good) == len(found) else kept).append(row["quarantine_id"])
-        retry_id = free_upload_id(connection, derived_id("retry", now_ns))
-        writer = UploadWriter(connection, retry_id)
-        writer.add(incoming, [])
-        counts = writer.land()
-        if incoming:
-            writer.record(
-                UploadRecord(
-                    upload_id=retry_id,
-                    file_name="quarantine retry",
-                    sha256="",
-                    source_profile="",
-                    format="RETRY",
-                    uploaded_by="quarantine",
-                    ingested_ns=now_ns,
-                    rows_read=len(incoming),
-                    rows_accepted=counts.accepted,
-                    rows_duplicate=counts.duplicate,
-                    rows_revised=counts.revised,
-                    first_trade_date=min(counts.trade_dates, default=None),
-                    last_trade_date=max(counts.trade_dates, default=None),
-                )
+        for name in sorted({row["source_profile"] for row in rows}):
+            sorter = Sorter(
+                load_profile(name),
+                calendar,
+                times,
+                first_day=settings.first_day,
+                with_derivatives=with_derivatives,
+                field_length_max=settings.upload_field_length_max,
             )
-        mark_retried(connection, landed)
-    return RetryResult(len(rows), len(landed), len(kept), counts.trade_dates)
+            own = [row for row in rows if row["source_profile"] == name]
+            done, counts = _retry_profile(connection, name, own, sorter, now_ns)
+            tried, landed = tried + len(own), landed + done
+            touched.update(counts.trade_dates)
+    return RetryResult(tried, landed, tried - landed, tuple(sorted(touched)))
+
+
+def _retry_profile(
+    connection: psycopg.Connection[Any], name: str, rows: list[dict[str, Any]], sorter: Sorter, now_ns: int
+) -> tuple[int, LandedCounts]:
+    """Try the rows of one profile; they are an upload of their own in that profile's chain."""
+    incoming: list[IncomingRow] = []
+    landed: list[str] = []
+    for number, row in enumerate(rows, start=1):
+        fields = _fields(row["content"])
+        found = [] if fields is None else list(sorter.sort(Row(number, fields)))
+        good = [one for one in found if isinstance(one, IncomingRow)]
+        incoming += good
+        if good and len(good) == len(found):
+            landed.append(row["quarantine_id"])
+    retry_id = free_upload_id(connection, derived_id("retry", name, now_ns))
+    writer = UploadWriter(connection, retry_id, chain=file_chain(name), logged_ns=now_ns)
+    writer.add(incoming, [])
+    counts = writer.land()
+    if incoming:
+        writer.record(
+            UploadRecord(
+                upload_id=retry_id,
+                file_name="quarantine retry",
+                sha256="",
+                source_profile=name,
+                format="RETRY",
+                uploaded_by="quarantine",
+                ingested_ns=now_ns,
+                rows_read=len(incoming),
+                rows_accepted=counts.accepted,
+                rows_duplicate=counts.duplicate,
+                rows_revised=counts.revised,
+                first_trade_date=min(counts.trade_dates, default=None),
+                last_trade_date=max(counts.trade_dates, default=None),
+            )
+        )
+    mark_retried(connection, landed)
+    return len(landed), counts
 
 
 def _fields(content: str) -> dict[str, str] | None:

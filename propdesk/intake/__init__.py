@@ -6,7 +6,7 @@ from propdesk.intake.document import document_to_record, document_to_row, record
 from propdesk.intake.normalise import Dimensions, dimensions_of, normalise_signal, period_of
 from propdesk.intake.oneline import ParsedCall, parse_calls
 from propdesk.intake.parse import IntakeTimes, LandedRecord, RecordKind, land_row
-from propdesk.intake.profile import CANONICAL_FIELDS, DOCUMENT_PROFILE, PriceUnit, SourceProfile
+from propdesk.intake.profile import CANONICAL_FIELDS, DOCUMENT_PROFILE, FullExport, PriceUnit, SourceProfile
 from propdesk.intake.reasons import Rejection, RejectReason, RejectStage
 from propdesk.intake.resolve import InstrumentLookup, pick_expiry, resolve_instrument
 from propdesk.intake.validate import build_followup, build_signal
@@ -16,6 +16,7 @@ __all__ = [
     "DOCUMENT_PROFILE",
     "Aliases",
     "Dimensions",
+    "FullExport",
     "IdeaBook",
     "IdeaKey",
     "InstrumentLookup",

@@ -1,5 +1,6 @@
 """Documents of the live source (MongoDB, HTTP) to typed records; the pipeline reads the same keys."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,6 +9,7 @@ from decimal import Decimal
 
 from propdesk.core.calendar import ist_date
 from propdesk.core.clock import to_ns
+from propdesk.core.ids import content_hash
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.fields import time_text
 from propdesk.intake.parse import IntakeTimes, LandedRecord, RecordKind, land_row
@@ -15,6 +17,9 @@ from propdesk.intake.profile import DOCUMENT_PROFILE, SourceProfile
 from propdesk.intake.reasons import Rejection, RejectReason, RejectStage
 from propdesk.intake.validate import build_followup, build_signal
 from propdesk.model.signal import Followup, Signal
+
+_OWN_FIELDS = frozenset({"_id", "received_at"})
+"""Not part of the content: the store's own id, and a stamp that a live source sets itself."""
 
 
 def document_to_record(
@@ -72,6 +77,26 @@ def record_of(
     if isinstance(signal, Signal) and aliases is not None:
         signal = replace(signal, underlying=aliases.canonical(signal.underlying, ist_date(received_ns)))
     return signal
+
+
+def document_hash(document: Mapping[str, object]) -> str:
+    """Hash what a document says, without the store's id and the moment it was heard."""
+    kept = {key: _comparable(value) for key, value in document.items() if key not in _OWN_FIELDS}
+    return content_hash(json.dumps(kept, sort_keys=True, default=str))
+
+
+def _comparable(value: object) -> object:
+    """Write a number by its value: a database gives 1e22 back as a whole number."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, int | float):
+        number = Decimal(repr(value))
+        return str(number.normalize() + 0) if number.is_finite() else repr(value)
+    if isinstance(value, Mapping):
+        return {str(key): _comparable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_comparable(item) for item in value]
+    return value
 
 
 def document_to_row(

@@ -52,6 +52,14 @@ class PriceUnit(StrEnum):
     PAISE = "PAISE"
 
 
+class FullExport(StrEnum):
+    """What a file's silence about a record known before says about it."""
+
+    NO = "NO"
+    ADVISOR = "ADVISOR"
+    SOURCE = "SOURCE"
+
+
 @dataclass(frozen=True, slots=True)
 class SourceProfile:
     """Mapping of one kind of file to the canonical fields.
@@ -83,6 +91,9 @@ class SourceProfile:
     skip : mapping of str to tuple of str
         Key of a record to the values with which it is no message at all (e.g. service notes); such a
         record is passed over.
+    full_export : FullExport
+        ADVISOR: a file is complete for the advisors it names. SOURCE: for its whole source. A record known
+        before that such a file lacks was deleted.
     """
 
     name: str
@@ -101,6 +112,7 @@ class SourceProfile:
     records: str = ""
     carry: Mapping[str, str] = field(default_factory=dict)
     skip: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    full_export: FullExport = FullExport.NO
 
     def map_header(self, header: Sequence[str]) -> dict[int, str]:
         """Find which column holds which field.

@@ -63,19 +63,3 @@ def audit_hash(
         [previous, account_id, seq, logged_at.isoformat(), actor, action, dict(detail)], sort_keys=True
     )
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def first_broken_row(connection: Connection, account_id: str) -> int | None:
-    """Find the first row whose hash does not follow from the rows before it; None if all do."""
-    previous, expected = FIRST_HASH, 1
-    rows = connection.execute(
-        "SELECT seq, logged_at, actor, action, detail, previous_hash, hash FROM audit.log "
-        "WHERE account_id = %s ORDER BY seq",
-        (account_id,),
-    )
-    for seq, logged_at, actor, action, detail, previous_hash, digest in rows:
-        wanted = audit_hash(previous, account_id, seq, logged_at, actor, action, detail)
-        if seq != expected or previous_hash != previous or digest != wanted:
-            return int(seq)
-        previous, expected = digest, expected + 1
-    return None

@@ -7,6 +7,8 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
+from adapters.db.repos.signal_log import APPEND_LIVE, Change, inbox_chain
+from propdesk.core.clock import from_ns
 from propdesk.model.live import InboxRow, NewInboxRow, SourcePosition
 
 _INSERT = """
@@ -80,7 +82,8 @@ class InboxRepo:
         Returns
         -------
         list of InboxRow
-            What was new: a repeat of known content is left out, changed content is a further revision.
+            What was new: a repeat of known content is left out, changed content is a further revision. Each
+            is logged in the account's chain of the signal log, in the same transaction.
         """
         stamps = [row.posted_at for row in rows if row.posted_at is not None]
         saved = None if token is None else Jsonb({"data": token})
@@ -94,12 +97,29 @@ class InboxRepo:
                 new = await answer.fetchone()
                 if new is not None:
                     stored.append(_stored(row, new[0], new[1]))
+                    await self._connection.execute(APPEND_LIVE, self._logged(row, new[0], new[1], stored_at))
         return stored
 
     async def open_rows(self) -> list[InboxRow]:
         """Rows that no journal row contains yet, oldest first."""
         cursor = await self._connection.execute(_OPEN, (self._account_id,))
         return [InboxRow(*row) for row in await cursor.fetchall()]
+
+    def _logged(self, row: NewInboxRow, inbox_id: int, revision: int, stored_at: datetime) -> dict[str, Any]:
+        advisor = row.document.get("advisor_id")
+        return {
+            "chain": inbox_chain(self._account_id),
+            "logged_at": stored_at,
+            "origin": str(inbox_id),
+            "change": Change.POSTED.value if revision == 1 else Change.EDITED.value,
+            "kind": row.kind,
+            "record": row.record_id or row.source_key,
+            "revision": revision,
+            "advisor": advisor if isinstance(advisor, str) else None,
+            "posted": row.posted_at,
+            "received": from_ns(row.received_ns),
+            "hash": row.content_hash,
+        }
 
     def _values(self, row: NewInboxRow) -> dict[str, Any]:
         return {

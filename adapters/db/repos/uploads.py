@@ -4,27 +4,40 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from adapters.db.repos.signal_log import (
+    LogEntry,
+    lock_chain,
+    log_fresh,
+    log_missing_records,
+    log_restored,
+)
 from propdesk.core.clock import from_ns
 from propdesk.core.ids import derived_id
+from propdesk.intake import FullExport
+from propdesk.intake.fields import time_text
 
 _LOCK_KEY = 7_215_500_011
 """Uploads land one after the other: a revision's number depends on what landed before."""
 
 _INCOMING = """
 CREATE TEMPORARY TABLE incoming (
-    row_number integer NOT NULL, record_id text NOT NULL, trade_date date NOT NULL, kind text NOT NULL,
+    place bigint NOT NULL, row_number integer NOT NULL, record_id text NOT NULL, trade_date date NOT NULL,
+    kind text NOT NULL,
     content_hash text NOT NULL, received_at timestamptz NOT NULL, posted_at timestamptz NOT NULL,
-    content jsonb NOT NULL
+    content jsonb NOT NULL, source_key text
 ) ON COMMIT DROP
 """
+_REFUSED_MESSAGES = "CREATE TEMPORARY TABLE refused_messages (message_id text NOT NULL) ON COMMIT DROP"
+_COPY_REFUSED = "COPY refused_messages (message_id) FROM STDIN"
 _COPY_INCOMING = """
-COPY incoming (row_number, record_id, trade_date, kind, content_hash, received_at, posted_at, content)
+COPY incoming (place, row_number, record_id, trade_date, kind, content_hash, received_at, posted_at, content,
+               source_key)
 FROM STDIN
 """
 _COPY_QUARANTINE = """
@@ -34,13 +47,14 @@ FROM STDIN
 """
 # A content that was seen before, in this file or any other, is a repeat, whatever came after it: else an
 # older export, sent again, would undo a revision.
-_FRESH = """
-CREATE TEMPORARY TABLE fresh ON COMMIT DROP AS
-SELECT i.*,
-       coalesce(known.newest, 0) + row_number() OVER (PARTITION BY i.record_id ORDER BY i.row_number)
+# Narrow: numbering sorts, and a sort of whole rows would spill their content to disk.
+_NUMBERED = """
+CREATE TEMPORARY TABLE numbered ON COMMIT DROP AS
+SELECT i.place, coalesce(known.newest, 0) + row_number() OVER (PARTITION BY i.record_id ORDER BY i.place)
            AS revision
 FROM (
-    SELECT *, row_number() OVER (PARTITION BY record_id, content_hash ORDER BY row_number) AS repeat
+    SELECT place, record_id, content_hash,
+        row_number() OVER (PARTITION BY record_id, content_hash ORDER BY place) AS repeat
     FROM incoming
 ) AS i
 LEFT JOIN (
@@ -52,14 +66,19 @@ WHERE i.repeat = 1
       SELECT 1 FROM raw.landed_rows AS l WHERE l.record_id = i.record_id AND l.content_hash = i.content_hash
   )
 """
+_FRESH = """
+CREATE TEMPORARY VIEW fresh AS
+SELECT i.*, n.revision::integer AS revision FROM numbered AS n JOIN incoming AS i USING (place)
+"""
+_MORE_MEMORY = "SET LOCAL work_mem = '256MB'"
 _LAND = """
 INSERT INTO raw.landed_rows (upload_id, row_number, record_id, trade_date, kind, revision, content_hash,
                              received_at, posted_at, content)
 SELECT %s, row_number, record_id, trade_date, kind, revision, content_hash, received_at, posted_at, content
-FROM fresh ORDER BY row_number, record_id
+FROM fresh ORDER BY place
 """
 _COUNT_FRESH = """
-SELECT count(*) FILTER (WHERE revision = 1), count(*) FILTER (WHERE revision > 1) FROM fresh
+SELECT count(*) FILTER (WHERE revision = 1), count(*) FILTER (WHERE revision > 1) FROM numbered
 """
 # A revision may move a record to another day; the day it left must be rebuilt too.
 _TOUCHED = """
@@ -70,11 +89,11 @@ ORDER BY 1
 """
 _RECORD_UPLOAD = """
 INSERT INTO raw.uploads (upload_id, file_name, sha256, source_profile, format, uploaded_by, ingested_at,
-    rows_read, rows_accepted, rows_duplicate, rows_revised, rows_quarantined, first_trade_date,
-    last_trade_date, status, error)
+    rows_read, rows_accepted, rows_duplicate, rows_revised, rows_quarantined, rows_deleted,
+    first_trade_date, last_trade_date, status, error)
 VALUES (%(upload_id)s, %(file_name)s, %(sha256)s, %(source_profile)s, %(format)s, %(uploaded_by)s,
     %(ingested_at)s, %(rows_read)s, %(rows_accepted)s, %(rows_duplicate)s, %(rows_revised)s,
-    %(rows_quarantined)s,
+    %(rows_quarantined)s, %(rows_deleted)s,
     %(first_trade_date)s, %(last_trade_date)s, %(status)s, %(error)s)
 """
 _UNSENDABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -96,15 +115,18 @@ class UploadRecord:
     rows_duplicate: int = 0
     rows_revised: int = 0
     rows_quarantined: int = 0
+    rows_deleted: int = 0
     first_trade_date: date | None = None
     last_trade_date: date | None = None
     status: str = "ACCEPTED"
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class IncomingRow:
-    """A record on its way in; ``content_json`` is its canonical text fields."""
+class IncomingRow(NamedTuple):
+    """A record on its way in; ``content_json`` is its canonical text fields.
+
+    ``source_key`` is the source's own key of the document, where it has one besides the message id.
+    """
 
     row_number: int
     record_id: str
@@ -114,6 +136,7 @@ class IncomingRow:
     received_ns: int
     posted_ns: int
     content_json: str
+    source_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +149,21 @@ class QuarantinedRow:
     reason_codes: tuple[str, ...]
     message: str
     content: str
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LandedCounts:
-    """What became of the incoming records, and the trade dates whose partitions changed (rising)."""
+    """What became of the incoming records, and the trade dates whose partitions changed (rising).
+
+    ``deleted``: records that a full export lacks, now logged as taken back by their source.
+    """
 
     accepted: int
     revised: int
     duplicate: int
     trade_dates: tuple[date, ...]
+    deleted: int = 0
 
 
 class UploadWriter:
@@ -147,37 +175,39 @@ class UploadWriter:
         In a transaction; waits for other uploads to end.
     upload_id : str
         Id under which everything is stored.
+    chain : str
+        Chain of the signal log in which what is new is logged (`adapters.db.repos.signal_log`).
+    logged_ns : int
+        Moment of the upload for the log, ns UTC.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any], upload_id: str) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], upload_id: str, *, chain: str, logged_ns: int
+    ) -> None:
         self._connection = connection
         self._upload_id = upload_id
+        self.entry = LogEntry(chain, from_ns(logged_ns), upload_id)
         self._incoming = 0
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         connection.execute(_INCOMING)
+        connection.execute(_REFUSED_MESSAGES)
 
     def add(self, rows: Sequence[IncomingRow], quarantined: Sequence[QuarantinedRow]) -> None:
         """Send a chunk."""
         if rows:
+            lines = [_copy_line(place, row) for place, row in enumerate(rows, start=self._incoming + 1)]
             with self._connection.cursor() as cursor, cursor.copy(_COPY_INCOMING) as copy:
-                for row in rows:
-                    copy.write_row(
-                        (
-                            row.row_number,
-                            row.record_id,
-                            row.trade_date,
-                            row.kind,
-                            row.content_hash,
-                            from_ns(row.received_ns),
-                            from_ns(row.posted_ns),
-                            row.content_json,
-                        )
-                    )
+                copy.write("".join(lines))
             self._incoming += len(rows)
         if quarantined:
             self._quarantine(quarantined)
 
     def _quarantine(self, rows: Sequence[QuarantinedRow]) -> None:
+        named = [row.message_id for row in rows if row.message_id]
+        if named:
+            with self._connection.cursor() as cursor, cursor.copy(_COPY_REFUSED) as copy:
+                for name in named:
+                    copy.write_row((_sendable(name),))
         with self._connection.cursor() as cursor, cursor.copy(_COPY_QUARANTINE) as copy:
             for place, row in enumerate(rows):
                 name = derived_id("quarantine", "INGEST", self._upload_id, row.row_number, place)
@@ -196,20 +226,52 @@ class UploadWriter:
                     )
                 )
 
-    def land(self) -> LandedCounts:
-        """Tell repeats from revisions and new records, and store the latter two."""
+    def land(self, full_export: FullExport = FullExport.NO) -> LandedCounts:
+        """Tell repeats from revisions and new records, store the latter two and log what happened.
+
+        Parameters
+        ----------
+        full_export : FullExport
+            Whether a known record that did not come was taken back by its source.
+        """
         connection = self._connection
+        connection.execute(_MORE_MEMORY)
         connection.execute("ANALYZE incoming")
+        lock_chain(connection, self.entry.chain)
+        connection.execute(_NUMBERED)
+        connection.execute("ANALYZE numbered")
         connection.execute(_FRESH)
         accepted, revised = connection.execute(_COUNT_FRESH).fetchone() or (0, 0)
         touched = tuple(row[0] for row in connection.execute(_TOUCHED).fetchall())
         connection.execute(_LAND, (self._upload_id,))
-        connection.execute("DROP TABLE fresh")
-        return LandedCounts(accepted, revised, self._incoming - accepted - revised, touched)
+        log_restored(connection, self.entry)
+        log_fresh(connection, self.entry)
+        deleted = 0
+        if full_export is not FullExport.NO and self._incoming:
+            advisors_only = full_export is FullExport.ADVISOR
+            deleted = log_missing_records(connection, self.entry, advisors_only=advisors_only)
+        connection.execute("DROP VIEW fresh")
+        connection.execute("DROP TABLE numbered, incoming, refused_messages")
+        repeated = self._incoming - accepted - revised
+        return LandedCounts(accepted, revised, repeated, touched, deleted)
 
     def record(self, upload: UploadRecord) -> None:
         """Store the upload's own record."""
         record_upload(self._connection, upload)
+
+
+def _copy_line(place: int, row: IncomingRow) -> str:
+    """Write a row in COPY's text format: only JSON and keys can hold what must be escaped."""
+    key = "\\N" if row.source_key is None else _escaped(_sendable(row.source_key))
+    content = row.content_json.replace("\\", "\\\\")  # JSON text holds no raw control character
+    return (
+        f"{place}\t{row.row_number}\t{row.record_id}\t{row.trade_date}\t{row.kind}\t{row.content_hash}\t"
+        f"{time_text(row.received_ns)}\t{time_text(row.posted_ns)}\t{content}\t{key}\n"
+    )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def free_upload_id(connection: psycopg.Connection[Any], wanted: str) -> str:

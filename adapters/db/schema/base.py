@@ -1,6 +1,17 @@
 """Shared metadata and column types of every table that Alembic owns."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Double, Integer, MetaData, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 NAMING = {
@@ -54,6 +65,11 @@ def day(name: str, *, null: bool = False, pk: bool = False) -> Column[object]:
 def moment(name: str, *, null: bool = False) -> Column[object]:
     """Point in time, timestamptz; the name ends in ``_at``."""
     return Column(name, DateTime(timezone=True), nullable=null)
+
+
+def binary(name: str, *, null: bool = False) -> Column[bytes]:
+    """Bytes, e.g. a digest."""
+    return Column(name, LargeBinary, nullable=null)
 
 
 def document(name: str, *, null: bool = False) -> Column[object]:

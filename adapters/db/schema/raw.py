@@ -1,8 +1,9 @@
-"""What came in, exactly as received: uploads, landed rows, the rows that count, quarantine."""
+"""What came in, exactly as received: uploads, landed rows, signal log, the rows that count, quarantine."""
 
 from sqlalchemy import CheckConstraint, Index, Table
+from sqlalchemy import text as sqlalchemy_text
 
-from adapters.db.schema.base import day, document, metadata, moment, text, text_list, whole
+from adapters.db.schema.base import big, binary, day, document, metadata, moment, text, text_list, whole
 
 uploads = Table(
     "uploads",
@@ -19,6 +20,7 @@ uploads = Table(
     whole("rows_duplicate"),
     whole("rows_revised"),
     whole("rows_quarantined"),
+    whole("rows_deleted"),
     day("first_trade_date", null=True),
     day("last_trade_date", null=True),
     text("status"),
@@ -44,12 +46,48 @@ landed_rows = Table(
     document("content"),
     Index(None, "trade_date"),
     Index("uq_landed_rows_record_revision", "record_id", "revision", unique=True),
-    Index("uq_landed_rows_record_content", "record_id", "content_hash", unique=True),
     schema="raw",
 )
 """Append-only history: one row per distinct content of a record; `revision` counts from 1.
 
+That a content stands here once is kept by the landing statement under its lock: an index over both would be
+the largest of all.
+
 A message may hold several records, so a row of a file may stand here more than once.
+"""
+
+signal_log = Table(
+    "signal_log",
+    metadata,
+    text("chain", pk=True),
+    big("seq", pk=True),
+    moment("logged_at"),
+    text("change"),
+    text("kind"),
+    text("record_id"),
+    whole("revision"),
+    text("advisor_id", null=True),
+    text("origin"),
+    text("source_key", null=True),
+    moment("claimed_at", null=True),
+    moment("received_at", null=True),
+    text("content_hash"),
+    binary("previous_hash"),
+    binary("hash"),
+    CheckConstraint("change IN ('POSTED', 'EDITED', 'DELETED', 'RESTORED')", name="change"),
+    Index("ix_signal_log_changed", "record_id", postgresql_where=sqlalchemy_text("change <> 'POSTED'")),
+    Index(
+        "ix_signal_log_source_key",
+        "chain",
+        "source_key",
+        postgresql_where=sqlalchemy_text("source_key IS NOT NULL"),
+    ),
+    schema="raw",
+)
+"""Append-only, hash-chained: what was heard when, in the transaction that stored it; one chain per door.
+
+`origin` is the upload or inbox row; `source_key` the source's own key of a document. Nothing that a source
+edits or takes back leaves it (docs/data.md, "The signal log").
 """
 
 raw_signals = Table(

@@ -64,12 +64,28 @@ TRIGGERS: Final[list[str]] = [
     """
     CREATE OR REPLACE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION 'audit.log is append-only';
+        RAISE EXCEPTION USING MESSAGE = TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME || ' is append-only';
     END $$
     """,
     "DROP TRIGGER IF EXISTS append_only ON audit.log",
     """
     CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.log
+        FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
+    """,
+    # Runs as a window, so that a million rows are chained in one statement.
+    """
+    CREATE OR REPLACE FUNCTION raw.chain_step(state bytea, head bytea, payload text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$ SELECT sha256(coalesce(state, head) || convert_to(payload, 'UTF8')) $$
+    """,
+    """
+    CREATE OR REPLACE AGGREGATE raw.chain_hash(head bytea, payload text) (
+        SFUNC = raw.chain_step, STYPE = bytea
+    )
+    """,
+    "DROP TRIGGER IF EXISTS append_only ON raw.signal_log",
+    """
+    CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON raw.signal_log
         FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
     """,
 ]

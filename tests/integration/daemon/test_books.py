@@ -11,11 +11,12 @@ import psycopg
 import pytest
 
 from adapters.db.live import LiveConnection, connect
-from adapters.db.repos.audit import append_audit, first_broken_row
+from adapters.db.repos.audit import append_audit
 from adapters.db.repos.corpus import apply_entry
 from adapters.db.repos.inbox import InboxRepo
 from adapters.db.repos.intents import IntentRepo, insert_intents
 from adapters.db.repos.leader import LeadershipLost, refusal, take_leadership
+from adapters.db.repos.verify import verify_audit_log
 from adapters.settings import Settings
 from propdesk.core.errors import InvariantViolated
 from propdesk.model.enums import Side
@@ -239,6 +240,15 @@ async def test_the_inbox_takes_a_document_once_and_a_change_as_revision(live: Li
     position = await inbox.position("s")
     assert (position.token, position.last_posted_at) == ("t2", NOW)
     assert [r.inbox_id for r in await inbox.open_rows()] == [1, 2, 3]
+    cursor = await live.execute(
+        "SELECT seq, change, record_id, revision, origin FROM raw.signal_log"
+        " WHERE chain = 'inbox:inbox' ORDER BY seq"
+    )
+    assert await cursor.fetchall() == [
+        (1, "POSTED", "k1", 1, "1"),
+        (2, "POSTED", "k2", 1, "2"),
+        (3, "EDITED", "k1", 2, "3"),
+    ]
 
 
 async def test_an_executed_trade_announces_itself_by_id(live: LiveConnection, settings: Settings) -> None:
@@ -284,13 +294,17 @@ def test_the_audit_log_is_a_chain_that_nobody_can_rewrite(
             append_audit(
                 connection, "audited", actor="me", action="TEST", detail={"n": number}, logged_at=NOW
             )
-    assert first_broken_row(connection, "audited") is None
+    with connection.transaction():
+        assert verify_audit_log(connection, "audited").broken is None
     with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
         connection.execute("UPDATE audit.log SET actor = 'you' WHERE account_id = 'audited' AND seq = 2")
     connection.execute("ALTER TABLE audit.log DISABLE TRIGGER append_only")
     connection.execute("UPDATE audit.log SET actor = 'you' WHERE account_id = 'audited' AND seq = 2")
     connection.execute("ALTER TABLE audit.log ENABLE TRIGGER append_only")
-    assert first_broken_row(connection, "audited") == 2
+    with connection.transaction():
+        broken = verify_audit_log(connection, "audited").broken
+    assert broken is not None
+    assert broken.row == "seq 2"
 
 
 def _entry(name: str, kind: str, free: int, deployed: int) -> CorpusEntry:

@@ -76,6 +76,17 @@ def test_the_daemon_appends_to_the_audit_log(pg_role_urls: dict[str, str]) -> No
     assert found == (True, False)
 
 
+@pytest.mark.parametrize("table", ["raw.signal_log", "raw.landed_rows"])
+def test_what_was_heard_can_be_added_to_but_not_changed(pg_role_urls: dict[str, str], table: str) -> None:
+    with psycopg.connect(psycopg_dsn(pg_role_urls["pipeline"])) as connection:
+        rights = connection.execute(
+            "SELECT has_table_privilege(%(t)s, 'INSERT'), has_table_privilege(%(t)s, 'UPDATE'),"
+            " has_table_privilege(%(t)s, 'DELETE'), has_table_privilege(%(t)s, 'TRUNCATE')",
+            {"t": table},
+        ).fetchone()
+    assert rights == (True, False, False, False)
+
+
 def test_the_readers_see_what_dbt_makes(pg_role_urls: dict[str, str]) -> None:
     engine = create_engine(pg_role_urls["pipeline"], "test")
     with engine.begin() as connection:

@@ -1,7 +1,8 @@
+from propdesk.intake.document import document_hash
 from propdesk.model.live import InboxRow
 from propdesk.model.messages import FollowupReceived, SignalReceived
 from tests.unit.trading_daemon.test_replay_driver import document
-from trading_daemon.documents import Stamp, document_hash, event_of, read_document, received_ns_of
+from trading_daemon.documents import Stamp, event_of, read_document, received_ns_of
 
 NOW = 1_751_344_200_000_000_000
 

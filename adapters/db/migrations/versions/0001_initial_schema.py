@@ -48,13 +48,6 @@ def upgrade() -> None:
         op.f("ix_landed_rows_trade_date"), "landed_rows", ["trade_date"], unique=False, schema="raw"
     )
     op.create_index(
-        "uq_landed_rows_record_content",
-        "landed_rows",
-        ["record_id", "content_hash"],
-        unique=True,
-        schema="raw",
-    )
-    op.create_index(
         "uq_landed_rows_record_revision", "landed_rows", ["record_id", "revision"], unique=True, schema="raw"
     )
     op.create_table(
@@ -106,6 +99,45 @@ def upgrade() -> None:
         schema="raw",
     )
     op.create_table(
+        "signal_log",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("logged_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("change", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("advisor_id", sa.Text(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("source_key", sa.Text(), nullable=True),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("content_hash", sa.Text(), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint(
+            "change IN ('POSTED', 'EDITED', 'DELETED', 'RESTORED')", name=op.f("ck_signal_log_change")
+        ),
+        sa.PrimaryKeyConstraint("chain", "seq", name=op.f("pk_signal_log")),
+        schema="raw",
+    )
+    op.create_index(
+        "ix_signal_log_changed",
+        "signal_log",
+        ["record_id"],
+        unique=False,
+        schema="raw",
+        postgresql_where=sa.text("change <> 'POSTED'"),
+    )
+    op.create_index(
+        "ix_signal_log_source_key",
+        "signal_log",
+        ["chain", "source_key"],
+        unique=False,
+        schema="raw",
+        postgresql_where=sa.text("source_key IS NOT NULL"),
+    )
+    op.create_table(
         "uploads",
         sa.Column("upload_id", sa.Text(), nullable=False),
         sa.Column("file_name", sa.Text(), nullable=False),
@@ -119,6 +151,7 @@ def upgrade() -> None:
         sa.Column("rows_duplicate", sa.Integer(), nullable=False),
         sa.Column("rows_revised", sa.Integer(), nullable=False),
         sa.Column("rows_quarantined", sa.Integer(), nullable=False),
+        sa.Column("rows_deleted", sa.Integer(), nullable=False),
         sa.Column("first_trade_date", sa.Date(), nullable=True),
         sa.Column("last_trade_date", sa.Date(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
@@ -1193,12 +1226,14 @@ def downgrade() -> None:
     op.drop_table("alerts", schema="ref")
     op.drop_index(op.f("ix_uploads_sha256"), table_name="uploads", schema="raw")
     op.drop_table("uploads", schema="raw")
+    op.drop_index("ix_signal_log_source_key", table_name="signal_log", schema="raw")
+    op.drop_index("ix_signal_log_changed", table_name="signal_log", schema="raw")
+    op.drop_table("signal_log", schema="raw")
     op.drop_table("raw_signals", schema="raw")
     op.drop_index(op.f("ix_quarantine_upload_id_row_number"), table_name="quarantine", schema="raw")
     op.drop_index(op.f("ix_quarantine_trade_date_stage"), table_name="quarantine", schema="raw")
     op.drop_table("quarantine", schema="raw")
     op.drop_index("uq_landed_rows_record_revision", table_name="landed_rows", schema="raw")
-    op.drop_index("uq_landed_rows_record_content", table_name="landed_rows", schema="raw")
     op.drop_index(op.f("ix_landed_rows_trade_date"), table_name="landed_rows", schema="raw")
     op.drop_table("landed_rows", schema="raw")
     op.drop_table("log", schema="audit")

@@ -125,11 +125,14 @@ class Desk:
 def desk(settings: Settings, pg_url: str, tmp_path: Path) -> Iterator[Desk]:
     engine = create_engine(pg_url, "test")
     with begin(engine) as connection:
+        connection.execute("ALTER TABLE raw.signal_log DISABLE TRIGGER append_only")
         connection.execute(
-            "TRUNCATE raw.uploads, raw.landed_rows, raw.raw_signals, raw.quarantine, ref.instruments,"
+            "TRUNCATE raw.signal_log, raw.uploads,"
+            " raw.landed_rows, raw.raw_signals, raw.quarantine, ref.instruments,"
             " research.validated_signals, research.followups, research.normalised_signals,"
             " research.resolved_signals"
         )
+        connection.execute("ALTER TABLE raw.signal_log ENABLE TRIGGER append_only")
     yield Desk(engine, settings, tmp_path)
     engine.dispose()
 
@@ -247,7 +250,7 @@ def test_a_failed_file_leaves_its_record_and_nothing_else(desk: Desk) -> None:
 
 
 def test_an_error_of_the_server_halfway_rolls_all_back(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: UploadWriter) -> None:
+    def fail(self: UploadWriter, *_: object) -> None:
         raise psycopg.errors.DiskFull("could not extend file: No space left on device")
 
     monkeypatch.setattr(UploadWriter, "land", fail)

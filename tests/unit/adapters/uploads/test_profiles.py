@@ -78,6 +78,7 @@ def test_a_third_party_s_words_are_translated() -> None:
         ("source: x\ncolumns: {symbol: []}\nutc_offset: IST", "written like"),
         ("source: x\ncolumns: {symbol: []}\nrequired: [side]", "no entry under columns"),
         ("source: x\ncolumns: {symbol: []}\ncarry: {symbol: name}", "needs records"),
+        ("source: x\ncolumns: {symbol: []}\nfull_export: MAYBE", "MAYBE"),
     ],
 )
 def test_malformed_profiles_are_told(tmp_path: Path, text: str, words: str) -> None:

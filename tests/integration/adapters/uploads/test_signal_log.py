@@ -1,0 +1,241 @@
+"""Every door leaves a chained row; edits and deletions are versions; tampering of any kind is found."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from adapters.calendar import load_calendar
+from adapters.db.engine import begin, create_engine
+from adapters.db.repos.signal_log import read_versions
+from adapters.db.repos.verify import Verdict, verify_all
+from adapters.settings import Settings
+from adapters.uploads import UploadSummary, ingest_file, load_profile
+from propdesk.core.calendar import IST
+from propdesk.core.clock import ManualClock, to_ns
+from propdesk.intake import FullExport, SourceProfile
+from propdesk.intake.document import document_hash
+
+pytestmark = pytest.mark.integration
+
+NOW = to_ns(datetime(2025, 7, 1, 8, 0, tzinfo=IST))
+
+
+def row(number: int, **changes: str) -> dict[str, str]:
+    base = {
+        "kind": "SIGNAL",
+        "source_message_id": f"m{number}",
+        "advisor_id": "A1",
+        "posted_at": f"2025-01-02T09:{20 + number % 40}:00+05:30",
+        "category": "NSE_EQ",
+        "symbol": "TCS",
+        "side": "BUY",
+        "entry_low": f"{100 + number}",
+        "stoploss": f"{90 + number}",
+        "targets": f"{110 + number}",
+    }
+    return base | changes
+
+
+class Door:
+    """One database, one clock, files of rows."""
+
+    def __init__(self, engine: Engine, settings: Settings, folder: Path) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.path = folder / "f.jsonl"
+        self.clock = ManualClock(NOW)
+
+    def ingest(self, rows: list[dict[str, str]], profile: SourceProfile | str = "sample") -> UploadSummary:
+        self.clock.advance_to(self.clock.now_ns() + 60_000_000_000)
+        self.path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return ingest_file(self.engine, self.path, profile, load_calendar(), self.clock, self.settings)
+
+    def full(self, scope: FullExport) -> SourceProfile:
+        return replace(load_profile("sample"), full_export=scope)
+
+    def changes(self) -> list[tuple[Any, ...]]:
+        with begin(self.engine) as connection:
+            return connection.execute(
+                "SELECT l.change, r.content ->> 'source_message_id', l.revision FROM raw.signal_log l"
+                " JOIN raw.landed_rows r USING (record_id, content_hash) ORDER BY l.chain, l.seq"
+            ).fetchall()
+
+    def verdicts(self, heads: dict[str, tuple[int, str]] | None = None) -> dict[str, Verdict]:
+        with begin(self.engine) as connection:
+            return {one.name: one for one in verify_all(connection, document_hash, heads)}
+
+    def broken(self, heads: dict[str, tuple[int, str]] | None = None) -> dict[str, str]:
+        found = self.verdicts(heads).values()
+        return {one.name: f"{one.broken.row}: {one.broken.what}" for one in found if one.broken is not None}
+
+    def tamper(self, *statements: str) -> None:
+        """What only the owner of the tables can do, with the guard taken off."""
+        with begin(self.engine) as connection:
+            connection.execute("ALTER TABLE raw.signal_log DISABLE TRIGGER append_only")
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute("ALTER TABLE raw.signal_log ENABLE TRIGGER append_only")
+
+
+@pytest.fixture
+def door(settings: Settings, pg_url: str, tmp_path: Path) -> Iterator[Door]:
+    engine = create_engine(pg_url, "test")
+    made = Door(engine, settings, tmp_path)
+    made.tamper("TRUNCATE raw.signal_log, raw.landed_rows, raw.uploads, raw.quarantine")
+    yield made
+    engine.dispose()
+
+
+def test_new_and_changed_rows_are_logged_and_repeats_are_not(door: Door) -> None:
+    door.ingest([row(1), row(2)])
+    door.ingest([row(1, stoploss="95"), row(2)])
+    assert door.changes() == [("POSTED", "m1", 1), ("POSTED", "m2", 1), ("EDITED", "m1", 2)]
+    assert door.broken() == {}
+    assert door.verdicts()["file:sample"].rows == 3
+
+
+def test_a_failed_upload_leaves_nothing_in_the_log(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise psycopg.errors.DiskFull("no space")
+
+    monkeypatch.setattr("adapters.db.repos.uploads.record_upload", fail)
+    with pytest.raises(Exception, match="no space"):
+        door.ingest([row(1)])
+    assert door.changes() == []
+
+
+def test_what_a_full_export_lacks_was_deleted_and_may_come_back(door: Door) -> None:
+    door.ingest([row(1), row(2), row(3, advisor_id="A2")])
+    silent = door.ingest([row(1)])
+    assert silent.rows_deleted == 0
+    within = door.ingest([row(1)], door.full(FullExport.ADVISOR))
+    assert within.rows_deleted == 1
+    whole = door.ingest([row(1)], door.full(FullExport.SOURCE))
+    assert whole.rows_deleted == 1
+    assert door.ingest([row(1)], door.full(FullExport.SOURCE)).rows_deleted == 0
+    door.ingest([row(2)])
+    assert [change[:2] for change in door.changes()[3:]] == [
+        ("DELETED", "m2"),
+        ("DELETED", "m3"),
+        ("RESTORED", "m2"),
+    ]
+    assert door.broken() == {}
+    with begin(door.engine) as connection:
+        landed = connection.execute("SELECT count(*) FROM raw.landed_rows").fetchone()
+    assert landed == (3,), "what its advisor took back stays in every denominator"
+
+
+def test_a_message_that_no_longer_reads_is_not_missing(door: Door) -> None:
+    door.ingest([row(1), row(2)])
+    summary = door.ingest([row(1), row(2, posted_at="soon")], door.full(FullExport.SOURCE))
+    assert (summary.rows_quarantined, summary.rows_deleted) == (1, 0)
+
+
+def test_versions_of_a_record_carry_their_content(door: Door) -> None:
+    door.ingest([row(1)])
+    door.ingest([row(1, stoploss="95")])
+    door.ingest([row(2)], door.full(FullExport.SOURCE))
+    with begin(door.engine) as connection:
+        record = connection.execute("SELECT record_id FROM raw.signal_log ORDER BY seq LIMIT 1").fetchone()
+        assert record is not None
+        versions = read_versions(connection, record[0])
+    assert [one["change"] for one in versions] == ["POSTED", "EDITED", "DELETED"]
+    assert [one["content"]["stoploss"] for one in versions] == ["91", "95", "95"]
+    assert versions[0]["claimed_at"] == datetime(2025, 1, 2, 3, 51, tzinfo=UTC)
+    assert versions[0]["logged_at"] < versions[1]["logged_at"] < versions[2]["logged_at"]
+
+
+def test_an_edited_message_counts_from_its_edit_on(door: Door) -> None:
+    door.ingest([row(1, edited_at="2025-01-02T11:00:00+05:30")])
+    with begin(door.engine) as connection:
+        found = connection.execute("SELECT posted_at, received_at FROM raw.landed_rows").fetchone()
+    assert found == (
+        datetime(2025, 1, 2, 3, 51, tzinfo=UTC),
+        datetime(2025, 1, 2, 5, 30, door.settings.default_receive_lag_s, tzinfo=UTC),
+    )
+
+
+def test_the_log_refuses_changes_even_from_its_owner(door: Door) -> None:
+    door.ingest([row(1)])
+    for statement in (
+        "UPDATE raw.signal_log SET revision = 2",
+        "DELETE FROM raw.signal_log",
+        "TRUNCATE raw.signal_log",
+    ):
+        with (
+            pytest.raises(psycopg.errors.RaiseException, match="append-only"),
+            begin(door.engine) as connection,
+        ):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "place"),
+    [
+        ("UPDATE raw.signal_log SET claimed_at = claimed_at + interval '1 us' WHERE seq = 3", "seq 3"),
+        ("UPDATE raw.signal_log SET received_at = NULL WHERE seq = 3", "seq 3"),
+        ("UPDATE raw.signal_log SET logged_at = logged_at - interval '1 day' WHERE seq = 1", "seq 1"),
+        ("UPDATE raw.signal_log SET advisor_id = 'A9' WHERE seq = 2", "seq 2"),
+        ("UPDATE raw.signal_log SET change = 'EDITED' WHERE seq = 2", "seq 2"),
+        ("UPDATE raw.signal_log SET hash = sha256('x') WHERE seq = 4", "seq 4"),
+        ("UPDATE raw.signal_log SET previous_hash = sha256('x') WHERE seq = 4", "seq 4"),
+        ("DELETE FROM raw.signal_log WHERE seq = 2", "seq 3: row 2 is missing"),
+        ("DELETE FROM raw.signal_log WHERE seq = 1", "seq 2: row 1 is missing"),
+    ],
+)
+def test_a_changed_or_missing_row_is_named(door: Door, statement: str, place: str) -> None:
+    door.ingest([row(number) for number in range(1, 6)])
+    door.tamper(statement)
+    assert place in door.broken()["file:sample"]
+
+
+def test_a_row_put_in_with_a_right_hash_breaks_the_next(door: Door) -> None:
+    door.ingest([row(number) for number in range(1, 4)])
+    door.tamper(
+        "UPDATE raw.signal_log SET advisor_id = 'A9', hash = sha256('forged') WHERE seq = 2",
+        "UPDATE raw.signal_log SET previous_hash = sha256('forged') WHERE seq = 3",
+    )
+    assert "seq 2" in door.broken()["file:sample"]
+
+
+def test_changed_content_is_found_though_the_chain_is_whole(door: Door) -> None:
+    door.ingest([row(1), row(2)])
+    door.tamper(
+        "UPDATE raw.landed_rows SET content = jsonb_set(content, '{stoploss}', '\"50\"') WHERE row_number = 2"
+    )
+    assert set(door.broken()) == {"raw.landed_rows"}
+    assert "row 2" in door.broken()["raw.landed_rows"]
+
+
+def test_rows_that_go_or_come_beside_the_log_are_found(door: Door) -> None:
+    door.ingest([row(1), row(2)])
+    door.tamper("DELETE FROM raw.landed_rows WHERE row_number = 2")
+    assert set(door.broken()) == {"logged rows that landed"}
+    door.tamper(
+        "INSERT INTO raw.landed_rows SELECT 'u', 9, trade_date, 'r9', kind, 1, content_hash, received_at,"
+        " posted_at, content FROM raw.landed_rows LIMIT 1"
+    )
+    assert "landed rows in the log" in door.broken()
+
+
+def test_a_chain_cut_short_or_redone_is_found_by_its_earlier_head(door: Door) -> None:
+    door.ingest([row(1), row(2)])
+    whole = door.verdicts()["file:sample"]
+    heads = {"file:sample": (whole.rows, whole.head)}
+    assert door.broken(heads) == {}
+    door.ingest([row(3)])
+    assert door.broken(heads) == {}, "a chain may grow"
+    door.tamper(
+        "DELETE FROM raw.signal_log WHERE seq >= 2", "DELETE FROM raw.landed_rows WHERE row_number > 1"
+    )
+    assert "cut" in door.broken(heads)["head of file:sample noted earlier"]
+    door.tamper("TRUNCATE raw.signal_log, raw.landed_rows")
+    door.ingest([row(5), row(6)])
+    assert set(door.broken(heads)) == {"head of file:sample noted earlier"}
