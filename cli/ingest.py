@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from adapters.db.repos.uploads import QuarantineFilter
     from adapters.settings import Settings
-    from adapters.uploads import ProgressCallback
+    from adapters.uploads import ProgressCallback, UploadSummary
+    from adapters.uploads.collection import CollectionSummary
 
 _LIST_LIMIT = 50
 _UPLOAD = Annotated[str | None, typer.Option("--upload", help="Only this upload id.")]
@@ -43,10 +44,19 @@ def register(app: typer.Typer) -> None:
 
 
 def ingest(
-    file: Annotated[Path, typer.Argument(help="CSV, JSON, JSON lines or Parquet, plain or gzip.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV, JSON, JSON lines or Parquet, plain or gzip.")
+    ] = None,
     profile: Annotated[
         str, typer.Option("--profile", help="Source profile of config/source_profiles.")
     ] = "sample",
+    mongo: Annotated[
+        str | None, typer.Option("--mongo", help="Collection of MongoDB to read instead of a file.")
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="With --mongo: only what was posted from this day on.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", help="With --mongo: only up to this day.")] = None,
     now: Annotated[
         str | None,
         typer.Option(
@@ -55,7 +65,21 @@ def ingest(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a signal file in: all of it, or nothing and the reason why."""
+    """Bring a signal file or a MongoDB collection in: all of it, or nothing and the reason why."""
+    if (file is None) == (mongo is None):
+        raise ConfigFault("Give either a file or --mongo COLLECTION.")
+    if file is not None:
+        if first or last:
+            raise ConfigFault("--from and --to go with --mongo; a file is taken whole.")
+        _ingest_file(file, profile, now, as_json=as_json)
+        return
+    if bool(first) != bool(last):
+        raise ConfigFault("Give both --from and --to, or neither.")
+    days = (parse_day(first, "--from"), parse_day(last, "--to")) if first and last else None
+    _ingest_collection(str(mongo), profile, now, days, as_json=as_json)
+
+
+def _ingest_file(file: Path, profile: str, now: str | None, *, as_json: bool) -> None:
     from adapters.calendar import load_calendar
     from adapters.uploads import ingest_file
     from adapters.uploads.ingest import as_plain
@@ -65,8 +89,40 @@ def ingest(
     if as_json:
         emit(as_plain(summary))
         return
+    title = f"{summary.file_name} ({summary.format}, {summary.seconds:.1f} s)"
+    _show_counts(title, summary, summary.trade_dates, (summary.upload_id,))
+
+
+def _ingest_collection(
+    collection: str, profile: str, now: str | None, days: tuple[date, date] | None, *, as_json: bool
+) -> None:
+    from adapters.calendar import load_calendar
+    from adapters.settings import NotConfigured
+    from adapters.uploads.collection import ingest_collection
+
+    with _engine() as (engine, settings), _progress(collection) as report:
+        if settings.mongo_url is None:
+            raise NotConfigured("No MongoDB is known: set PROPDESK_MONGO_URL or use `python3 run.py up`.")
+        summary = ingest_collection(
+            engine, collection, profile, load_calendar(), _clock(now), settings, report, days=days
+        )
+    if as_json:
+        emit({name: getattr(summary, name) for name in type(summary).__slots__})
+        return
+    if summary.history_lost:
+        say("The history of the collection was lost: it was read through anew and compared.")
+    title = f"{collection} (batches: {summary.batches})"
+    _show_counts(title, summary, summary.trade_dates, summary.upload_ids)
+
+
+def _show_counts(
+    title: str,
+    summary: "UploadSummary | CollectionSummary",
+    trade_dates: tuple[date, ...],
+    upload_ids: tuple[str, ...],
+) -> None:
     show_table(
-        f"{summary.file_name} ({summary.format}, {summary.seconds:.1f} s)",
+        title,
         ("rows", "count"),
         [
             ("read", summary.rows_read),
@@ -74,13 +130,14 @@ def ingest(
             ("repeated", summary.rows_duplicate),
             ("revised", summary.rows_revised),
             ("quarantined", summary.rows_quarantined),
+            ("taken back by the source", summary.rows_deleted),
         ],
     )
-    if summary.trade_dates:
-        first, last = summary.trade_dates[0], summary.trade_dates[-1]
-        say(f"{len(summary.trade_dates)} partitions changed: run `propdesk backfill {first} {last}`.")
-    if summary.rows_quarantined:
-        say(f"See why with `propdesk quarantine list --upload {summary.upload_id}`.")
+    if trade_dates:
+        first, last = trade_dates[0], trade_dates[-1]
+        say(f"{len(trade_dates)} partitions changed: run `propdesk backfill {first} {last}`.")
+    if summary.rows_quarantined and upload_ids:
+        say(f"See why with `propdesk quarantine list --upload {upload_ids[-1]}`.")
 
 
 def quarantine_list(

@@ -23,6 +23,7 @@ from orchestration.jobs import (
     METRICS_AND_RULES,
     PREMARKET,
     SIGNALS_TO_EXCURSIONS,
+    collect,
     retention,
     upload,
 )
@@ -46,7 +47,7 @@ configure_logging("pipeline", SystemClock(), level=_settings.log_level, secrets=
 
 defs: Final = Definitions(
     assets=[*SOURCES, *STEPS],
-    jobs=[SIGNALS_TO_EXCURSIONS, METRICS_AND_RULES, ALL_STEPS, upload, PREMARKET, retention],
+    jobs=[SIGNALS_TO_EXCURSIONS, METRICS_AND_RULES, ALL_STEPS, upload, collect, PREMARKET, retention],
     schedules=SCHEDULES,
     sensors=SENSORS,
     # The steps of a day are short: a process for each would cost more than its work.

@@ -1,7 +1,8 @@
 """Jobs: the daily chain, uploads, pre-market, retention."""
 
 import sys
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ from orchestration.processes import dagster_environment
 from orchestration.retention import purge_runs
 from propdesk.core.clock import from_ns
 from propdesk.core.errors import PropdeskError
+from propdesk.intake.profile import DOCUMENT_PROFILE
 from propdesk.pipeline.validate import FOLLOWUP_REACH_DAYS
 
 TOUCHED_FIRST: Final = "propdesk/touched_first"
@@ -109,19 +111,62 @@ def ingest_upload(
     _put_away(path, UPLOAD_DONE)
     context.add_output_metadata({"summary": MetadataValue.text(str(summary))})
     touched = [day for day in summary.trade_dates if day <= market.today()]
-    if touched:
-        tags = {TOUCHED_FIRST: touched[0].isoformat(), TOUCHED_LAST: touched[-1].isoformat()}
-        with database.transaction() as connection:
-            referred = oldest_referred_day(connection, summary.upload_id, touched[0], FOLLOWUP_REACH_DAYS)
-        if referred is not None:
-            tags[REFERRED_FIRST] = referred.isoformat()
-        context.instance.add_run_tags(context.run_id, tags)
+    _tag_touched(context, database, touched, (summary.upload_id,))
+
+
+def _tag_touched(
+    context: OpExecutionContext, database: Database, touched: Sequence[date], upload_ids: Sequence[str]
+) -> None:
+    """Leave the days that uploads touched, and how far back their follow-ups refer, as tags of the run."""
+    if not touched:
+        return
+    tags = {TOUCHED_FIRST: touched[0].isoformat(), TOUCHED_LAST: touched[-1].isoformat()}
+    with database.transaction() as connection:
+        found = [oldest_referred_day(connection, one, touched[0], FOLLOWUP_REACH_DAYS) for one in upload_ids]
+    referred = min((day for day in found if day is not None), default=None)
+    if referred is not None:
+        tags[REFERRED_FIRST] = referred.isoformat()
+    context.instance.add_run_tags(context.run_id, tags)
 
 
 @job(description="Take one uploaded file in; the days it touched are computed in a run that follows.")
 def upload() -> None:
     """Ingest one file of the upload folder."""
     ingest_upload()
+
+
+@op(description="Take in what is new, edited or taken back in the live collection since the last time.")
+def ingest_signal_collection(
+    context: OpExecutionContext,
+    database: ResourceParam[Database],
+    market: ResourceParam[Market],
+    settings: ResourceParam[Settings],
+) -> None:
+    """Follow the collection and leave the touched days, today apart, as tags of the run."""
+    from adapters.uploads.collection import ingest_collection
+
+    try:
+        summary = ingest_collection(
+            database.engine,
+            settings.mongo_collection,
+            DOCUMENT_PROFILE,
+            market.calendar,
+            market.clock,
+            settings,
+            uploaded_by="collection-sensor",
+        )
+    except PropdeskError as error:
+        raise Failure(description=str(error)) from error
+    context.add_output_metadata({"summary": MetadataValue.text(str(summary))})
+    # The day itself is computed by the runs after its close.
+    touched = [day for day in summary.trade_dates if day < market.today()]
+    _tag_touched(context, database, touched, summary.upload_ids)
+
+
+@job(description="Follow the live collection; past days that it touched are computed in a run that follows.")
+def collect() -> None:
+    """Take in the live collection."""
+    ingest_signal_collection()
 
 
 def _put_away(path: Path, folder: str) -> None:

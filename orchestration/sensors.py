@@ -26,7 +26,9 @@ from dagster import (
 from dagster_shared.error import SerializableErrorInfo
 
 from adapters.db.repos.alerts import Alert, raise_alert
+from adapters.db.repos.collections import read_position
 from adapters.db.repos.pipeline import last_heartbeats, newest_landed_day
+from adapters.db.repos.signal_log import mongo_chain
 from adapters.log import get_logger
 from adapters.settings import Settings
 from assets._shared.partitions import MARKET_DAYS
@@ -45,11 +47,12 @@ from orchestration.jobs import (
     UPLOAD_DONE,
     UPLOAD_FAILED,
     UploadConfig,
+    collect,
     upload,
 )
 from orchestration.launch import RANGE_END, RANGE_START, snap_range
 from propdesk.core.calendar import MarketCalendar, Segment
-from propdesk.core.clock import from_ns
+from propdesk.core.clock import NS_PER_SECOND, from_ns
 from propdesk.core.errors import DataFault
 
 RUNNING: Final = DefaultSensorStatus.RUNNING
@@ -148,9 +151,54 @@ def upload_folder(
     )
 
 
+@sensor(
+    job=collect,
+    minimum_interval_seconds=300,
+    default_status=RUNNING,
+    description="Follows the live collection outside market hours: late ideas, edits and deletions of "
+    "past days. The day's own ideas are read by step 1.",
+)
+def signal_collection_changes(
+    context: SensorEvaluationContext,
+    database: ResourceParam[Database],
+    market: ResourceParam[Market],
+    settings: ResourceParam[Settings],
+) -> RunRequest | SkipReason:
+    """Ask for a reading when the collection has news."""
+    if settings.mongo_url is None:
+        return SkipReason("No MongoDB is configured.")
+    if market_is_open(market):
+        return SkipReason("The market is open; step 1 reads the day's ideas.")
+    from adapters.mongo.batch import MongoUnreachable
+    from adapters.mongo.follow import CollectionReader
+
+    chain = mongo_chain(settings.mongo_database, settings.mongo_collection)
+    with database.transaction() as connection:
+        position = read_position(connection, chain)
+    place = (settings.mongo_dsn(), settings.mongo_database, settings.mongo_collection)
+    try:
+        with CollectionReader(*place, size=1) as reader:
+            if not reader.has_news(position):
+                return SkipReason("The collection has no news.")
+    except MongoUnreachable as error:
+        return SkipReason(str(error))
+    # One reading per position and hour: news is not asked for twice while it waits, but is after a failure.
+    hour = market.clock.now_ns() // (3_600 * NS_PER_SECOND)
+    return RunRequest(run_key=f"collect:{chain}:{position}:{hour}")
+
+
+def market_is_open(market: Market) -> bool:
+    """Tell whether the market's longest session is on at this moment."""
+    today = market.today()
+    if not market.calendar.is_market_day(today):
+        return False
+    hours = market.calendar.hours(today, Segment.DERIVATIVES)
+    return bool(hours.open_ns <= market.clock.now_ns() < hours.close_ns)
+
+
 @run_status_sensor(
     run_status=DagsterRunStatus.SUCCESS,
-    monitored_jobs=[upload],
+    monitored_jobs=[upload, collect],
     request_jobs=[ALL_STEPS, SIGNALS_TO_EXCURSIONS],
     minimum_interval_seconds=5,
     default_status=RUNNING,
@@ -312,4 +360,12 @@ def _is_daily(repository: RepositoryDefinition, key: AssetKey) -> bool:
     return bool(repository.asset_graph.get(key).partitions_def == MARKET_DAYS)
 
 
-SENSORS: Final = [upload_folder, after_upload, after_excursions, failed_run, daemon_heartbeat, freshness]
+SENSORS: Final = [
+    upload_folder,
+    signal_collection_changes,
+    after_upload,
+    after_excursions,
+    failed_run,
+    daemon_heartbeat,
+    freshness,
+]

@@ -56,9 +56,14 @@ def posted_documents(
         )
         yield (plain_document(found) for found in cursor.sort("_id", 1))
     except PyMongoError as error:
-        raise MongoUnreachable(
-            f"MongoDB does not answer ({str(error).splitlines()[0][:200]}): start the system with "
-            "`python3 run.py up`, or leave PROPDESK_MONGO_URL empty to do without it."
-        ) from error
+        raise unreachable(error) from error
     finally:
         client.close()
+
+
+def unreachable(error: PyMongoError) -> MongoUnreachable:
+    """Say in one sentence that MongoDB does not answer, and the remedy."""
+    return MongoUnreachable(
+        f"MongoDB does not answer ({str(error).splitlines()[0][:200]}): start the system with "
+        "`python3 run.py up`, or leave PROPDESK_MONGO_URL empty to do without it."
+    )

@@ -1,6 +1,7 @@
 """Signals from a MongoDB change stream, resumed by token, re-read by query where that is lost (§1.4)."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ POLL_MS: Final = 500
 _PIPELINE: Final[list[Mapping[str, Any]]] = [
     {"$match": {"operationType": {"$in": ["insert", "replace", "update"]}}}
 ]
+SUBSTITUTE: Final = "\x1a"
+"""Stands for a NUL; a control character too, so that the field is refused (BAD_CHARACTER)."""
 _Document = dict[str, Any]
 
 
@@ -191,18 +194,26 @@ def _end_if_cancelled() -> None:
 
 
 def plain_document(document: Mapping[str, Any]) -> dict[str, object]:
-    """Turn a BSON document into JSON values: ids and decimals as text, stamps as ISO 8601 with offset."""
-    return {key: _plain(value) for key, value in document.items()}
+    """Turn a BSON document into JSON values: ids and decimals as text, stamps as ISO 8601 with offset.
+
+    What PostgreSQL's JSON refuses (NaN, infinities, NUL) becomes text that no field reads as a value, so that
+    a hostile document is refused by the rules of a row and not by the server.
+    """
+    return {str(_plain(key)): _plain(value) for key, value in document.items()}
 
 
 def _plain(value: Any) -> object:
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, str):
+        return value.replace("\0", SUBSTITUTE)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, datetime):
         aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         return aware.isoformat()
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return str(value)

@@ -1,7 +1,6 @@
 """Step 1's first half: what lies in the live collection lands beside the uploads."""
 
 from datetime import timedelta
-from itertools import chain
 
 from adapters.settings import Settings
 from assets._shared.partitions import DayRange
@@ -36,20 +35,16 @@ def collect_documents(database: Database, market: Market, settings: Settings, da
     """
     if settings.mongo_url is None:
         return 0
-    from adapters.mongo.batch import posted_documents
-    from adapters.uploads import ingest_documents
+    from adapters.uploads.collection import ingest_collection
 
-    place = (settings.mongo_dsn(), settings.mongo_database, settings.mongo_collection)
-    with posted_documents(*place, days.first - LOOK_BACK, days.last) as documents:
-        first = next(documents, None)
-        if first is None:
-            return 0  # no upload record for nothing
-        summary = ingest_documents(
-            database.engine,
-            chain([first], documents),
-            DOCUMENT_PROFILE,
-            market.calendar,
-            market.clock,
-            settings,
-        )
+    summary = ingest_collection(
+        database.engine,
+        settings.mongo_collection,
+        DOCUMENT_PROFILE,
+        market.calendar,
+        market.clock,
+        settings,
+        days=(days.first - LOOK_BACK, days.last),
+        uploaded_by="pipeline",
+    )
     return summary.rows_accepted + summary.rows_revised

@@ -98,3 +98,24 @@ class ReplayMark:
     timeline_hash: str
     position: int
     is_done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionPosition:
+    """Where the batch reader of a collection was left.
+
+    ``token``: resume token of its change stream. ``last_key``: key (extended JSON) up to which the first
+    read-through came; None once it is complete, then the token alone says where to go on.
+    """
+
+    token: str | None
+    last_key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionBatch:
+    """Documents and deletions of a collection to take together, and the position after them."""
+
+    documents: tuple[Mapping[str, object], ...]
+    deleted_keys: tuple[str, ...]
+    position: CollectionPosition

@@ -90,6 +90,17 @@ signal_log = Table(
 edits or takes back leaves it (docs/data.md, "The signal log").
 """
 
+collection_positions = Table(
+    "collection_positions",
+    metadata,
+    text("chain", pk=True),
+    text("token", null=True),
+    text("last_key", null=True),
+    moment("updated_at"),
+    schema="raw",
+)
+"""How far the batch reader of a MongoDB collection is: key of the first read-through, then resume token."""
+
 raw_signals = Table(
     "raw_signals",
     metadata,

@@ -1,14 +1,15 @@
-"""``audit`` as a person calls it."""
+"""``audit`` as a person calls it, and ``ingest`` from a collection."""
 
 import json
 from pathlib import Path
 
 import psycopg
 import pytest
+from pymongo import MongoClient
 
 from adapters.db.engine import psycopg_dsn
 from cli.main import main
-from cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_OK
+from cli.output import EXIT_BAD_INPUT, EXIT_FAILURE, EXIT_NOT_RUNNING, EXIT_OK
 
 pytestmark = pytest.mark.integration
 
@@ -64,3 +65,28 @@ def test_the_log_is_verified_shown_and_a_forgery_found(
 def test_wrong_words_are_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "signal", "nobody"]) == EXIT_BAD_INPUT
     assert main(["audit", "verify", "--heads", str(file)]) == EXIT_BAD_INPUT
+    assert main(["ingest"]) == EXIT_BAD_INPUT
+    assert main(["ingest", str(file), "--mongo", "x"]) == EXIT_BAD_INPUT
+    assert main(["ingest", str(file), "--from", "2025-01-01"]) == EXIT_BAD_INPUT
+    assert main(["ingest", "--mongo", "x", "--from", "2025-01-01"]) == EXIT_BAD_INPUT
+    assert main(["ingest", "--mongo", "x"]) == EXIT_NOT_RUNNING
+    assert "PROPDESK_MONGO_URL" in capsys.readouterr().err
+
+
+def test_a_collection_is_ingested_from_the_command_line(
+    file: Path,
+    mongo_url: str,
+    mongo_database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PROPDESK_MONGO_URL", mongo_url)
+    monkeypatch.setenv("PROPDESK_MONGO_DATABASE", mongo_database)
+    values = ["SIGNAL", "x1", "A1", "2025-01-02T09:20:00+05:30", "NSE_EQ", "TCS", "BUY", "100", "95", "110"]
+    with MongoClient(mongo_url) as client:
+        client[mongo_database]["calls"].insert_one(dict(zip(HEADER.strip().split(","), values, strict=True)))
+    days = ("--from", "2025-01-02", "--to", "2025-01-02")
+    assert call(capsys, "ingest", "--mongo", "calls", *days, *NOW)["rows_accepted"] == 1
+    followed = call(capsys, "ingest", "--mongo", "calls", *NOW)
+    assert (followed["rows_accepted"], followed["rows_duplicate"]) == (0, 1)
+    assert main(["ingest", "--mongo", "calls", *NOW]) == EXIT_OK

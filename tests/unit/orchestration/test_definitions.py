@@ -94,11 +94,13 @@ def test_jobs_schedules_and_sensors_are_there() -> None:
         "metrics_and_rules",
         "all_steps",
         "upload",
+        "collect",
         "premarket",
         "retention",
     }
     assert {sensor.name for sensor in REPOSITORY.sensor_defs} == {
         "upload_folder",
+        "signal_collection_changes",
         "after_upload",
         "after_excursions",
         "failed_run",

@@ -138,6 +138,15 @@ def upgrade() -> None:
         postgresql_where=sa.text("source_key IS NOT NULL"),
     )
     op.create_table(
+        "collection_positions",
+        sa.Column("chain", sa.Text(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=True),
+        sa.Column("last_key", sa.Text(), nullable=True),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("chain", name=op.f("pk_collection_positions")),
+        schema="raw",
+    )
+    op.create_table(
         "uploads",
         sa.Column("upload_id", sa.Text(), nullable=False),
         sa.Column("file_name", sa.Text(), nullable=False),
@@ -1226,6 +1235,7 @@ def downgrade() -> None:
     op.drop_table("alerts", schema="ref")
     op.drop_index(op.f("ix_uploads_sha256"), table_name="uploads", schema="raw")
     op.drop_table("uploads", schema="raw")
+    op.drop_table("collection_positions", schema="raw")
     op.drop_index("ix_signal_log_source_key", table_name="signal_log", schema="raw")
     op.drop_index("ix_signal_log_changed", table_name="signal_log", schema="raw")
     op.drop_table("signal_log", schema="raw")
