@@ -166,6 +166,15 @@ class Settings(BaseSettings):
     duplicate_entry_ratio: float = Field(
         default=0.005, ge=0.0, le=0.1, description="Reposts' entries lie within this ratio."
     )
+    claim_lag_max_s: int = Field(
+        default=600, ge=0, le=86_400, description="A claim older than this at its receipt is back-dated, s."
+    )
+    after_move_r: float = Field(
+        default=1.0,
+        gt=0,
+        le=10,
+        description="Price beyond the entry at which an idea came after the move, R.",
+    )
     validity_swing_days: int = Field(
         default=5, gt=0, le=60, description="Market days a swing entry stays valid."
     )

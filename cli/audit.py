@@ -1,4 +1,4 @@
-"""``audit``: whether what was heard and done is still what was written down."""
+"""``audit``: whether what was heard and done is still what was written down; how advisors keep their word."""
 
 import json
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     audit = typer.Typer(no_args_is_help=True, help="The signal log and the audit log.")
     audit.command("verify")(audit_verify)
     audit.command("signal")(audit_signal)
+    audit.command("advisors")(audit_advisors)
     app.add_typer(audit, name="audit")
 
 
@@ -116,6 +117,21 @@ def audit_signal(
             )
             for one in versions
         ],
+    )
+
+
+def audit_advisors(as_json: JsonOption = False) -> None:
+    """Count per advisor what was posted, edited, taken back, claimed late or after the move."""
+    from adapters.db.repos.signal_flags import advisor_conduct
+
+    with _reader() as connection:
+        rows = advisor_conduct(connection)
+    if as_json:
+        emit({"advisors": rows})
+        return
+    names = list(rows[0]) if rows else ["advisor_id"]
+    show_table(
+        "How advisors keep their word", [n.replace("_", " ") for n in names], [list(r.values()) for r in rows]
     )
 
 

@@ -3,6 +3,7 @@
 from adapters.config_files import load_charges, load_margins, load_slippage
 from adapters.settings import Settings
 from propdesk.execution.lifetime import LifetimeRules
+from propdesk.pipeline.conduct import ConductRule
 from propdesk.pipeline.resolve import DuplicateRule
 from propdesk.pipeline.trade_plan import TradeConfig
 
@@ -47,3 +48,8 @@ def duplicate_rule(settings: Settings) -> DuplicateRule:
     return DuplicateRule(
         window_minutes=settings.duplicate_window_min, entry_ratio=settings.duplicate_entry_ratio
     )
+
+
+def conduct_rule(settings: Settings) -> ConductRule:
+    """Give the bounds by which the publishing of an idea is judged."""
+    return ConductRule(claim_lag_max_s=settings.claim_lag_max_s, after_move_r=settings.after_move_r)

@@ -40,6 +40,25 @@ WHERE (category IN ('STOCK_FUT', 'STOCK_OPT') OR (category = 'NSE_EQ' AND has_de
   AND valid_from <= %(last)s AND valid_to >= %(first)s
 ORDER BY underlying
 """
+# Who can prove when an edit was made: the live inbox by its own clock, a message by the stamp it carries, a
+# file only by the moment it came.
+_VERSIONS = """
+SELECT v.record_id, v.change, v.changed_at FROM (
+    SELECT l.record_id, l.change, l.logged_at, l.chain, l.seq,
+        CASE WHEN l.change <> 'EDITED' THEN l.logged_at
+             WHEN l.chain LIKE 'inbox:%%' THEN l.received_at
+             WHEN r.content ? 'edited_at' THEN r.received_at
+             ELSE l.logged_at END AS changed_at
+    FROM raw.signal_log AS l
+    LEFT JOIN raw.landed_rows AS r ON r.record_id = l.record_id AND r.content_hash = l.content_hash
+    WHERE l.change <> 'POSTED' AND l.record_id IN
+        (SELECT signal_id FROM research.resolved_signals WHERE trade_date BETWEEN %(first)s AND %(last)s)
+    UNION ALL
+    SELECT s.record_id, 'EDITED', s.received_at, '', 0, s.received_at FROM raw.raw_signals AS s
+    WHERE s.revision = 1 AND s.content ? 'edited_at' AND s.trade_date BETWEEN %(first)s AND %(last)s
+) AS v
+ORDER BY v.record_id, v.logged_at, v.chain, v.seq, v.change
+"""
 _QUARANTINE_STAGES = ("VALIDATE", "NORMALISE", "RESOLVE")
 _RAW = "SELECT * FROM raw.raw_signals WHERE trade_date BETWEEN %s AND %s ORDER BY trade_date, record_id"
 _VALIDATED = """
@@ -90,6 +109,16 @@ def read_normalised_signals(connection: Connection, first: date, last: date) -> 
 def read_resolved_signals(connection: Connection, first: date, last: date) -> pd.DataFrame:
     """Read step 4."""
     return read_frame(connection, _RESOLVED, (first, last))
+
+
+def read_versions(connection: Connection, first: date, last: date) -> pd.DataFrame:
+    """Read what the signal log says of the resolved signals of a range beyond their first posting."""
+    return read_frame(connection, _VERSIONS, {"first": first, "last": last})
+
+
+def write_signal_flags(connection: Connection, frame: pd.DataFrame, first: date, last: date) -> int:
+    """Replace the flags of the range."""
+    return _replace(connection, "research.signal_flags", frame, first, last)
 
 
 def read_earlier_signals(connection: Connection, first: date, oldest: date) -> pd.DataFrame:

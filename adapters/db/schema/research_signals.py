@@ -15,6 +15,7 @@ from adapters.db.schema.base import (
     paise_list,
     ratio,
     text,
+    text_list,
     whole,
 )
 
@@ -119,6 +120,23 @@ resolved_signals = Table(
     schema="research",
 )
 """Step 4: the instrument as of the trade date, prices on its tick grid, reposts and copies linked."""
+
+signal_flags = Table(
+    "signal_flags",
+    metadata,
+    day("trade_date", pk=True),
+    text("signal_id", pk=True),
+    text("advisor_id"),
+    whole("revision"),
+    ratio("claim_lag_s", null=False),
+    ratio("moved_at_posting_r"),
+    ratio("moved_at_receipt_r"),
+    moment("edited_at", null=True),
+    moment("deleted_at", null=True),
+    text_list("flags"),
+    schema="research",
+)
+"""How each idea was published: lag of the claim, the move before it, edits and deletions (flags)."""
 
 quality_results = Table(
     "quality_results",

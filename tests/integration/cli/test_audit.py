@@ -44,6 +44,13 @@ def test_the_log_is_verified_shown_and_a_forgery_found(
     heads.write_text(json.dumps(whole))
     assert main(["audit", "verify", "--heads", str(heads)]) == EXIT_OK
 
+    conduct = call(capsys, "audit", "advisors")["advisors"]
+    assert isinstance(conduct, list)
+    assert [(row["advisor_id"], row["ideas"], row["deleted"]) for row in conduct] == [
+        ("A0", 1, 0),
+        ("A1", 1, 0),
+        ("A2", 1, 0),
+    ]
     with psycopg.connect(psycopg_dsn(pg_url)) as connection:
         record = connection.execute("SELECT record_id FROM raw.signal_log WHERE seq = 1").fetchone()
         assert record is not None

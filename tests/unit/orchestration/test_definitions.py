@@ -20,7 +20,7 @@ TABLES = {
     "step_2_validated_signals": {"validated_signals", "followups"},
     "step_3_normalised_signals": {"normalised_signals"},
     "step_4_resolved_signals": {"resolved_signals"},
-    "step_5_trades": {"trades", "trade_legs", "trade_marks", "outcome_audit"},
+    "step_5_trades": {"trades", "trade_legs", "trade_marks", "outcome_audit", "signal_flags"},
     "step_6_regimes": {"regimes"},
     "step_7_excursions": {"excursions"},
     "step_8_group_metrics": {"corpus_replays", "equity_curves", "group_metrics", "gate_thresholds"},

@@ -644,6 +644,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_trades_entry_date"), "trades", ["entry_date"], unique=False, schema="research")
     op.create_table(
+        "signal_flags",
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("signal_id", sa.Text(), nullable=False),
+        sa.Column("advisor_id", sa.Text(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("claim_lag_s", sa.Double(), nullable=False),
+        sa.Column("moved_at_posting_r", sa.Double(), nullable=True),
+        sa.Column("moved_at_receipt_r", sa.Double(), nullable=True),
+        sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("flags", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("trade_date", "signal_id", name=op.f("pk_signal_flags")),
+        schema="research",
+    )
+    op.create_table(
         "validated_signals",
         sa.Column("trade_date", sa.Date(), nullable=False),
         sa.Column("signal_id", sa.Text(), nullable=False),
@@ -1209,6 +1224,7 @@ def downgrade() -> None:
     op.drop_table("carry_overs", schema="trading")
     op.drop_table("broker_orders", schema="trading")
     op.drop_table("validated_signals", schema="research")
+    op.drop_table("signal_flags", schema="research")
     op.drop_index(op.f("ix_trades_entry_date"), table_name="trades", schema="research")
     op.drop_index(op.f("ix_trades_advisor_id_entry_date"), table_name="trades", schema="research")
     op.drop_table("trades", schema="research")

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from adapters.db.engine import begin, create_engine
 from adapters.db.frames import signals as tables
 from adapters.db.repos.instruments import load_instruments, read_instruments
 from adapters.db.repos.pipeline import oldest_referred_day
+from adapters.db.repos.signal_flags import advisor_conduct
+from adapters.db.repos.signal_log import APPEND_LIVE, inbox_chain
 from adapters.db.repos.uploads import (
     QuarantineFilter,
     UploadWriter,
@@ -25,6 +27,7 @@ from adapters.db.repos.uploads import (
     list_quarantine,
 )
 from adapters.settings import Settings
+from adapters.ticks.store import ParquetPriceStore
 from adapters.uploads import (
     UploadFault,
     UploadLimits,
@@ -33,12 +36,15 @@ from adapters.uploads import (
     ingest_documents,
     ingest_file,
     load_aliases,
+    load_profile,
 )
 from adapters.uploads.quarantine import export_rows, retry_rows
 from propdesk.core.calendar import IST
-from propdesk.core.clock import ManualClock, to_ns
+from propdesk.core.clock import ManualClock, from_ns, to_ns
+from propdesk.intake import FullExport
 from propdesk.model.enums import Category
 from propdesk.model.instrument import Instrument, instrument_key
+from propdesk.pipeline.conduct import ConductRule, flag_conduct
 from propdesk.pipeline.normalise import normalise_signals
 from propdesk.pipeline.raw import current_revisions
 from propdesk.pipeline.resolve import resolve_signals
@@ -70,6 +76,7 @@ COLUMNS = [
     "refers_to",
     "followup_kind",
     "fraction",
+    "edited_at",
 ]
 DAY = date(2025, 1, 2)
 NOW = to_ns(datetime(2025, 7, 1, 8, 0, tzinfo=IST))
@@ -130,7 +137,7 @@ def desk(settings: Settings, pg_url: str, tmp_path: Path) -> Iterator[Desk]:
             "TRUNCATE raw.signal_log, raw.uploads,"
             " raw.landed_rows, raw.raw_signals, raw.quarantine, ref.instruments,"
             " research.validated_signals, research.followups, research.normalised_signals,"
-            " research.resolved_signals"
+            " research.resolved_signals, research.signal_flags"
         )
         connection.execute("ALTER TABLE raw.signal_log ENABLE TRIGGER append_only")
     yield Desk(engine, settings, tmp_path)
@@ -337,24 +344,7 @@ def test_quarantine_is_listed_shown_exported_and_retried(desk: Desk) -> None:
 
 
 def test_the_four_steps_run_and_repeat_byte_for_byte(desk: Desk) -> None:
-    share = Instrument(
-        instrument_key=instrument_key(Category.NSE_EQ, "TCS"),
-        category=Category.NSE_EQ,
-        underlying="TCS",
-        expiry=None,
-        strike_paise=None,
-        option_type=None,
-        exchange_segment="NSE_EQ",
-        security_id="11536",
-        lot_size=1,
-        tick_paise=5,
-        freeze_quantity=0,
-        series="EQ",
-        has_derivatives=True,
-        valid_from=date(2024, 1, 1),
-        valid_to=date(9999, 12, 31),
-    )
-    load_instruments(desk.engine, [share], "test", day=date(2024, 1, 1))
+    _list_tcs(desk)
     desk.ingest(
         [
             row(1),
@@ -392,6 +382,27 @@ def test_the_four_steps_run_and_repeat_byte_for_byte(desk: Desk) -> None:
         " JOIN research.resolved_signals s USING (signal_id)"
     )
     assert linked == [("m1",)]
+
+
+def _list_tcs(desk: Desk) -> None:
+    share = Instrument(
+        instrument_key=instrument_key(Category.NSE_EQ, "TCS"),
+        category=Category.NSE_EQ,
+        underlying="TCS",
+        expiry=None,
+        strike_paise=None,
+        option_type=None,
+        exchange_segment="NSE_EQ",
+        security_id="11536",
+        lot_size=1,
+        tick_paise=5,
+        freeze_quantity=0,
+        series="EQ",
+        has_derivatives=True,
+        valid_from=date(2024, 1, 1),
+        valid_to=date(9999, 12, 31),
+    )
+    load_instruments(desk.engine, [share], "test", day=date(2024, 1, 1))
 
 
 def _four_steps(desk: Desk) -> tuple[int, int, int]:
@@ -442,3 +453,62 @@ def test_a_file_names_the_oldest_signal_that_its_followups_reach(desk: Desk) -> 
     assert reached("other", symbol="INFY", advisor_id="A2") == date(2024, 12, 19)
     assert reached("nobody's", symbol="INFY") is None
     assert reached("own day", refers_to="m7") is None
+
+
+def test_an_edit_counts_from_the_moment_that_somebody_can_prove(desk: Desk) -> None:
+    """A file proves when it came, a message the stamp it carries, the inbox its own clock."""
+    _list_tcs(desk)
+    desk.ingest([row(1), row(2, edited_at="2025-01-02T11:00:00+05:30"), row(3), row(4)])
+    desk.ingest([row(1, stoploss="80"), row(3, stoploss="80", edited_at="2025-01-02T12:00:00+05:30")])
+    came = from_ns(desk.clock.now_ns())
+    heard = datetime(2025, 1, 2, 9, 25, tzinfo=IST)
+    with begin(desk.engine) as connection:
+        known = connection.execute(
+            "SELECT source_message_id, signal_id FROM (SELECT content ->> 'source_message_id' AS"
+            " source_message_id, record_id AS signal_id FROM raw.landed_rows) AS l"
+        ).fetchall()
+        ids = {str(name): str(signal_id) for name, signal_id in known}
+        logged = {"chain": inbox_chain("desk"), "logged_at": came, "origin": "1", "change": "EDITED"}
+        said = {"kind": "SIGNAL", "record": ids["m4"], "revision": 2, "advisor": "A1", "posted": heard}
+        connection.execute(APPEND_LIVE, {**logged, **said, "received": heard, "hash": "h"})
+    _four_steps(desk)
+    with begin(desk.engine) as connection:
+        found = tables.read_versions(connection, DAY, DAY)
+        elsewhere = tables.read_versions(connection, date(2025, 1, 3), date(2025, 1, 3))
+    lag = timedelta(seconds=desk.settings.default_receive_lag_s)
+    assert set(found["change"]) == {"EDITED"}
+    assert dict(zip(found["record_id"], found["changed_at"], strict=True)) == {
+        ids["m1"]: came,
+        ids["m2"]: datetime(2025, 1, 2, 11, tzinfo=IST) + lag,
+        ids["m3"]: datetime(2025, 1, 2, 12, tzinfo=IST) + lag,
+        ids["m4"]: heard,
+    }
+    assert elsewhere.empty
+
+
+def test_who_took_everything_back_stays_in_every_count(desk: Desk) -> None:
+    _list_tcs(desk)
+    desk.ingest([row(1), row(2, advisor_id="A2"), row(3, kind="FOLLOWUP", followup_kind="EXIT", symbol="X")])
+    whole = replace(load_profile("sample"), full_export=FullExport.SOURCE)
+    desk.clock.advance_to(desk.clock.now_ns() + 1_000_000_000)
+    path = csv_file(desk.folder / "whole.csv", [row(1, stoploss="80")])
+    gone = ingest_file(desk.engine, path, whole, load_calendar(), desk.clock, desk.settings)
+    assert (gone.rows_revised, gone.rows_deleted, gone.trade_dates) == (1, 2, (DAY,))
+    assert _four_steps(desk)[0] == 2, "what was taken back is still resolved"
+    with begin(desk.engine) as connection:
+        prices = ParquetPriceStore(f"file://{desk.folder}/prices", load_calendar())
+        flagged = flag_conduct(
+            tables.read_resolved_signals(connection, DAY, DAY),
+            tables.read_versions(connection, DAY, DAY),
+            prices, load_calendar(), ConductRule(), desk.clock.now_ns(),
+        )  # fmt: skip
+        for _ in range(2):  # the range is replaced, not added to
+            tables.write_signal_flags(connection, flagged, DAY, DAY)
+        counts = advisor_conduct(connection)
+    names = ("advisor_id", "ideas", "edited", "deleted", "back_dated", "orphans")
+    assert [tuple(one[name] for name in names) for one in counts] == [
+        ("A1", 1, 1, 1, 0, 1),  # its follow-up was taken back, and matched nothing
+        ("A2", 1, 0, 1, 0, 0),
+    ]
+    stored = desk.query("SELECT advisor_id, flags FROM research.signal_flags ORDER BY 1")
+    assert stored == [("A1", ["EDITED"]), ("A2", ["DELETED"])]
