@@ -4,7 +4,7 @@ import re
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 
-from propdesk.core.clock import from_ns, to_ns
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, from_ns, to_ns
 from propdesk.core.errors import SchemaFault
 from propdesk.core.limits import PRICE_PAISE_MAX
 from propdesk.core.money import PAISE_PER_RUPEE, price_to_paise
@@ -16,12 +16,16 @@ YEAR_MAX = 2100
 _CACHE_SIZE = 1 << 16
 # ASCII classes on purpose: \d also matches full-width and Arabic digits.
 _PRICE = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,10}))?\Z")
-_GROUPED_PRICE = re.compile(r"[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?:\.[0-9]{1,10})?\Z")
+# Indian groups only: "110,120" is as likely a list of two prices, and which one nobody can say.
+_GROUPED_PRICE = re.compile(r"[0-9]{1,2}(?:,[0-9]{2})*,[0-9]{3}(?:\.[0-9]{1,10})?\Z")
 _PAISE = re.compile(r"[0-9]{1,12}(?:\.0{1,4})?\Z")
 _FRACTION = re.compile(r"(?:0?\.[0-9]{1,9}|[01](?:\.[0-9]{1,9})?|[0-9]{1,3}(?:\.[0-9]{1,6})?%)\Z")
 _ISO_TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)\s?"
     r"(Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
+)
+_WHOLE_MINUTE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\s?(?:Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
 )
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _TARGET_SEPARATOR = re.compile(r"\s*[/|;]\s*")
@@ -34,7 +38,7 @@ def parse_price(text: str) -> int | None:
     Parameters
     ----------
     text : str
-        Plain decimal, digit groups allowed; no sign, exponent, currency or other digits than 0-9.
+        Plain decimal, Indian digit groups allowed; no sign, exponent, currency or other digits than 0-9.
 
     Returns
     -------
@@ -112,6 +116,27 @@ def parse_time(text: str, formats: tuple[str, ...], offset_minutes: int) -> int 
     int or None
         ns UTC; None if it is unreadable, impossible or outside 2000..2100.
     """
+    # Nearly every stamp is one of some thousand minutes and a second.
+    if (
+        len(text) > 18
+        and text[16] == ":"
+        and text[17:19].isascii()
+        and text[17:19].isdigit()
+        and text[17:19] < "60"
+    ):
+        start = _minute_ns(f"{text[:16]}{text[19:]}", offset_minutes)
+        if start is not None:
+            return start + int(text[17:19]) * NS_PER_SECOND
+    return _parse_time(text, formats, offset_minutes)
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _minute_ns(text: str, offset_minutes: int) -> int | None:
+    """Read ``2025-01-02T09:20+05:30``: a minute with or without a zone; None for anything else."""
+    return _parse_time(text, (), offset_minutes) if _WHOLE_MINUTE.match(text) else None
+
+
+def _parse_time(text: str, formats: tuple[str, ...], offset_minutes: int) -> int | None:
     moment = _iso_moment(text)
     for pattern in formats if moment is None else ():
         try:
@@ -161,4 +186,12 @@ def parse_date(text: str, formats: tuple[str, ...] = ()) -> date | None:
 
 def time_text(ns: int) -> str:
     """Write a moment canonically: ISO, UTC, microseconds where there are any."""
-    return from_ns(ns).isoformat()
+    seconds, rest = divmod(ns, NS_PER_SECOND)
+    if rest:
+        return from_ns(ns).isoformat()
+    return f"{_minute_text(seconds // 60)}:{seconds % 60:02d}+00:00"
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _minute_text(minute: int) -> str:
+    return from_ns(minute * NS_PER_MINUTE).isoformat()[:16]

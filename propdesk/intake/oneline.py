@@ -23,6 +23,7 @@ Confidence = 0.6, plus 0.2 with a stop, plus 0.2 with targets, less 0.1 for each
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from propdesk.intake.aliases import fold_symbol
 from propdesk.intake.fields import parse_price
@@ -34,6 +35,7 @@ _TEXT_LENGTH_MAX = 2_000
 _NUMBER = r"[0-9]{1,7}(?:\.[0-9]{1,2})?"
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _NOISE = re.compile(r"[^A-Z0-9&./,@:+\-=\s]")
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
 _SIDE = re.compile(r"\b(BUY|LONG|SELL|SHORT)\b")
 _STOP = re.compile(rf"\b(?:SL|STOP\s?LOSS)\b[\s:@=\-]*(?:OF|AT|IS)?[\s:@=\-]*({_NUMBER})")
 _TARGETS = re.compile(
@@ -110,13 +112,22 @@ def parse_calls(text: str, index_names: frozenset[str] = frozenset()) -> list[Pa
     >>> parse_calls("Markets look strong today")
     [None]
     """
-    cleaned = _NOISE.sub(" ", text[: _TEXT_LENGTH_MAX + 1].upper())
-    if len(text) > _TEXT_LENGTH_MAX or not _SIDE.search(cleaned):
+    if len(text) > _TEXT_LENGTH_MAX or _mixes_scripts(text):
+        return [None]
+    cleaned = _NOISE.sub(" ", _FOREIGN.sub(" ", text).upper())
+    if not _SIDE.search(cleaned):
         return [None]
     if len(_SIDE.findall(cleaned)) == 1:
         return [_parse_one(" ".join(cleaned.split()), index_names)]
     lines = [" ".join(line.split()) for line in cleaned.splitlines() if _SIDE.search(line)]
     return [_parse_one(line, index_names) for line in lines]
+
+
+def _mixes_scripts(text: str) -> bool:
+    """Tell whether a word mixes plain letters or digits with others: a disguised name, a misread price."""
+    if text.isascii():
+        return False
+    return any(a.isalnum() and b.isalnum() and a.isascii() != b.isascii() for a, b in pairwise(text))
 
 
 def _parse_one(line: str, index_names: frozenset[str]) -> ParsedCall | None:

@@ -204,7 +204,7 @@ def _optional(
 ) -> _EnumT | None:
     if not text:
         return None
-    member = kind._value2member_map_.get(text.upper())
+    member = kind._value2member_map_.get(text.upper()) if text.isascii() else None
     if isinstance(member, kind):
         return member
     findings.add(reason, f"{name} {text[:60]!r} is none of {', '.join(m.value for m in kind)}")
@@ -223,7 +223,7 @@ def _symbol(content: Mapping[str, str], findings: Findings) -> str:
     symbol = " ".join(text.upper().split())
     if not symbol:
         findings.add(RejectReason.MISSING_FIELD, "symbol is empty")
-    elif not _SYMBOL.match(symbol):
+    elif not text.isascii() or not _SYMBOL.match(symbol):  # upper case of one sharp s is two plain ones
         findings.add(
             RejectReason.BAD_SYMBOL, f"symbol {text[:60]!r} holds other than A-Z, 0-9, & - _ . and blank"
         )
@@ -259,7 +259,7 @@ def _targets(content: Mapping[str, str], findings: Findings) -> tuple[int, ...]:
 
 def _registration(content: Mapping[str, str], findings: Findings) -> str | None:
     text = content.get("sebi_reg_no")
-    if text and not _REGISTRATION.match(text.upper()):
+    if text and not (text.isascii() and _REGISTRATION.match(text.upper())):
         findings.add(RejectReason.BAD_REGISTRATION, f"sebi_reg_no {text[:60]!r} is not INH and nine digits")
         return None
     return text.upper() if text else None
@@ -304,7 +304,7 @@ def _expiry(text: str | None, findings: Findings) -> tuple[date | None, str | No
     if not text:
         return None, None
     day = parse_date(text)
-    word = _EXPIRY_WORDS.get(text.upper(), text.upper())
+    word = _EXPIRY_WORDS.get(text.upper(), text.upper()) if text.isascii() else ""
     if day is not None:
         return day, None
     if _EXPIRY_RULE.match(word):

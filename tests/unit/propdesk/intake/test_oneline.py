@@ -89,3 +89,17 @@ def test_a_message_with_two_calls() -> None:
 def test_confidence_rises_with_stop_and_targets() -> None:
     scores = [parse_calls(text)[0] for text in ("BUY X AT 10", "BUY X AT 10 SL 9", "BUY X AT 10 SL 9 TGT 12")]
     assert [score and score.confidence for score in scores] == [0.6, 0.8, 1.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["BUY \u0422CS ABOVE 142", "BUY TCS ABOVE 14\u0662", "BUY TC\u00df ABOVE 142", "BUY NI\ufb01TY ABOVE 1"],
+)
+def test_a_word_of_two_scripts_is_not_guessed(text: str) -> None:
+    assert parse_calls(text) == [None]
+
+
+def test_words_of_another_script_and_signs_beside_a_call_are_passed_over() -> None:
+    call = parse_calls("\u20b9 \u0916\u0930\u0940\u0926 BUY TCS ABOVE 142 SL 127 \U0001f680")[0]
+    assert call is not None
+    assert call.fields["symbol"] == "TCS"
