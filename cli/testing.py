@@ -35,8 +35,9 @@ class Check:
 
 
 WORKERS = ("-n", "2", "--dist", "loadfile")
-"""The whole suite runs in two processes, each with servers of its own: half of a test is waiting. A file's tests
-stay together, since they share what its fixtures built."""
+"""The whole suite runs in two processes, each with servers of its own: half of a test is waiting. A file's
+tests stay together, since they share what its fixtures built."""
+
 CHECKS = (
     Check("ruff check", ("ruff", "check", "."), "1 s"),
     Check("ruff format", ("ruff", "format", "--check", "."), "1 s"),
