@@ -10,11 +10,13 @@ Nothing else in the project reads the environment, so a value that decides somet
 """
 
 import hashlib
+import ipaddress
 import json
 import os
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -58,6 +60,17 @@ def default_home(clone: Path = CLONE_ROOT) -> Path:
         return Path("/var/lib/propdesk") / digest
     base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
     return Path(base) / "propdesk" / digest
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address lies on this machine (a local sandbox, never a live broker)."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Settings(BaseSettings):
@@ -265,6 +278,32 @@ class Settings(BaseSettings):
         default=0.10, ge=0.0, le=1.0, description="Share of the corpus of the reverse pool."
     )
 
+    # --- broker -------------------------------------------------------------------------------------------
+    dhan_client_id: str = Field(
+        default="", pattern=r"^[A-Za-z0-9_-]{0,32}$", description="Client id at Dhan; empty = no account."
+    )
+    dhan_access_token: SecretStr | None = Field(
+        default=None, description="Access token (JWT) for trading; live mode or a local sandbox only."
+    )
+    dhan_pin: SecretStr | None = Field(
+        default=None, description="PIN of the login by TOTP; live mode or a local sandbox only."
+    )
+    dhan_totp_secret: SecretStr | None = Field(
+        default=None, description="TOTP seed (base32) of the login; live mode or a local sandbox only."
+    )
+    dhan_data_token: SecretStr | None = Field(
+        default=None, description="Access token that serves prices and instruments only, in any mode."
+    )
+    dhan_rest_url: str = Field(default="https://api.dhan.co/v2", description="Dhan's REST address.")
+    dhan_auth_url: str = Field(default="https://auth.dhan.co", description="Dhan's login address.")
+    dhan_order_update_url: str = Field(
+        default="wss://api-order-update.dhan.co", description="Dhan's order-update WebSocket."
+    )
+    dhan_feed_url: str = Field(default="wss://api-feed.dhan.co", description="Dhan's market-feed WebSocket.")
+    dhan_master_url: str = Field(
+        default="https://images.dhan.co/api-data/api-scrip-master.csv", description="Dhan's scrip master."
+    )
+
     # --- running ------------------------------------------------------------------------------------------
     run_timeout_s: int = Field(default=3_600, gt=0, description="A pipeline run is ended after this, s.")
     start_timeout_s: int = Field(
@@ -319,6 +358,33 @@ class Settings(BaseSettings):
                 f"category_allocations and adverse_allocation together are {total:.4f}, at most 1 is allowed"
             )
         return self
+
+    @field_validator(
+        "dhan_rest_url", "dhan_auth_url", "dhan_order_update_url", "dhan_feed_url", "dhan_master_url"
+    )
+    @classmethod
+    def _dhan_is_encrypted(cls, value: str) -> str:
+        scheme = urlsplit(value).scheme
+        if scheme not in ("https", "wss") and not (scheme in ("http", "ws") and is_loopback(value)):
+            raise ValueError("must start with https:// or wss:// (without TLS on this machine only)")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _paper_holds_no_live_credentials(self) -> Self:
+        held = [name for name in ("dhan_access_token", "dhan_pin", "dhan_totp_secret") if getattr(self, name)]
+        if held and self.trading_mode != "live" and not self.dhan_is_local:
+            names = ", ".join(f"{ENV_PREFIX}{name.upper()}" for name in held)
+            raise ValueError(
+                f"{names} would let a paper process trade: set {ENV_PREFIX}TRADING_MODE=live, or remove it "
+                f"({ENV_PREFIX}DHAN_DATA_TOKEN serves prices)"
+            )
+        return self
+
+    @property
+    def dhan_is_local(self) -> bool:
+        """Whether every address that sees credentials is on this machine: a sandbox, no live broker."""
+        urls = (self.dhan_rest_url, self.dhan_auth_url, self.dhan_order_update_url, self.dhan_feed_url)
+        return all(is_loopback(url) for url in urls)
 
     def database_url(self, role: DatabaseRole = "owner") -> str:
         """Give the SQLAlchemy URL (with its password) for one role.

@@ -66,6 +66,7 @@ class BrokerAck:
 class Capabilities:
     """What a broker can do, so that the daemon does the rest itself (§5.8).
 
+    ``has_partial_exits``: part of a filled super order can be closed; otherwise only all of it.
     ``absence_is_proof``: a call of a dead process that is not in the broker's lists was never accepted and
     never will be (a broker inside this process); of a real broker absence proves nothing.
     """
@@ -74,6 +75,7 @@ class Capabilities:
     has_trigger_entries: bool
     modifications_max: int
     absence_is_proof: bool = False
+    has_partial_exits: bool = True
 
 
 class Broker(Protocol):

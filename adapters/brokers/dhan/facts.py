@@ -1,0 +1,182 @@
+"""Dhan's books → facts about our super orders; pure, so that any order of evidence gives the same facts.
+
+Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean that an exit was placed.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow, TradeRow
+from propdesk.core.ids import derived_id
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
+
+PREFIX = "p"
+"""Every correlation id of ours begins with it; orders without are a person's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """One reading of the three lists."""
+
+    supers: tuple[SuperOrderRow, ...]
+    orders: tuple[OrderRow, ...]
+    trades: tuple[TradeRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Fills of one part of a super order: units, sum of price x quantity in paise, last moment."""
+
+    quantity: int
+    notional_paise: int
+    at_ns: int
+
+    @property
+    def average_paise(self) -> int:
+        """Average price, halves up; 0 without fills."""
+        return (2 * self.notional_paise + self.quantity) // (2 * self.quantity) if self.quantity else 0
+
+
+def is_ours(correlation_id: str) -> bool:
+    """Whether a correlation id has the shape of `propdesk.core.ids.correlation_id`."""
+    return correlation_id.startswith(PREFIX) and len(correlation_id) == 20 and correlation_id.isalnum()
+
+
+def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
+    """Sum the fills of a super order by its parts.
+
+    Notes
+    -----
+    Exit legs may have order ids of their own or the parent's: both are matched. Under the parent's id a
+    fill of the opposite side is an exit; which one, the leg that triggered tells, else the nearer level.
+    """
+    shared = [one for one in books.supers if one.order.correlation_id == parent.order.correlation_id]
+    own = {row.order_id: row for row in books.orders if _belongs(row, parent, is_shared=len(shared) > 1)}
+    leg_ids = {leg.order_id: leg.name for leg in parent.legs if leg.order_id != parent.order.order_id}
+    found: dict[LegName, list[TradeRow]] = {}
+    for trade in books.trades:
+        if trade.order_id == parent.order.order_id or trade.order_id in own or trade.order_id in leg_ids:
+            name = _part(trade, parent, own, leg_ids)
+            found.setdefault(name, []).append(trade)
+    return {
+        name: Filled(
+            sum(t.quantity for t in trades),
+            sum(t.quantity * t.price_paise for t in trades),
+            max((t.at_ns or 0 for t in trades), default=0),
+        )
+        for name, trades in found.items()
+    }
+
+
+def _belongs(row: OrderRow, parent: SuperOrderRow, *, is_shared: bool) -> bool:
+    head = parent.order
+    if row.order_id == head.order_id or row.algo_id == head.order_id:
+        return True
+    # a repeated correlation id would make legs of two orders look alike: then only explicit links count
+    if is_shared or not head.correlation_id:
+        return False
+    return row.correlation_id == head.correlation_id and row.leg in _EXITS
+
+
+_EXITS = (LegName.TARGET, LegName.STOP)
+
+
+def _part(
+    trade: TradeRow, parent: SuperOrderRow, own: Mapping[str, OrderRow], leg_ids: Mapping[str, LegName]
+) -> LegName:
+    if trade.side is parent.order.side:
+        return LegName.ENTRY
+    if trade.order_id in leg_ids:
+        return leg_ids[trade.order_id]
+    row = own.get(trade.order_id)
+    if row is not None and row.order_id != parent.order.order_id and row.leg in _EXITS:
+        return row.leg
+    triggered = [leg.name for leg in parent.legs if leg.status in (OrderStatus.TRIGGERED, OrderStatus.TRADED)]
+    if len(triggered) == 1:
+        return triggered[0]
+    levels = {leg.name: leg.price_paise for leg in parent.legs if leg.price_paise}
+    return min(levels, key=lambda name: abs(levels[name] - trade.price_paise), default=LegName.STOP)
+
+
+def facts_of(
+    parent: SuperOrderRow, books: Books, exiting: Mapping[str, str], now_ns: int
+) -> list[BrokerUpdate]:
+    """Tell everything the books say about one super order; the same books give the same facts.
+
+    Parameters
+    ----------
+    exiting : mapping of str to str
+        By correlation id: the reason for which its target or stop was moved to close it. Its exit fills are
+        then exits, not targets.
+    now_ns : int
+        Stamp of facts whose moment the books do not tell.
+    """
+    head = parent.order
+    at_ns = head.updated_ns or head.created_ns or now_ns
+    facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
+    fills = fills_of(parent, books)
+    entry = fills.get(LegName.ENTRY)
+    filled = max(entry.quantity if entry else 0, head.filled_quantity)
+    if filled:
+        average = entry.average_paise if entry and entry.quantity == filled else head.average_paise
+        stamp = entry.at_ns if entry and entry.at_ns else at_ns
+        facts.append(_fact(head, BrokerUpdateKind.ENTRY_FILLED, stamp, filled, average))
+    exits = {name: fills[name] for name in _EXITS if name in fills}
+    if exits:
+        facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns))
+    if head.status is OrderStatus.REJECTED:
+        facts.append(_fact(head, BrokerUpdateKind.REJECTED, at_ns, reason=head.reason))
+    elif head.status.is_dead:
+        why = head.reason if head.status is not OrderStatus.EXPIRED else "EXPIRED"
+        facts.append(_fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason=why))
+    return facts
+
+
+def _exit_fact(
+    head: OrderRow, exits: Mapping[LegName, Filled], reason: str | None, at_ns: int
+) -> BrokerUpdate:
+    """Tell the units closed by both legs together; the later fill names the kind."""
+    total = Filled(sum(f.quantity for f in exits.values()), sum(f.notional_paise for f in exits.values()), 0)
+    later = max(exits, key=lambda name: exits[name].at_ns)
+    kind = BrokerUpdateKind.STOP_FILLED if later is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
+    return _fact(
+        head,
+        BrokerUpdateKind.EXIT_FILLED if reason else kind,
+        exits[later].at_ns or at_ns,
+        total.quantity,
+        total.average_paise,
+        reason or "",
+    )
+
+
+def _fact(
+    head: OrderRow,
+    kind: BrokerUpdateKind,
+    ts_ns: int,
+    quantity: int = 0,
+    price_paise: int = 0,
+    reason: str = "",
+) -> BrokerUpdate:
+    return BrokerUpdate(
+        update_id=derived_id("dhan-fact", head.order_id, kind.value, quantity),
+        kind=kind,
+        correlation_id=head.correlation_id,
+        broker_order_id=head.order_id,
+        price_paise=price_paise,
+        quantity=quantity,
+        ts_ns=ts_ns,
+        reason=reason,
+    )
+
+
+def surplus(supers: Iterable[SuperOrderRow]) -> dict[str, tuple[SuperOrderRow, ...]]:
+    """Correlation ids of ours that more than one order carries, oldest order first."""
+    by_id: dict[str, list[SuperOrderRow]] = {}
+    for row in supers:
+        if is_ours(row.order.correlation_id):
+            by_id.setdefault(row.order.correlation_id, []).append(row)
+    return {
+        name: tuple(sorted(rows, key=lambda row: (row.order.created_ns or 0, row.order.order_id)))
+        for name, rows in by_id.items()
+        if len(rows) > 1
+    }
