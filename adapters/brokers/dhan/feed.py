@@ -1,5 +1,6 @@
 """Market-feed WebSocket: subscribes anew after each connect, leaves a mute socket."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from enum import IntEnum
@@ -12,7 +13,7 @@ from adapters.brokers.dhan.auth import Session
 from adapters.brokers.dhan.config import DhanConfig
 from adapters.brokers.dhan.packets import Disconnected, Packet, packets
 from adapters.brokers.dhan.stream import Stream, StreamTiming
-from propdesk.core.errors import ConfigFault, SchemaFault
+from propdesk.core.errors import BrokerFault, ConfigFault, SchemaFault
 
 BATCH: Final = 100
 """Instruments of one subscribe message."""
@@ -61,6 +62,7 @@ class MarketFeed:
             self._address,
             self._greet,
             is_due=lambda: bool(self._wanted) and is_open(),
+            on_refused=self._refused,
             on_change=on_change or (lambda _name, _connected, _reason: None),
             timing=timing or StreamTiming(),
         )
@@ -114,8 +116,13 @@ class MarketFeed:
 
     async def _ended(self, code: int) -> None:
         if code in _TOKEN_CODES:
-            await self._session.refuse(self._token)
+            await self._refused()
         await self.stream.drop(f"Dhan ended the feed with code {code}")
+
+    async def _refused(self) -> None:
+        # that no other token is to be had yet is met again when connecting, which has a back-off
+        with contextlib.suppress(BrokerFault):
+            await self._session.refuse(self._token)
 
     async def _address(self) -> str:
         self._token = await self._session.token()

@@ -1,5 +1,6 @@
 """Order-update WebSocket: a wake-up call, never the truth; it may lose, repeat and reorder."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 
@@ -11,7 +12,7 @@ from adapters.brokers.dhan.config import DhanConfig
 from adapters.brokers.dhan.model import OrderAlert
 from adapters.brokers.dhan.stream import Stream, StreamTiming
 from adapters.brokers.dhan.transport import parse_json
-from propdesk.core.errors import DataFault
+from propdesk.core.errors import BrokerFault, DataFault
 
 _LOGIN_CODE = 42
 
@@ -41,12 +42,14 @@ class OrderUpdates:
     ) -> None:
         self._config = config
         self._session = session
+        self._token = ""
         self.unreadable = 0
         self.stream = Stream(
             "orders",
             self._address,
             self._greet,
             is_due=lambda: False,
+            on_refused=self._refused,
             on_change=on_change or (lambda _name, _connected, _reason: None),
             timing=timing or StreamTiming(),
         )
@@ -66,13 +69,14 @@ class OrderUpdates:
         """Connect anew: polling found what the stream did not tell."""
         await self.stream.drop("mute socket: polling found news that the stream did not tell")
 
+    async def _refused(self) -> None:
+        with contextlib.suppress(BrokerFault):
+            await self._session.refuse(self._token)
+
     async def _address(self) -> str:
         return self._config.order_update_url
 
     async def _greet(self, socket: ClientConnection) -> None:
-        login = {
-            "MsgCode": _LOGIN_CODE,
-            "ClientId": self._config.client_id,
-            "Token": await self._session.token(),
-        }
+        self._token = await self._session.token()
+        login = {"MsgCode": _LOGIN_CODE, "ClientId": self._config.client_id, "Token": self._token}
         await socket.send(json.dumps({"LoginReq": login, "UserType": "SELF"}))

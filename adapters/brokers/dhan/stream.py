@@ -15,6 +15,7 @@ from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import AuthExpired, BrokerFault
 
 _FRAME_BYTES_MAX: Final = 4_000_000
+_REFUSED: Final = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Stream:
         Sends what the server expects after connecting.
     is_due : callable
         Whether messages are expected now (market hours, something subscribed); outside silence is normal.
+    on_refused : callable
+        Told that the server refused the token; must not raise.
     on_change : callable
         Told the reason of each connect (empty text) and loss (one sentence).
     """
@@ -62,6 +65,7 @@ class Stream:
         greet: Callable[[ClientConnection], Awaitable[None]],
         *,
         is_due: Callable[[], bool],
+        on_refused: Callable[[], Awaitable[None]],
         on_change: Callable[[str, bool, str], None],
         timing: StreamTiming,
     ) -> None:
@@ -69,6 +73,7 @@ class Stream:
         self._address = address
         self._greet = greet
         self._is_due = is_due
+        self._on_refused = on_refused
         self._on_change = on_change
         self._timing = timing
         self._socket: ClientConnection | None = None
@@ -99,6 +104,10 @@ class Stream:
                         pause = self._timing.back_off_s
                         yield frame
                 reason = "closed by the server"
+            except websockets.InvalidStatus as fault:
+                reason = f"HTTP {fault.response.status_code}"
+                if fault.response.status_code in _REFUSED:
+                    await self._on_refused()
             except (OSError, websockets.WebSocketException, TimeoutError) as fault:
                 reason = type(fault).__name__
             except AuthExpired as fault:
@@ -125,9 +134,11 @@ class Stream:
         ) as socket:
             self._socket = socket
             try:
-                await self._greet(socket)
-                self.connects += 1
-                self._on_change(self._name, True, "")
+                # a server that refuses closes at once, but what it said before tells why
+                with contextlib.suppress(websockets.ConnectionClosed):
+                    await self._greet(socket)
+                    self.connects += 1
+                    self._on_change(self._name, True, "")
                 async for frame in self._watched(socket):
                     yield frame
             finally:

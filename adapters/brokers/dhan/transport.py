@@ -3,6 +3,7 @@
 Nothing here ever logs an address: those of the login carry PIN and TOTP.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -31,7 +32,7 @@ class TimeOuts:
     connect_s : float
         Until a connection stands; its end proves that nothing left.
     order_s : float
-        Until an order call is answered (never the official client's 60 s).
+        Until an order call is answered to its last byte, after connecting (never the official client's 60 s).
     read_s : float
         Until anything else is answered.
     """
@@ -108,19 +109,21 @@ class Transport:
         """
         limit = self._time_outs.order_s if is_write else self._time_outs.read_s
         try:
-            response = await self._client.request(
-                method,
-                url,
-                headers=dict(headers or {}),
-                params=dict(params) if params else None,
-                content=None if body is None else json.dumps(body, allow_nan=False).encode(),
-                timeout=httpx.Timeout(limit, connect=self._time_outs.connect_s),
-            )
+            # httpx limits the pause between two bytes only: an answer that drips in would never end
+            async with asyncio.timeout(limit + self._time_outs.connect_s):
+                response = await self._client.request(
+                    method,
+                    url,
+                    headers=dict(headers or {}),
+                    params=dict(params) if params else None,
+                    content=None if body is None else json.dumps(body, allow_nan=False).encode(),
+                    timeout=httpx.Timeout(limit, connect=self._time_outs.connect_s),
+                )
         except _NEVER_SENT as error:
             raise Retryable(
                 f"Dhan could not be reached ({type(error).__name__}); nothing was sent."
             ) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise _lost(type(error).__name__, is_write=is_write) from None
         return self._read(response, is_write=is_write)
 
