@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
-from propdesk.core.errors import BrokerFault, PropdeskError, Rejected, Retryable
+from propdesk.core.errors import AuthExpired, BrokerFault, PropdeskError, Rejected, Retryable
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryWaited, IntentKind, OrderIntent
 from propdesk.ports import Broker, BrokerAck
@@ -152,8 +152,9 @@ class OrderManager:
             self._throttle = self._throttle.sent(self._clock.now_ns())
         try:
             ack = await self._call(intent)
-        except (Rejected, Retryable) as fault:
-            # Both prove that the broker has nothing: a parsed refusal, or a connection never made.
+        except (Rejected, Retryable, AuthExpired) as fault:
+            # Each proves that the broker has nothing: a parsed refusal of the order or of the token, or a
+            # connection never made.
             await self._refuse(intent, IntentState.REJECTED, str(fault))
         except (BrokerFault, OSError, TimeoutError) as fault:
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
-from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
+from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import (
     BrokerUpdate,
@@ -112,7 +112,9 @@ async def test_a_taken_order_is_recorded_and_nothing_else_is_said() -> None:
     assert outbox.answers == [("i1", IntentState.WORKING, "b1", "")]
 
 
-@pytest.mark.parametrize("fault", [Rejected("no margin"), Retryable("connection refused")])
+@pytest.mark.parametrize(
+    "fault", [Rejected("no margin"), Retryable("connection refused"), AuthExpired("token refused")]
+)
 async def test_a_proved_refusal_is_rejected_and_told(fault: Exception) -> None:
     outbox = Outbox()
     (update,) = await send(Broker(fault), outbox, make_intent(1, is_entry=True))
