@@ -236,6 +236,9 @@ class Settings(BaseSettings):
     trading_mode: Literal["paper", "live"] = Field(
         default="paper", description="Paper fills, or orders at the broker."
     )
+    broker: Literal["paper", "dhan"] = Field(
+        default="paper", description="Who takes the orders; dhan in paper mode is a sandbox on this machine."
+    )
     size_model: Literal["analytical", "desk"] = Field(
         default="desk", description="Analytical lots, or risk-based desk size."
     )

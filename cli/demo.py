@@ -7,6 +7,7 @@ and one that was interrupted goes on.
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -51,8 +52,20 @@ def stages(context: UpContext) -> Sequence[Stage]:
             needs_dagster=True,
         ),
         Stage("Report what was found", _report_rules),
-        Stage(f"Trade {days.replay_day} on paper in accelerated replay", _replay, "about 25 s, once"),
+        *_trading_stages(days.replay_day, days.broker),
         Stage("Report the day", _report_day),
+    )
+
+
+def _trading_stages(day: date, broker: str) -> tuple[Stage, ...]:
+    if broker == "paper":
+        return (Stage(f"Trade {day} on paper in accelerated replay", _replay, "about 25 s, once"),)
+    from cli.demo_sandbox import compare_books, start_sandbox
+
+    return (
+        Stage("Start the local Dhan sandbox", start_sandbox, "about 10 s"),
+        Stage(f"Trade {day} through the Dhan adapter at the sandbox", _replay, "about a minute"),
+        Stage("Compare our books with the sandbox's truth", compare_books),
     )
 
 
@@ -259,27 +272,41 @@ def _show_rules(profile: str, rules: Sequence[Any], funnel: Sequence[Any]) -> No
 def _replay(context: UpContext) -> None:
     from cli.processes import python_spec
 
-    settings, day = context.settings, context.options.replay_day
-    if _is_replayed(settings, day) and not context.facts.get("changed"):
+    settings, day = _trading_settings(context), context.options.replay_day
+    if context.options.broker == "paper" and _is_replayed(settings, day) and not context.facts.get("changed"):
         context.say("  the day is traded already")
         return
     words = [
         "cli", "trade", "--replay", day.isoformat(), "--speed", context.options.speed,
         "--signals", str(_sample_folder(context) / "replay_signals.jsonl"),
     ]  # fmt: skip
-    if context.facts.get("changed"):
+    if context.options.broker == "paper" and context.facts.get("changed"):
         words.append("--fresh")
     spec = python_spec(DAEMON, words, context.home, settings, lambda: None)
+    spec = replace(spec, env={**spec.env, **context.daemon_env})
     context.supervisor.start(spec)
-    pause, waited = threading.Event(), 0.0
+    pause, waited, was_ended = threading.Event(), 0.0, False
     while not _is_replayed(settings, day):
         status = next(s for s in context.supervisor.status() if s.name == DAEMON)
-        if status.state in ("ended", "given_up") and not _is_replayed(settings, day):
+        # one that was killed is "ended" until the supervisor has seen it and starts it again
+        is_over = status.state == "given_up" or (was_ended and status.state == "ended")
+        was_ended = status.state == "ended"
+        if is_over and not _is_replayed(settings, day):
             raise MainJobFailed(f"The trading daemon ended before the day did; its log is {spec.log_file}.")
         if waited > _REPLAY_LIMIT_S:
             raise MainJobFailed(f"The replay of {day} does not end; its log is {spec.log_file}.")
         pause.wait(_POLL_S)
         waited += _POLL_S
+
+
+def _trading_settings(context: UpContext) -> Settings:
+    """Give the settings of the account that trades; a sandbox's orders never mix with those on paper."""
+    from cli.demo_sandbox import sandbox_account
+
+    own = context.settings
+    if context.options.broker == "paper":
+        return own
+    return own.model_copy(update={"account_id": sandbox_account(own)})
 
 
 def _is_replayed(settings: Settings, day: date) -> bool:
@@ -293,8 +320,10 @@ def _report_day(context: UpContext) -> None:
     from adapters.db.repos.report import read_day_report
     from cli.trade import show_report
 
+    account_id = _trading_settings(context).account_id
     with open_transaction(context.settings, "reader", _APPLICATION) as connection:
-        report = read_day_report(connection, context.settings.account_id, context.options.replay_day)
+        report = read_day_report(connection, account_id, context.options.replay_day)
     show_report(report, most_trades=_TRADES_SHOWN)
     if report.trades:
-        context.say(f"Why a trade was made: python3 run.py why {report.trades[0].signal_id}")
+        of_account = "" if account_id == context.settings.account_id else f" --account {account_id}"
+        context.say(f"Why a trade was made: python3 run.py why {report.trades[0].signal_id}{of_account}")

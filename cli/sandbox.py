@@ -45,6 +45,9 @@ def run(
     script: Annotated[
         Path | None, typer.Option("--script", help="JSON lines of at_s, key, price instead of stored prices.")
     ] = None,
+    master: Annotated[
+        str, typer.Option("--master", help="Scrip master with the day's security ids; made up without one.")
+    ] = "",
     knobs: Annotated[
         Path | None, typer.Option("--knobs", help="JSON object: behaviour where Dhan's is open.")
     ] = None,
@@ -56,7 +59,7 @@ def run(
     """Serve until Ctrl-C; prints the settings that point the adapter at it."""
     import asyncio
 
-    world = _world(day, start, store, script, knobs, ledger_file)
+    world = _world(day, start, store, script, master, knobs, ledger_file)
     asyncio.run(_serve(world, speed, port))
 
 
@@ -79,10 +82,17 @@ async def _serve(world: "World", speed: float, port: int) -> None:
 
 
 def _world(
-    day: str, start: str, store: str, script: Path | None, knobs: Path | None, ledger_file: Path | None
+    day: str,
+    start: str,
+    store: str,
+    script: Path | None,
+    master: str,
+    knobs: Path | None,
+    ledger_file: Path | None,
 ) -> "World":
     from datetime import timedelta
 
+    from adapters.instruments import read_scrip_master
     from adapters.settings import load_settings
     from adapters.ticks.store import ParquetPriceStore
     from propdesk.core.calendar import ist_to_ns
@@ -106,8 +116,9 @@ def _world(
             raise ConfigFault(f"The price store {prices.url} holds nothing of {day}; import it first.")
         ticks = [one for one in ticks_of_store(prices, keys, market_day) if one.ts_ns >= now_ns]
     last_week = prices.daily_bars(keys, market_day - timedelta(days=10), market_day - timedelta(days=1))
+    listed = read_scrip_master(master, market_day).instruments if master else ()
     return make_world(
-        catalogue_of_keys(keys, market_day),
+        catalogue_of_keys(keys, market_day, master=listed),
         now_ns,
         knobs=Knobs() if knobs is None else knobs_from(_json_object(knobs)),
         ticks=ticks,
@@ -119,12 +130,12 @@ def _world(
 
 def status(at: _At = PLACE, as_json: JsonOption = False) -> None:
     """Show simulated time, orders, fills and the truth's digest."""
-    _show(_call(at, "GET", "/status"), "Sandbox", as_json=as_json)
+    _show(control(at, "GET", "/status"), "Sandbox", as_json=as_json)
 
 
 def clock(words: _Words = None, at: _At = PLACE, as_json: JsonOption = False) -> None:
     """Move time: advance_s=60, to_ns=…, or set speed=10."""
-    _show(_call(at, "POST", "/clock", _pairs(words)), "Sandbox", as_json=as_json)
+    _show(control(at, "POST", "/clock", _pairs(words)), "Sandbox", as_json=as_json)
 
 
 def tick(
@@ -133,7 +144,7 @@ def tick(
     at: _At = PLACE,
 ) -> None:
     """Let a price be traded now."""
-    _call(at, "POST", "/tick", {"key": key, "price": price})
+    control(at, "POST", "/tick", {"key": key, "price": price})
     say(f"{key} traded at {price}.")
 
 
@@ -147,16 +158,16 @@ def fault(
     E.g. count=3 share=0.1 path=/super/orders method=POST effect=true delay_s=10.
     """
     if kind.lower() == "none":
-        _call(at, "DELETE", "/faults")
+        control(at, "DELETE", "/faults")
         say("No fault is armed.")
         return
-    _call(at, "POST", "/faults", {"kind": kind, **_pairs(words)})
+    control(at, "POST", "/faults", {"kind": kind, **_pairs(words)})
     say(f"{kind.upper()} is armed.")
 
 
 def faults(at: _At = PLACE, as_json: JsonOption = False) -> None:
     """Show what is armed and how often each fault has struck."""
-    found = _call(at, "GET", "/faults")
+    found = control(at, "GET", "/faults")
     if as_json:
         emit(found)
         return
@@ -179,7 +190,7 @@ def act(
 
     E.g. manual_order key=NSE_EQ:TCS side=BUY quantity=1 price=100, or restart lose_transit=true.
     """
-    say(str(_call(at, "POST", "/act", {"what": what, **_pairs(words)})["done"]))
+    say(str(control(at, "POST", "/act", {"what": what, **_pairs(words)})["done"]))
 
 
 def ledger(
@@ -188,7 +199,7 @@ def ledger(
     as_json: JsonOption = False,
 ) -> None:
     """Show the truth: everything that happened at the exchange, in order."""
-    found = _call(at, "GET", f"/ledger?after={after}")
+    found = control(at, "GET", f"/ledger?after={after}")
     if as_json:
         emit(found)
         return
@@ -199,7 +210,16 @@ def ledger(
     show_table("Truth", ("row", "ns UTC", "what", "detail"), rows)
 
 
-def _call(at: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def control(at: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Speak to the control interface of the sandbox at ``host:port``.
+
+    Raises
+    ------
+    NotRunning
+        If none answers there.
+    ConfigFault
+        If it refuses.
+    """
     import httpx
 
     try:

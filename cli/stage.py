@@ -28,6 +28,8 @@ class UpOptions:
         Speed of the replay.
     servers_only : bool
         Run no sample market.
+    broker : {"paper", "sandbox"}
+        Where the replayed day is traded.
     """
 
     exit_after: bool
@@ -37,6 +39,7 @@ class UpOptions:
     per_day: int
     speed: str = "max"
     servers_only: bool = False
+    broker: str = "paper"
 
 
 @dataclass(slots=True)
@@ -58,6 +61,8 @@ class UpContext:
         Dagster's pages; empty until they are launched.
     seconds : dict
         How long each finished stage took, by title, s.
+    daemon_env : dict
+        Settings of the trading daemon besides those of everything else, by variable.
     facts : dict
         What a stage leaves for a later one or for the closing lines, by name.
     """
@@ -70,6 +75,7 @@ class UpContext:
     say: Callable[[str], None]
     webserver_url: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    daemon_env: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)
 
 

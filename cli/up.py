@@ -19,6 +19,9 @@ def register(app: typer.Typer) -> None:
         replay_day: Annotated[str, typer.Option(help="Market day the daemon replays.")] = "2025-07-01",
         per_day: Annotated[int, typer.Option(min=1, max=5_000, help="Ideas a day.")] = 400,
         speed: Annotated[str, typer.Option(help="Speed of the replay.")] = "max",
+        broker: Annotated[
+            str, typer.Option(help="paper, or sandbox: a local Dhan, through the real adapter.")
+        ] = "paper",
         servers_only: Annotated[
             bool, typer.Option("--servers-only", help="Start servers and Dagster, run no sample market.")
         ] = False,
@@ -30,6 +33,8 @@ def register(app: typer.Typer) -> None:
         from cli.stage import UpOptions  # with the server libraries, which --help must not wait for
         from cli.up_run import run_up
 
+        if broker not in ("paper", "sandbox"):
+            raise ConfigFault(f"--broker: {broker!r} is neither 'paper' nor 'sandbox'.")
         options = UpOptions(
             exit_after=exit_after,
             first_day=parse_day(first, "--first"),
@@ -37,6 +42,7 @@ def register(app: typer.Typer) -> None:
             replay_day=parse_day(replay_day, "--replay-day"),
             per_day=per_day,
             speed=speed,
+            broker=broker,
             servers_only=servers_only,
         )
         if not options.first_day <= options.last_day < options.replay_day:

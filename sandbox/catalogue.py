@@ -97,8 +97,14 @@ def index_listing(underlying: str) -> Listing:
     )
 
 
-def catalogue_of_keys(keys: Iterable[str], day: date, sizes: ContractSizes | None = None) -> Catalogue:
-    """List everything that has prices on a day, with made-up security ids that are stable over days.
+def catalogue_of_keys(
+    keys: Iterable[str],
+    day: date,
+    sizes: ContractSizes | None = None,
+    *,
+    master: Iterable[Instrument] = (),
+) -> Catalogue:
+    """List everything that has prices on a day; what no master names gets an id that is stable over days.
 
     Parameters
     ----------
@@ -108,7 +114,10 @@ def catalogue_of_keys(keys: Iterable[str], day: date, sizes: ContractSizes | Non
         Day of the values.
     sizes : ContractSizes, optional
         Lots and freeze quantities of the indices.
+    master : iterable of Instrument
+        Security ids and sizes of the day.
     """
+    listed = {one.instrument_key: one for one in master if one.valid_from <= day <= one.valid_to}
     known = sizes or load_contract_sizes()
     found = []
     for key in sorted(keys):
@@ -116,7 +125,7 @@ def catalogue_of_keys(keys: Iterable[str], day: date, sizes: ContractSizes | Non
         if head == "INDEX":
             found.append(index_listing(rest))
         elif head in Category.__members__:
-            instrument = _instrument(key, Category(head), rest.split(":"), day, known)
+            instrument = listed.get(key) or _instrument(key, Category(head), rest.split(":"), day, known)
             if instrument is not None:
                 found.append(listing_of(instrument))
     return Catalogue(found)

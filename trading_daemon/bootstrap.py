@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from adapters.brokers.dhan.stepped import SteppedDhan
 from adapters.brokers.paper import PaperBroker
 from adapters.cache.flags import RedisFlags
 from adapters.db.live import LiveConnection, connect
@@ -37,6 +38,7 @@ from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
 from trading_daemon.bus import Bus
 from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts
+from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
 from trading_daemon.feeds import ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
@@ -134,16 +136,19 @@ class Bootstrap:
         recovered = await self._recover(journal, day)
         clock = await self._clock(plan, journal, trade_date)
         feed = self._feed(day, plan, clock, recovered.minute_ns)
-        broker = await self._broker(trade_date, clock, recovered)
+        sheet = StateSheet(recovered.state, feed, clock)
+        broker = await self._broker(trade_date, clock, recovered, plan, sheet)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
         bus.watch(lambda: broker[0].facts_known - feed_task.delivered)
         monitor = PositionMonitor(bus, feed, broker[0], clock)
         outbox = IntentRepo(await self._connection("order-manager"), self._settings.account_id, lead.epoch)
         inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
         waiting = await inbox.open_rows()
-        driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting)
+        advance = broker[0].advance_to if isinstance(broker[0], SteppedDhan) else None
+        driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting, advance)
         start = Ledgered(recovered.seq, recovered.chain_hash, recovered.state, recovered.resolutions)
         decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
+        sheet.follow(lambda: decider.position.state)
         startup = Startup(bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log)
         await startup.run(waiting)
         deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
@@ -224,13 +229,27 @@ class Bootstrap:
         first, last = min(h.open_ns for h in hours), max(h.close_ns for h in hours)
         return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
 
-    async def _broker(self, trade_date: date, clock: Clock, recovered: Recovered) -> tuple[PaperBroker, int]:
+    async def _broker(
+        self,
+        trade_date: date,
+        clock: Clock,
+        recovered: Recovered,
+        plan: ReplayPlan | None,
+        sheet: StateSheet,
+    ) -> tuple[PaperBroker | SteppedDhan, int]:
         if self._settings.trading_mode != "paper":
             raise ConfigFault(
                 f"PROPDESK_TRADING_MODE={self._settings.trading_mode} needs a live broker, which this "
                 "version does "
                 "not have: set it to paper."
             )
+        if self._settings.broker == "dhan":
+            if plan is None:
+                raise ConfigFault(
+                    "PROPDESK_BROKER=dhan trades past days in a sandbox only in this version "
+                    "(`propdesk replay DAY`): set it to paper for the running day."
+                )
+            return await stepped_dhan(self._settings, sheet, clock, recovered.update_ids, self._stack), 0
         exchange = PaperExchangeRepo(
             await self._connection("paper-exchange"), self._settings.account_id, trade_date
         )
@@ -247,6 +266,7 @@ class Bootstrap:
         monitor: PositionMonitor,
         journal: JournalRepo,
         waiting: Sequence[InboxRow],
+        advance: Callable[[int], Awaitable[None]] | None,
     ) -> tuple[ReplayDriver | None, SignalSource]:
         sink, source = self._source(plan)
         if plan is None:
@@ -266,6 +286,7 @@ class Bootstrap:
             done=-1 if mark is None else mark.position,
             waiting=waiting,
             pace=self._pace,
+            advance=advance,
         )
         return driver, source
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
@@ -134,6 +134,8 @@ class ReplayDriver:
         Rows that are in the inbox but not journalled (after a restart).
     pace : float or None
         How many times faster than the real day; None = as fast as it can.
+    advance : callable, optional
+        Lets a broker apart from this process live up to each moment before what happens then.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class ReplayDriver:
         done: int = -1,
         waiting: Sequence[InboxRow] = (),
         pace: float | None = None,
+        advance: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._bus = bus
         self._clock = clock
@@ -160,6 +163,7 @@ class ReplayDriver:
         self._aliases = aliases
         self._opened = opened
         self._pace = pace
+        self._advance = advance
         self.done = done
         self._arrived = {_arrival(row): row for row in waiting}
 
@@ -187,6 +191,9 @@ class ReplayDriver:
             mark = ReplayMark(self._timeline.timeline_hash, index, index == len(items) - 1)
             await self._wait(items[index].at_ns - self._clock.now_ns())
             self._clock.advance_to(items[index].at_ns)
+            if self._advance is not None:
+                await self._advance(items[index].at_ns)
+                await self._bus.quiescent()
             await self._happen(items[index], mark)
             self.done = index
             end_if_cancelled()

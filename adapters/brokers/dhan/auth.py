@@ -6,6 +6,7 @@ import binascii
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -89,6 +90,8 @@ class Session:
     clock : Clock
     store : TokenStore, optional
         Read before every login and after every refusal, so that a token another process obtained is used.
+    elapsed_ns : callable, optional
+        Measures pauses between logins; by default the machine's own time, which no clock setting moves.
 
     Notes
     -----
@@ -96,12 +99,19 @@ class Session:
     """
 
     def __init__(
-        self, config: DhanConfig, transport: Transport, clock: Clock, store: TokenStore | None = None
+        self,
+        config: DhanConfig,
+        transport: Transport,
+        clock: Clock,
+        store: TokenStore | None = None,
+        *,
+        elapsed_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._config = config
         self._transport = transport
         self._clock = clock
         self._store = store
+        self._elapsed_ns = elapsed_ns
         self._token = config.access_token.get_secret_value() if config.access_token else None
         self._refused: set[str] = set()
         self._lock = asyncio.Lock()
@@ -162,11 +172,11 @@ class Session:
             return True
         tried = self._last_attempt
         return (
-            self._is_alive(token, 0) and tried is not None and time.monotonic_ns() - tried < LOGIN_INTERVAL_NS
+            self._is_alive(token, 0) and tried is not None and self._elapsed_ns() - tried < LOGIN_INTERVAL_NS
         )
 
     async def _obtain(self) -> str:
-        self._last_attempt = time.monotonic_ns()
+        self._last_attempt = self._elapsed_ns()
         saved = self._store.load() if self._store else None
         if saved and saved != self._token and self._is_alive(saved, 0):
             self._token = saved
@@ -215,11 +225,11 @@ class Session:
         pin, seed = self._config.pin, self._config.totp_secret
         if pin is None or seed is None:
             raise AuthExpired("Dhan needs PIN and TOTP seed for a login.")
-        now = time.monotonic_ns()
+        now = self._elapsed_ns()
         if self._last_login is not None and now - self._last_login < LOGIN_INTERVAL_NS:
             raise Retryable("Dhan was asked for a login less than 30 s ago; wait before the next.")
         server_ns = self._clock.now_ns() + await self._measure_skew()
-        self._last_login = time.monotonic_ns()
+        self._last_login = self._elapsed_ns()
         self.logins += 1
         try:
             # The code belongs to the broker's time: a clock that is off by seconds still logs in.

@@ -229,6 +229,12 @@ class DhanBroker:
                 facts += facts_of(row, books, self._exiting, now_ns)
         return tuple(facts)
 
+    async def news(self) -> tuple[BrokerUpdate, ...]:
+        """Give the facts that were not told before; raises where the books cannot be read."""
+        fresh = tuple(fact for fact in await self.snapshot() if fact.update_id not in self._told)
+        self._told.update(fact.update_id for fact in fresh)
+        return fresh
+
     async def updates(self) -> AsyncIterator[BrokerUpdate]:
         """Give each fact once, as soon as the books show it.
 

@@ -1,5 +1,6 @@
 """Everything Dhan offers, over one long-lived connection pool and one token."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,9 @@ class DhanClient:
     time_outs : TimeOuts, optional
     transport : httpx.AsyncBaseTransport, optional
         Stands in for the network in tests.
+    is_stepped : bool
+        The broker is a sandbox whose time moves with ``clock``: pauses are measured in it, and none is made
+        between calls, for time stands still meanwhile.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class DhanClient:
         store: TokenStore | None = None,
         time_outs: TimeOuts | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        is_stepped: bool = False,
     ) -> None:
         self.config = config
         self._transport = Transport(clock, time_outs=time_outs, transport=transport)
-        self.session = Session(config, self._transport, clock, store)
-        self.http = DhanHttp(config, self._transport, self.session)
+        elapsed_ns = clock.now_ns if is_stepped else time.monotonic_ns
+        self.session = Session(config, self._transport, clock, store, elapsed_ns=elapsed_ns)
+        self.http = DhanHttp(config, self._transport, self.session, is_paced=not is_stepped)
         self.super_orders = SuperOrders(self.http)
         self.orders = Orders(self.http)
         self.portfolio = Portfolio(self.http)

@@ -63,13 +63,17 @@ class DhanHttp:
     config : DhanConfig
     transport : Transport
     session : Session
+    is_paced : bool
+        Whether calls wait for their rates.
     """
 
-    def __init__(self, config: DhanConfig, transport: Transport, session: Session) -> None:
+    def __init__(
+        self, config: DhanConfig, transport: Transport, session: Session, *, is_paced: bool = True
+    ) -> None:
         self.config = config
         self._transport = transport
         self.session = session
-        self._pacers = {pace: Pacer(*rate) for pace, rate in _RATES.items()}
+        self._pacers = {pace: Pacer(*rate) for pace, rate in _RATES.items() if is_paced}
 
     async def read(
         self, path: str, *, pace: Pace = Pace.BOOK, params: Mapping[str, str] | None = None

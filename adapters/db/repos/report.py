@@ -30,6 +30,26 @@ class TradeLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FilledLeg:
+    """One leg that filled, with the names its orders carry at the broker; average prices in paise."""
+
+    signal_id: str
+    leg_number: int
+    is_reverse: bool
+    instrument_key: str
+    correlation_ids: tuple[str, ...]
+    quantity: int
+    entry_paise: int
+    exited_quantity: int
+    exit_paise: int | None
+
+    @property
+    def group(self) -> str:
+        """A name of the leg for a person."""
+        return f"{self.signal_id[:8]}{'R' if self.is_reverse else ''}/{self.leg_number}"
+
+
+@dataclass(frozen=True, slots=True)
 class CrowdLine:
     """Ideas on one underlying that were open at the end, and all that were opened that day."""
 
@@ -59,6 +79,23 @@ class DayReport:
     crowd: tuple[CrowdLine, ...]
     journal_rows: int
     journal_hash: str
+
+
+def read_filled_legs(connection: Connection, account_id: str, trade_date: date) -> tuple[FilledLeg, ...]:
+    """Read the legs of a day that filled, in the order of their entries."""
+    rows = connection.execute(
+        "SELECT t.signal_id, t.leg_number, t.is_reverse, t.instrument_key, "
+        "array_agg(i.correlation_id ORDER BY i.correlation_id), "
+        "t.quantity, t.entry_paise, t.exited_quantity, t.exit_paise FROM trading.executed_trades t "
+        "JOIN trading.order_intents i USING (account_id, trade_date, group_id, leg_number) "
+        "WHERE account_id = %s AND trade_date = %s AND i.kind = 'PLACE' AND t.quantity > 0 "
+        "GROUP BY t.account_id, t.group_id, t.leg_number ORDER BY t.entry_ns, t.signal_id, t.leg_number",
+        (account_id, trade_date),
+    )
+    return tuple(
+        FilledLeg(signal, leg, reverse, key, tuple(names), *rest)
+        for signal, leg, reverse, key, names, *rest in rows
+    )
 
 
 def read_day_report(connection: Connection, account_id: str, trade_date: date) -> DayReport:

@@ -1,0 +1,100 @@
+"""Dhan for a replayed day: the adapter, pointed at a sandbox, with what it must know of the day."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from adapters.brokers.dhan import DaySheet, DhanBroker, DhanClient, trading_config
+from adapters.brokers.dhan.auth import FileTokenStore
+from adapters.brokers.dhan.order_updates import OrderUpdates
+from adapters.brokers.dhan.stepped import SandboxClock, SteppedDhan
+from adapters.settings import ENV_PREFIX, Settings
+from propdesk.core.clock import Clock
+from propdesk.core.errors import ConfigFault, Rejected
+from propdesk.engine.state import EngineState
+from propdesk.model.enums import ExitReason, Product
+from propdesk.model.instrument import Instrument
+from propdesk.model.messages import OrderIntent
+from trading_daemon.feeds import StoredDay
+
+
+class StateSheet:
+    """What the broker must know to write an order, from the state that was committed with it.
+
+    Parameters
+    ----------
+    state : EngineState
+        As recovered; `follow` names where the running one is found.
+    feed : StoredDay
+        Last prices.
+    clock : Clock
+    """
+
+    def __init__(self, state: EngineState, feed: StoredDay, clock: Clock) -> None:
+        self._state: Callable[[], EngineState] = lambda: state
+        self._feed = feed
+        self._clock = clock
+
+    def follow(self, state: Callable[[], EngineState]) -> None:
+        """Look into the running state from now on."""
+        self._state = state
+
+    @property
+    def exiting(self) -> dict[str, ExitReason]:
+        """Orders that are being closed, by correlation id."""
+        orders = (order for live in self._state().groups.values() for order in live.orders)
+        return {o.correlation_id: o.exit_wanted for o in orders if o.exit_wanted is not None}
+
+    def day_sheet(self) -> DaySheet:
+        """Give the broker its view."""
+        return DaySheet(instrument=self._instrument, product=self._product, last_price=self._last_price)
+
+    def _instrument(self, key: str) -> Instrument | None:
+        groups = self._state().groups.values()
+        return next((live.instrument for live in groups if live.group.instrument_key == key), None)
+
+    def _product(self, intent: OrderIntent) -> Product:
+        live = self._state().groups.get(intent.group_id)
+        if live is None:
+            raise Rejected(f"No trade group {intent.group_id} stands behind {intent.correlation_id}.")
+        return live.product
+
+    def _last_price(self, key: str) -> int | None:
+        bar = self._feed.latest(key, self._clock.now_ns())
+        return None if bar is None else bar.close_paise
+
+
+async def stepped_dhan(
+    settings: Settings, sheet: StateSheet, clock: Clock, seen: frozenset[str], stack: AsyncExitStack
+) -> SteppedDhan:
+    """Connect to the sandbox and hear what happened there since the journal ends.
+
+    Parameters
+    ----------
+    seen : frozenset of str
+        Facts that the journal holds.
+    stack : AsyncExitStack
+        Takes what must be closed at the end of the run.
+
+    Raises
+    ------
+    ConfigFault
+        If the settings name no sandbox on this machine, or none answers.
+    """
+    if not settings.dhan_is_local:
+        raise ConfigFault(
+            f"{ENV_PREFIX}BROKER=dhan trades a past day, which needs a sandbox on this machine: start one "
+            "with `propdesk sandbox run --speed 0` and set the variables that it prints."
+        )
+    config = trading_config(settings)
+    store = FileTokenStore(settings.home / "run" / f"dhan-token-{settings.account_id}")
+    mover = SandboxClock(config.rest_url)
+    stack.push_async_callback(mover.close)
+    await mover.advance_to(clock.now_ns())
+    client = DhanClient(config, mover, store=store, is_stepped=True)
+    stack.push_async_callback(client.close)
+    alerts = OrderUpdates(config, client.session)
+    broker = DhanBroker(client.super_orders, client.orders, alerts, sheet.day_sheet(), clock)
+    broker.remember(seen, sheet.exiting)
+    stepped = SteppedDhan(broker, mover)
+    await stepped.advance_to(clock.now_ns())
+    return stepped
