@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from cli.candles import download
 from cli.output import JsonOption, emit, parse_day, progress_console, say, show_table
 from propdesk.core.errors import ConfigFault
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this area."""
     prices = typer.Typer(no_args_is_help=True, help="Stored minute bars, daily bars and ticks.")
     prices.command("import")(import_files)
+    prices.command("download")(download)
     prices.command("gaps")(gaps)
     prices.command("coverage")(coverage)
     app.add_typer(prices, name="prices")

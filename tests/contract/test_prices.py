@@ -1,30 +1,36 @@
 """Prices over REST, from the sandbox's history into a price store, and what the day's master names."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from adapters.brokers.dhan.candle_import import CandleKind, CandleReport, DoneWindows, import_candles
 from adapters.brokers.dhan.prices import Prices, chart_symbol, index_symbol
 from adapters.brokers.dhan.scrip_master import download_scrip_master
 from adapters.brokers.dhan.transport import TimeOuts
 from adapters.calendar import load_calendar
+from adapters.clock import SystemClock
 from adapters.ticks.store import ParquetPriceStore
+from cli.main import build
 from propdesk.core.calendar import ist_midnight_ns, ist_to_ns
 from propdesk.core.clock import NS_PER_MINUTE
-from propdesk.core.errors import BrokerFault
+from propdesk.core.errors import BrokerFault, ConfigFault
 from propdesk.model.enums import OptionType
 from sandbox.catalogue import catalogue_of_keys
 from sandbox.faults import Fault, FaultKind
 from sandbox.knobs import Knobs
-from sandbox.server import Sandbox
+from sandbox.server import Sandbox, addresses
 from sandbox.world import make_world
 from tests.contract.conftest import KEY, START, Desk
 from tests.support.instruments import equity
+from tests.support.sandbox_thread import RunningSandbox, running
 
 DAYS = (date(2025, 6, 26), date(2025, 6, 27), date(2025, 6, 30))
 CALL, PUT = "INDEX_OPT:NIFTY:2025-07-31:2550000:CE", "INDEX_OPT:NIFTY:2025-07-31:2550000:PE"
@@ -150,3 +156,41 @@ async def test_the_days_master_is_downloaded_from_its_address(desk: Desk) -> Non
     found = await download_scrip_master(desk.config, date(2025, 7, 1))
     assert {one.instrument_key for one in found.instruments} == {KEY, CALL, PUT}
     assert equity().lot_size == next(o.lot_size for o in found.instruments if o.instrument_key == KEY)
+
+
+@pytest.fixture
+def served(history: ParquetPriceStore) -> Iterator[RunningSandbox]:
+    """The same sandbox in a thread of its own, for commands."""
+    world = make_world(catalogue_of_keys(PRICES, DAYS[-1]), START, previous_close=PRICES, history=history)
+    with running(Sandbox(world)) as found:
+        yield found
+
+
+def command(served: RunningSandbox, home: Path, *words: str) -> Result:
+    world = served.sandbox.world
+    named = {name.upper(): value for name, value in addresses(served.place).items()}
+    token = served.do(lambda: world.tokens.issue(SystemClock().now_ns()))
+    own = {"HOME": str(home), "DHAN_CLIENT_ID": world.knobs.client_id, "DHAN_DATA_TOKEN": token}
+    env = {f"PROPDESK_{name}": value for name, value in (named | own).items()}
+    days = [DAYS[0].isoformat(), DAYS[-1].isoformat()]
+    return CliRunner().invoke(build(), ["prices", "download", *days, "--json", *words], env=env)
+
+
+def test_a_download_fills_the_store_once(
+    served: RunningSandbox, history: ParquetPriceStore, tmp_path: Path
+) -> None:
+    words = ("--key", KEY, "--key", "INDEX:NIFTY", "--kind", "daily", "--store", str(tmp_path / "ours"))
+    first = command(served, tmp_path, *words)
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout)["candles"] == 6
+    assert json.loads(command(served, tmp_path, *words).stdout)["candles"] == 0
+    ours = ParquetPriceStore(str(tmp_path / "ours")).daily_bars([KEY], DAYS[0], DAYS[-1])[KEY]
+    theirs = history.daily_bars([KEY], DAYS[0], DAYS[-1])[KEY]
+    np.testing.assert_array_equal(ours.close_paise, theirs.close_paise)
+
+
+@pytest.mark.parametrize("words", [("--key", "NSE_EQ:NOBODY"), ("--kind", "tick")])
+def test_what_cannot_be_downloaded_is_said(
+    served: RunningSandbox, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    assert isinstance(command(served, tmp_path, *words).exception, ConfigFault)

@@ -22,6 +22,8 @@ QUOTES_MAX: Final = 1_000
 """Instruments of one quote call."""
 
 INDEX_SEGMENT: Final = "IDX_I"
+INDEX_IDS: Final = {"NIFTY": "13", "BANKNIFTY": "25", "SENSEX": "51", "FINNIFTY": "27", "MIDCPNIFTY": "442"}
+"""Security ids of the index levels themselves; their contracts name other ones as underlying."""
 
 _ATTEMPTS: Final = 4
 _BACK_OFF_S: Final = 0.5
