@@ -12,7 +12,7 @@ from orchestration.definitions import defs
 
 REPOSITORY: RepositoryDefinition = defs.get_repository_def()
 NODES: list[AssetNode] = [
-    REPOSITORY.asset_graph.get(key) for key in REPOSITORY.asset_graph.executable_asset_keys
+    REPOSITORY.asset_graph.get(key) for key in sorted(REPOSITORY.asset_graph.executable_asset_keys)
 ]
 STEP_9 = {"rules_6d", "mini_rules", "adverse_rules", "eligible_rules"}
 TABLES = {

@@ -145,7 +145,7 @@ def test_daily_index_rows_forgive_single_precision_only(tmp_path: Path, store: P
         ("a.csv", b"", "empty"),
         ("a.csv", b"alpha,beta\n1,2\n", "fits no known price layout"),
         ("a.parquet", b"\x00\x01\x02", "no readable Parquet"),
-        ("a.csv.gz", gzip.compress(HEADER.encode() * 5_000)[:60], "a.csv.gz"),
+        ("a.csv.gz", gzip.compress(HEADER.encode() * 5_000, mtime=0)[:60], "a.csv.gz"),
         ("a.csv", HEADER.encode(), "has no rows"),
     ],
 )
