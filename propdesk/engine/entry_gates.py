@@ -11,6 +11,7 @@ from propdesk.model.enums import Period
 from propdesk.model.messages import DecisionCode
 from propdesk.rules.match import match_rule
 from propdesk.strategy.crowd import crowd_factor, read_crowd
+from propdesk.strategy.eligibility import is_multi_leg
 from propdesk.strategy.normal import check_price
 
 
@@ -90,7 +91,7 @@ def _gate_duplicate(duplicate_of: str | None) -> Refusal | None:
 
 
 def _gate_instrument(idea: Idea) -> Refusal | None:
-    if idea.signal.group_key is not None:
+    if is_multi_leg(idea.signal.group_key):
         return Refusal(
             DecisionCode.MULTI_LEG_UNSUPPORTED, "one leg of an idea that is traded only as a whole"
         )

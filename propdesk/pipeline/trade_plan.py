@@ -12,6 +12,7 @@ from propdesk.core.calendar import MarketCalendar, Segment, segment_of
 from propdesk.execution.lifetime import Lifetime, LifetimeRules, lifetime
 from propdesk.model.enums import Category, EntryType, Period, Product, Side
 from propdesk.model.messages import DecisionCode
+from propdesk.pipeline.columns import or_none
 from propdesk.pipeline.costs import EPOCH_ORDINAL, SEGMENT_CODES
 from propdesk.pipeline.features import BarBook
 from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NEVER, NONE, REASON_CODES
@@ -19,7 +20,7 @@ from propdesk.risk.charges import ChargeModel, charge_segment
 from propdesk.risk.liquidity import TRADED_VALUE_SHARE, average_traded_value, cap_by_traded_value
 from propdesk.risk.margin import PPM, MarginModel, margin_kind, margin_share_ppm, product_of
 from propdesk.risk.slippage import SlippageModel
-from propdesk.strategy.eligibility import choose_product
+from propdesk.strategy.eligibility import choose_product, is_multi_leg
 from propdesk.strategy.sizing import desk_lots
 
 Int = NDArray[np.int64]
@@ -263,12 +264,10 @@ def _terms(kind: tuple[Any, ...], calendar: MarketCalendar, config: TradeConfig)
 
 
 def _with_groups(frame: pd.DataFrame, reason: Objects) -> Objects:
-    """Mark ideas posted as one: analysed, but no single trade."""
-    has_key = frame["group_key"].notna()
-    size = frame.groupby(["advisor_id", "group_key"], dropna=True)["signal_id"].transform("size")
-    is_group = (has_key & (size.fillna(0) > 1)).to_numpy(dtype=bool)
+    """Mark legs of ideas posted as one: analysed, but no single trade."""
+    marked = np.array([is_multi_leg(key) for key in or_none(frame["group_key"])], bool)
     free = np.array([r is None for r in reason], bool)
-    return np.where(is_group & free, MULTI_LEG, reason)
+    return np.where(marked & free, MULTI_LEG, reason)
 
 
 def size_ideas(

@@ -40,6 +40,27 @@ def choose_product(
     return product_of(category, is_intraday)
 
 
+def is_multi_leg(group_key: str | None) -> bool:
+    """Whether an idea is one leg of several posted as one; pipeline and daemon ask this one function (§1.1).
+
+    Parameters
+    ----------
+    group_key : str or None
+        What the legs share; None = the idea stands alone.
+
+    Returns
+    -------
+    bool
+        True is no single trade: neither counted as one nor ever traded naked.
+
+    Notes
+    -----
+    The idea's own field decides. Its siblings may be refused, lie in another partition or come later: what
+    the idea is would depend on them.
+    """
+    return group_key is not None
+
+
 def recheck_rule(
     rule: Rule, finest_post_mean_r: float, hurdle_r: float | None, demoted: Collection[str]
 ) -> str | None:

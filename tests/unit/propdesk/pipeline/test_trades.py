@@ -183,12 +183,22 @@ def test_reposts_and_multi_leg_ideas_are_resolved_but_not_counted() -> None:
         signal_row("a", DAY, "09:10", duplicate_of="z"),
         signal_row("b", DAY, "09:10", group_key="pair"),
         signal_row("c", DAY, "09:10", group_key="pair"),
-        signal_row("d", DAY, "09:10", group_key="alone"),
+        signal_row("d", DAY, "09:10"),
     ]
     trades = verified(rows, QUIET).trades.set_index("trade_id")
     assert trades["exit_reason"].tolist() == ["SQUARE_OFF"] * 4
     assert trades["is_counted"].tolist() == [False, False, False, True]
-    assert trades.loc["b", "product_reason"] == "MULTI_LEG"
+    assert trades["product_reason"].fillna("").tolist() == ["", "MULTI_LEG", "MULTI_LEG", ""]
+
+
+def test_multi_leg_mark_is_the_same_whether_or_not_its_sibling_is_in_the_range() -> None:
+    rows = [
+        signal_row("a", DAY, "09:10", group_key="pair"),
+        signal_row("b", DAY + timedelta(days=1), "09:10", group_key="pair"),
+    ]
+    whole, alone = (verified(range_, QUIET).trades.iloc[:1] for range_ in (rows, rows[:1]))
+    pd.testing.assert_frame_equal(whole, alone)
+    assert alone.iloc[0]["product_reason"] == "MULTI_LEG"
 
 
 def test_open_trade_is_marked_each_day_less_both_sides_charges() -> None:

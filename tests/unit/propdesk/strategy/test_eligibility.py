@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from propdesk.model.enums import Category, Period, Product, Side
-from propdesk.strategy.eligibility import choose_product
+from propdesk.strategy.eligibility import choose_product, is_multi_leg
 
 DAY = date(2025, 7, 1)
 
@@ -26,3 +26,8 @@ def test_product_or_the_reason_for_none(
     category: Category, period: Period, side: Side, series: str, expected: Product | str
 ) -> None:
     assert choose_product(category, period, side, series, DAY) == expected
+
+
+@pytest.mark.parametrize(("group_key", "expected"), [(None, False), ("pair", True)])
+def test_an_idea_with_a_group_key_is_one_leg_of_several(group_key: str | None, expected: bool) -> None:
+    assert is_multi_leg(group_key) is expected
