@@ -49,8 +49,13 @@ class PriceSource(Protocol):
         """Ticks (ns UTC rising, paise) of the closed interval of IST days; a key without data is absent."""
         ...
 
-    def daily_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
-        """Daily bars (start = IST midnight); a key without data is absent."""
+    def daily_bars(
+        self, price_keys: Sequence[str], first: date, last: date, *, from_minutes: bool = True
+    ) -> dict[str, BarArrays]:
+        """Daily bars (start = IST midnight); a key without data is absent.
+
+        A day without a daily row has one built from its minutes, unless ``from_minutes`` is false.
+        """
         ...
 
 

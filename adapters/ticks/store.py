@@ -162,8 +162,17 @@ class ParquetPriceStore:
         found = self._gather("tick", price_keys, first, last)
         return {key: (columns["ts"], columns["price"]) for key, columns in found.items()}
 
-    def daily_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+    def daily_bars(
+        self, price_keys: Sequence[str], first: date, last: date, *, from_minutes: bool = True
+    ) -> dict[str, BarArrays]:
         """Read daily bars (start = IST midnight), built from minutes where no daily row stands.
+
+        Parameters
+        ----------
+        price_keys, first, last
+            As of `minute_bars`.
+        from_minutes : bool
+            False leaves out the days without a daily row: nothing but the daily files is read.
 
         Raises
         ------
@@ -175,7 +184,7 @@ class ParquetPriceStore:
             for key, part in self._read("daily", day, price_keys, BAR_COLUMNS).items():
                 found.setdefault(key, []).append(part)
         stamps = {key: {int(part["ts"][0]) for part in found.get(key, ())} for key in price_keys}
-        for day in self._days_between("minute", first, last):
+        for day in self._days_between("minute", first, last) if from_minutes else ():
             midnight = ist_midnight_ns(day)
             missing = [key for key, known in stamps.items() if midnight not in known]
             if missing:

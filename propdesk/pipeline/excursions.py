@@ -53,7 +53,7 @@ def compute_excursions(
     trades : DataFrame
         Rows of research.trades; those without an exit are left out.
     prices : PriceSource
-        Ticks where present, else minute bars, else daily bars.
+        Ticks where present, else minute bars, else the day's own bar.
     calendar : MarketCalendar
         Session closes that cut the window after the exit.
     known_until_ns : int

@@ -1,17 +1,19 @@
 """What a trade's surroundings were: bars laid side by side, sessions, prices before a moment (§2.6)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
 
-from propdesk.core.calendar import MarketCalendar, Segment, ist_date
+from propdesk.core.calendar import MarketCalendar, Segment
+from propdesk.pipeline.costs import ist_days
 from propdesk.ports import BarArrays, PriceSource
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 _SLOT_MINUTES = 5
 _NS_PER_SLOT = _SLOT_MINUTES * 60 * 1_000_000_000
@@ -19,11 +21,15 @@ _NS_PER_SLOT = _SLOT_MINUTES * 60 * 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class KeyBars:
-    """Bars of one key; ``end_ns`` is the moment from which each is known."""
+    """Bars of one key: minutes, and a daily bar for each day that has no minute.
+
+    ``end_ns`` is the moment from which each is known, ``is_daily`` tells the daily ones; their length is
+    theirs, not ``bars.interval_ns``.
+    """
 
     bars: BarArrays
     end_ns: Int
-    is_daily: bool
+    is_daily: Bool
 
     def known_before(self, moments: Int) -> Int:
         """Index of the last bar that is complete at each moment, -1 where none is."""
@@ -42,7 +48,7 @@ BarBook = dict[str, KeyBars]
 def load_bars(
     prices: PriceSource, keys: Iterable[str], calendar: MarketCalendar, first: date, last: date
 ) -> BarBook:
-    """Read the bars of all keys: minutes, or daily bars for a key that has no minute.
+    """Read the bars of all keys: minutes, and a daily bar for each day of a key that has no minute.
 
     Parameters
     ----------
@@ -59,48 +65,89 @@ def load_bars(
     -------
     BarBook
         Contiguous, writable arrays (the compiled kernels know no other kind).
+
+    Notes
+    -----
+    Minutes or daily bar is asked of each key and day by itself: what a day shows must not depend on which
+    other days are read with it.
     """
     wanted = sorted(set(keys))
-    found = prices.minute_bars(wanted, first, last) if wanted else {}
-    book = {
-        key: KeyBars(_writable(bars), bars.start_ns + bars.interval_ns, is_daily=False)
-        for key, bars in found.items()
-    }
-    missing = [key for key in wanted if key not in book]
-    daily = prices.daily_bars(missing, first, last) if missing else {}
-    book.update({key: _in_sessions(bars, calendar) for key, bars in daily.items()})
+    minutes = prices.minute_bars(wanted, first, last) if wanted else {}
+    hours = day_sessions(calendar, Segment.CASH, first, last)
+    bare = {key: _days_without(minutes.get(key), hours.days) for key in wanted}
+    thin = [key for key, days in bare.items() if days.any()]
+    daily = prices.daily_bars(thin, first, last, from_minutes=False) if thin else {}
+    book: BarBook = {}
+    for key in wanted:
+        parts = []
+        if key in minutes:
+            parts.append(_on_minutes(minutes[key]))
+        if key in daily:
+            parts.append(_in_sessions(daily[key], hours, bare[key]))
+        found = _joined([part for part in parts if len(part.end_ns)])
+        if found is not None:
+            book[key] = found
     return book
+
+
+def _days_without(minutes: BarArrays | None, days: Int) -> Bool:
+    """Tell which of the market days have no bar."""
+    if minutes is None:
+        return np.ones(len(days), bool)
+    numbers = ist_days(minutes.start_ns)
+    return np.asarray(~np.isin(days, numbers[np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))]))
+
+
+def _on_minutes(bars: BarArrays) -> KeyBars:
+    return KeyBars(_writable(bars), bars.start_ns + bars.interval_ns, np.zeros(len(bars.start_ns), bool))
 
 
 def _writable(bars: BarArrays) -> BarArrays:
     if bars.close_paise.flags.writeable:
         return bars
+    return _picked(bars, np.arange(len(bars.start_ns)))
+
+
+def _picked(bars: BarArrays, rows: Int) -> BarArrays:
     return BarArrays(
-        bars.start_ns.copy(),
-        bars.open_paise.copy(),
-        bars.high_paise.copy(),
-        bars.low_paise.copy(),
-        bars.close_paise.copy(),
-        bars.volume.copy(),
+        bars.start_ns[rows],
+        bars.open_paise[rows],
+        bars.high_paise[rows],
+        bars.low_paise[rows],
+        bars.close_paise[rows],
+        bars.volume[rows],
         bars.interval_ns,
     )
 
 
-def _in_sessions(bars: BarArrays, calendar: MarketCalendar) -> KeyBars:
-    """Move daily bars from midnight to their session's open; days off the calendar are left out."""
-    days = [ist_date(int(ns)) for ns in bars.start_ns]
-    keep = np.array([calendar.is_market_day(day) for day in days], bool)
-    hours = [calendar.hours(day, Segment.CASH) for day, kept in zip(days, keep, strict=True) if kept]
-    moved = BarArrays(
-        np.array([h.open_ns for h in hours], np.int64),
-        bars.open_paise[keep],
-        bars.high_paise[keep],
-        bars.low_paise[keep],
-        bars.close_paise[keep],
-        bars.volume[keep],
-        bars.interval_ns,
+def _in_sessions(bars: BarArrays, hours: "DaySessions", wanted: Bool) -> KeyBars:
+    """Move the daily bars of the wanted days from midnight to their session's open."""
+    numbers = ist_days(bars.start_ns)
+    place = np.minimum(np.searchsorted(hours.days, numbers), len(hours.days) - 1)
+    rows = np.flatnonzero((hours.days[place] == numbers) & wanted[place])
+    at = place[rows]
+    moved = replace(_picked(bars, rows), start_ns=hours.open_ns[at])
+    return KeyBars(moved, hours.close_ns[at], np.ones(len(rows), bool))
+
+
+def _joined(parts: list[KeyBars]) -> KeyBars | None:
+    """Lay the parts of one key into one series, by time."""
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    bars = [part.bars for part in parts]
+    whole = BarArrays(
+        np.concatenate([one.start_ns for one in bars]),
+        np.concatenate([one.open_paise for one in bars]),
+        np.concatenate([one.high_paise for one in bars]),
+        np.concatenate([one.low_paise for one in bars]),
+        np.concatenate([one.close_paise for one in bars]),
+        np.concatenate([one.volume for one in bars]),
+        bars[0].interval_ns,
     )
-    return KeyBars(moved, np.array([h.close_ns for h in hours], np.int64), is_daily=True)
+    order = np.argsort(whole.start_ns, kind="stable")
+    end_ns = np.concatenate([part.end_ns for part in parts])
+    is_daily = np.concatenate([part.is_daily for part in parts])
+    return KeyBars(_picked(whole, order), end_ns[order], is_daily[order])
 
 
 @dataclass(frozen=True, slots=True)

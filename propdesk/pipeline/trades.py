@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from propdesk.core.calendar import MarketCalendar, ist_date
+from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
 from propdesk.pipeline import outcome_kernel as kernel
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
@@ -69,7 +69,8 @@ def build_trades(
     followups : DataFrame
         Rows of research.followups of any range; those of other signals are ignored.
     prices : PriceSource
-        Minute bars, or daily ones where an instrument has no minutes; ``outages`` is asked where it exists.
+        Minute bars, or the daily bar of a day on which an instrument has no minute; ``outages`` is asked
+        where it exists.
     calendar : MarketCalendar
         Market days and hours.
     config : TradeConfig
@@ -162,6 +163,7 @@ def _build_block(
         found,
         exit_close=exit_close,
         outages=_known_outages(prices, first, last),
+        sessions=sessions,
         known_until_ns=known_until_ns,
     )
     return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
@@ -189,6 +191,7 @@ def _judge_prices(
     *,
     exit_close: Int,
     outages: Outages,
+    sessions: list[DaySessions],
     known_until_ns: int,
 ) -> None:
     """Withdraw every outcome that the prices there are cannot settle (§2.5)."""
@@ -198,7 +201,9 @@ def _judge_prices(
     )
     _judge_daily_bars(plan, resolution, book, found[:, kernel.OUT_AMBIGUOUS_NS])
     alive_until = _alive_until(plan, resolution, found[:, kernel.OUT_DONE_NS], known_until_ns)
-    _judge_outages(plan, resolution, book, outages, alive_until)
+    _judge_outages(
+        plan, resolution, book, outages, alive_until, sessions=sessions, known_until_ns=known_until_ns
+    )
 
 
 def _price_range(plan: Plan, calendar: MarketCalendar, known_until_ns: int) -> tuple[date, date]:
@@ -304,11 +309,6 @@ def _known_outages(prices: PriceSource, first: date, last: date) -> Outages:
     return {} if ask is None else ask(first, last)
 
 
-def _daily_keys(plan: Plan, book: BarBook) -> Bool:
-    by_day = {key for key, bars in book.items() if bars.is_daily}
-    return plan.frame["price_key"].isin(by_day).to_numpy(dtype=bool)
-
-
 def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, reason: ExitReason) -> None:
     """Take back what prices cannot settle: the outcome, and every leg's end from ``since_ns`` on.
 
@@ -325,12 +325,14 @@ def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, 
 
 def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook, ambiguous_ns: Int) -> None:
     """Withdraw as UNDETERMINED what ended in a daily bar that holds both levels; known at its close."""
-    lost = _daily_keys(plan, book) & resolution.ambiguous
+    mixed = {key for key, bars in book.items() if bars.is_daily.any()}
+    lost = plan.frame["price_key"].isin(mixed).to_numpy(dtype=bool) & resolution.ambiguous
     known = np.full(plan.size, NONE, np.int64)
     keys = plan.frame["price_key"].to_numpy()
     for row in np.flatnonzero(lost):
         bars = book[str(keys[row])]
-        known[row] = bars.end_ns[np.searchsorted(bars.bars.start_ns, ambiguous_ns[row])]
+        at = np.searchsorted(bars.bars.start_ns, ambiguous_ns[row])
+        lost[row], known[row] = bars.is_daily[at], bars.end_ns[at]
     _withdraw(resolution, lost, known, ambiguous_ns, ExitReason.UNDETERMINED)
 
 
@@ -345,12 +347,47 @@ def _alive_until(plan: Plan, resolution: Resolution, done_ns: Int, known_until_n
 
 
 def _judge_outages(
-    plan: Plan, resolution: Resolution, book: BarBook, outages: Outages, alive_until: Int
+    plan: Plan,
+    resolution: Resolution,
+    book: BarBook,
+    outages: Outages,
+    alive_until: Int,
+    *,
+    sessions: list[DaySessions],
+    known_until_ns: int,
 ) -> None:
-    """Withdraw as INCOMPLETE what lived through a silence of the whole feed; known at the silence's end."""
-    no_price = resolution.reason == REASON_CODES[ExitReason.NO_PRICE_DATA]
-    on_minutes = ~_daily_keys(plan, book) & ~no_price
-    for span_from, span_to in (span for spans in outages.values() for span in spans):
-        alive = (plan.active < np.minimum(span_to, alive_until)) & (alive_until > span_from)
-        known, since = (np.full(plan.size, moment, np.int64) for moment in (span_to, span_from))
-        _withdraw(resolution, alive & on_minutes, known, since, ExitReason.INCOMPLETE)
+    """Withdraw as INCOMPLETE what lived through a silence of the whole feed; known at the silence's end.
+
+    An instrument without a minute on that day may still get the day's own bar, which no silence takes
+    away: what lives on it is judged at the day's last close.
+    """
+    priced = resolution.reason != REASON_CODES[ExitReason.NO_PRICE_DATA]
+    keys = plan.frame["price_key"].to_numpy()
+    for day, spans in outages.items():
+        midnight = ist_midnight_ns(day)
+        at = int(np.searchsorted(sessions[0].open_ns, midnight))
+        close_ns = max(int(hours.close_ns[at]) for hours in sessions)
+        for span_from, span_to in spans:
+            alive = priced & (plan.active < np.minimum(span_to, alive_until)) & (alive_until > span_from)
+            known = np.full(plan.size, NEVER, np.int64)
+            known[alive] = _silence_known(keys[alive], book, (midnight, close_ns), span_to, known_until_ns)
+            since = np.full(plan.size, span_from, np.int64)
+            _withdraw(resolution, alive & (known <= known_until_ns), known, since, ExitReason.INCOMPLETE)
+
+
+def _silence_known(
+    keys: NDArray[np.object_], book: BarBook, day: tuple[int, int], span_to: int, known_until_ns: int
+) -> Int:
+    """Moment from which a silence of a day (midnight, close) counts for each key; `NEVER` on a daily bar."""
+    midnight, close_ns = day
+    known = np.full(len(keys), close_ns, np.int64)
+    for key, rows in pd.Series(keys).groupby(keys, sort=True).indices.items():
+        bars = book.get(str(key))
+        at = 0 if bars is None else int(np.searchsorted(bars.bars.start_ns, midnight))
+        if bars is None or at == len(bars.end_ns) or bars.bars.start_ns[at] >= close_ns:
+            continue
+        if bars.is_daily[at]:
+            known[rows] = NEVER
+        elif bars.end_ns[at] <= known_until_ns:
+            known[rows] = span_to
+    return known

@@ -55,7 +55,9 @@ class MemoryPrices:
     def minute_bars(self, price_keys: list[str], first: date, last: date) -> dict[str, BarArrays]:
         return self._read(self._minutes, price_keys, first, last, NS_PER_MINUTE)
 
-    def daily_bars(self, price_keys: list[str], first: date, last: date) -> dict[str, BarArrays]:
+    def daily_bars(
+        self, price_keys: list[str], first: date, last: date, *, from_minutes: bool = True
+    ) -> dict[str, BarArrays]:
         return self._read(self._daily, price_keys, first, last, NS_PER_DAY)
 
     def ticks(

@@ -84,6 +84,8 @@ def test_daily_bars_are_built_from_minutes_where_none_stand(store: ParquetPriceS
     assert (a.open_paise[0], a.high_paise[0], a.low_paise[0], a.volume[0]) == (1_000, 1_010, 990, 7)
     assert a.start_ns.tolist() == [ist_midnight_ns(DAY), ist_midnight_ns(NEXT)]
     assert found["NSE_EQ:B"].volume.tolist() == [-1]
+    stored = store.daily_bars(["NSE_EQ:A", "NSE_EQ:B"], DAY, NEXT, from_minutes=False)
+    assert {key: kept.close_paise.tolist() for key, kept in stored.items()} == {"NSE_EQ:A": [1_111]}
 
 
 def test_ticks_of_one_second_keep_their_order(store: ParquetPriceStore) -> None:

@@ -377,6 +377,43 @@ def test_daily_bar_with_both_levels_is_undetermined() -> None:
     assert (trade.exit_reason, trade.exit_paise) == ("TARGET", 10_400)
 
 
+def daily_bar(day: date, *levels: int) -> tuple[int, ...]:
+    return (at(day, "00:00"), *levels, 1_000)
+
+
+def test_a_swing_that_meets_daily_bars_after_a_day_of_minutes_goes_on_there() -> None:
+    second, third = DAY + timedelta(days=1), date(2025, 1, 10)
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    calm = daily_bar(second, 10_020, 10_100, 9_900, 10_050)
+    for levels, expected in {
+        (10_050, 10_450, 9_900, 10_400): ("TARGET", None),
+        (10_050, 10_450, 9_700, 10_000): ("UNDETERMINED", third),
+    }.items():
+        daily = {KEY: [calm, daily_bar(third, *levels)]}
+        found = verified([row], {KEY: bars(DAY, QUIET)}, daily=daily, known=at(third, "15:30"))
+        trade = only(found)
+        assert (trade.exit_reason, trade.unsettled_date) == expected
+        assert found.marks["close_paise"].tolist() == [10_020, 10_050]
+
+
+def test_a_silence_withdraws_what_lived_on_minutes_and_not_what_lived_on_the_days_own_bar() -> None:
+    second = DAY + timedelta(days=1)
+    spans = {second: [(at(second, "11:00"), at(second, "12:00"))]}
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    own = {KEY: [daily_bar(second, 10_020, 10_100, 9_900, 10_050)]}
+    later = bars(second, [("09:15", 10_020, 10_100, 9_900, 10_050)])
+
+    def outcome(minutes: list[tuple[int, ...]], clock: str, **source: object) -> tuple[object, object]:
+        prices = {KEY: bars(DAY, QUIET) + minutes}
+        trade = only(verified([row], prices, spans=spans, known=at(second, clock), **source))
+        return trade.exit_reason, trade.unsettled_at
+
+    assert outcome([], "15:30", daily=own)[0] == "OPEN"
+    assert outcome(later, "12:30")[1] == pd.Timestamp(at(second, "12:00"), unit="ns", tz="UTC")
+    assert outcome([], "12:30")[0] == "OPEN"
+    assert outcome([], "15:30") == ("INCOMPLETE", pd.Timestamp(at(second, "15:30"), unit="ns", tz="UTC"))
+
+
 def test_followups_of_the_idea_act_and_others_do_not() -> None:
     said = [
         {
