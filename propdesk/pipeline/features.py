@@ -199,27 +199,28 @@ def average_slot_value(key_bars: KeyBars | None, moments: Int, sessions: DaySess
     Returns
     -------
     ndarray of float64, shape (n,)
-        Paise per 5 minutes of market time, counting from the same clock time of the market day before (or
-        from the first known bar, if later); NaN without any bar of known volume.
+        Paise per 5 minutes of market time, counting from the same clock time of the market day before; NaN
+        without any bar of known volume in that time.
 
     Notes
     -----
-    One whole day back, so that the smile of the day's volume does not make mornings look liquid.
+    One whole day back, so that the smile of the day's volume does not make mornings look liquid. Minutes
+    without a bar are minutes without a trade, before the first known bar too: which one that is depends on
+    how far back was read. Summed in whole paise: a sum of floats would depend on it too, in its last bits.
     Source: §2.6 (traded_value_share).
     """
     if key_bars is None or not len(key_bars.end_ns):
         return np.full(len(moments), np.nan)
     bars = key_bars.bars
     known = bars.volume >= 0
-    value = _running(np.where(known, bars.close_paise.astype(np.float64) * bars.volume, 0.0))
-    measured = _running(known.astype(np.float64))
+    value = _running(np.where(known, bars.close_paise * bars.volume, 0))
+    measured = _running(known.astype(np.int64))
     today = np.maximum(sessions.index_at_or_before(moments), 0)
     before = np.maximum(today - 1, 0)
     elapsed = np.clip(
         moments - sessions.open_ns[today], 0, sessions.close_ns[today] - sessions.open_ns[today]
     )
     since = np.where(today > 0, sessions.open_ns[before] + elapsed, sessions.open_ns[today])
-    since = np.maximum(since, bars.start_ns[0])
     end = key_bars.known_before(moments) + 1
     begin = np.minimum(np.searchsorted(bars.start_ns, since, side="left"), end)
     # market time between the two moments: the rest of the day before plus what has passed today
@@ -230,8 +231,11 @@ def average_slot_value(key_bars: KeyBars | None, moments: Int, sessions: DaySess
     return np.where(usable, (value[end] - value[begin]) / np.where(usable, slots, 1.0), np.nan)
 
 
-def _running(values: Float) -> Float:
-    """Sum the values before each position; the total stands last."""
-    total = np.zeros(len(values) + 1)
+def _running(values: Int) -> Int:
+    """Sum the values before each position; the total stands last.
+
+    What overflows wraps around and comes out right in the difference of two sums.
+    """
+    total = np.zeros(len(values) + 1, np.int64)
     np.cumsum(values, out=total[1:])
     return total

@@ -1,7 +1,10 @@
 from datetime import date
 
-from propdesk.core.calendar import ist_date
-from propdesk.pipeline.features import load_bars
+import numpy as np
+import pytest
+
+from propdesk.core.calendar import Segment, ist_date
+from propdesk.pipeline.features import average_slot_value, day_sessions, load_bars
 from tests.support.market import MemoryPrices, at, bars, small_calendar
 
 FIRST, MINUTES, LAST = date(2025, 1, 8), date(2025, 1, 9), date(2025, 1, 10)
@@ -55,3 +58,25 @@ def test_daily_rows_off_the_calendar_and_keys_without_any_price_are_left_out() -
         "NSE_EQ:BOLT": [at(LAST, "09:15")]
     }
     assert load_bars(prices, [], small_calendar(), FIRST, LAST) == {}
+
+
+def test_slot_value_does_not_depend_on_how_far_back_was_read() -> None:
+    calendar, before = small_calendar(), date(2025, 1, 1)
+    sessions = day_sessions(calendar, Segment.CASH, before, LAST)
+    # so large a value that a running sum of floats would lose its last paise
+    history = [(at(before, "09:15"), *LEVELS, 10**14 + 1)]
+    yesterday = bars(MINUTES, [("14:15", *LEVELS)], volume=10)
+    moment = np.array([at(LAST, "10:15")])
+    found = {}
+    for name, minutes in {"narrow": yesterday, "wide": history + yesterday}.items():
+        book = load_bars(MemoryPrices({KEY: minutes}), [KEY], calendar, before, LAST)
+        found[name] = float(average_slot_value(book[KEY], moment, sessions)[0])
+    assert found["narrow"] == found["wide"] == pytest.approx(10 * 10_050 / (375 / 5), rel=1e-15)
+
+
+def test_slot_value_is_unknown_where_nothing_was_traded_for_a_day() -> None:
+    calendar = small_calendar()
+    sessions = day_sessions(calendar, Segment.CASH, FIRST, LAST)
+    book = load_bars(MemoryPrices({KEY: bars(FIRST, [("14:15", *LEVELS)])}), [KEY], calendar, FIRST, LAST)
+    assert np.isnan(average_slot_value(book[KEY], np.array([at(LAST, "10:15")]), sessions)).all()
+    assert np.isnan(average_slot_value(None, np.array([at(LAST, "10:15")]), sessions)).all()

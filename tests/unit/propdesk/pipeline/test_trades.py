@@ -486,8 +486,8 @@ def test_traded_value_share_looks_one_day_back() -> None:
         KEY: bars(yesterday, [("09:20", 10_000, 10_000, 10_000, 10_000)], volume=75_000) + bars(DAY, QUIET, 0)
     }
     trade = only(verified([signal_row("s", DAY, "09:10")], prices))
-    # 75,000 x 100 INR over the day's 375 minutes less the first five: 1.0135 lakh INR in five minutes
-    slots = (375 - 5) / 5 + 1 / 5
+    # 75,000 x 100 INR over 375 minutes: 374 of yesterday, the first of today
+    slots = 375 / 5
     assert trade.traded_value_share == pytest.approx(250_000_000 / (75_000 * 10_000 / slots), rel=1e-9)
 
 
