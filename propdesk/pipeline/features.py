@@ -35,10 +35,10 @@ class KeyBars:
         """Index of the last bar that is complete at each moment, -1 where none is."""
         return np.searchsorted(self.end_ns, moments, side="right") - 1
 
-    def close_before(self, moments: Int) -> Int:
-        """Last known close before each moment, paise; -1 where there is none."""
+    def close_before(self, moments: Int, since: Int | int = 0) -> Int:
+        """Last known close before each moment, paise; -1 where no bar started at or after ``since``."""
         at = self.known_before(moments)
-        return np.where(at >= 0, self.bars.close_paise[at], -1)
+        return np.where((at >= 0) & (self.bars.start_ns[at] >= since), self.bars.close_paise[at], -1)
 
 
 BarBook = dict[str, KeyBars]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from propdesk.core.calendar import MarketCalendar, Segment, segment_of
+from propdesk.core.calendar import MarketCalendar, Segment, ist_midnight_ns, segment_of
 from propdesk.execution.lifetime import Lifetime, LifetimeRules, lifetime
 from propdesk.model.enums import Category, EntryType, Period, Product, Side
 from propdesk.model.messages import DecisionCode
@@ -37,6 +37,8 @@ TRADE_FOR_TRADE = DecisionCode.TRADE_FOR_TRADE.value
 EXPIRY_TOO_NEAR = "EXPIRY_TOO_NEAR"
 UNAFFORDABLE = "UNAFFORDABLE"
 MULTI_LEG = "MULTI_LEG"
+LOOK_BACK_DAYS = 2
+"""Market days before its trade date from which an idea takes prices."""
 BLOCKING = frozenset({UNSHORTABLE, TRADE_FOR_TRADE, EXPIRY_TOO_NEAR, UNAFFORDABLE})
 """Reasons for which an idea is no trade; MULTI_LEG is resolved but not counted as a single trade."""
 
@@ -77,8 +79,8 @@ class TradeConfig:
 class Plan:
     """Ideas as arrays, one row each, in the order of ``frame``. Paise, units, ns UTC; `NONE` = absent.
 
-    ``expiry_day`` and ``trade_day`` are days since 1970-01-01. ``blocked`` holds the reason why an idea is
-    no trade, or None. ``reference`` is the price the entry is expected at.
+    ``expiry_day`` and ``trade_day`` are days since 1970-01-01. ``priced_from`` is the moment before which no
+    price of the idea counts, however much was read. ``reason`` is why an idea is no single trade, or None.
     """
 
     frame: pd.DataFrame
@@ -96,6 +98,7 @@ class Plan:
     strike: Int
     trade_day: Int
     expiry_day: Int
+    priced_from: Int
     active: Int
     valid: Int
     exit_at: Int
@@ -219,6 +222,7 @@ def make_plan(resolved: pd.DataFrame, calendar: MarketCalendar, config: TradeCon
         strike=int_column(frame, "strike_paise"),
         trade_day=trade_day,
         expiry_day=expiry_day,
+        priced_from=_priced_from(trade_day, calendar),
         active=np.maximum(ns_column(frame, "received_at") + config.latency_ns, opens),
         valid=np.array([life.valid_until_ns for life in lives], np.int64),
         exit_at=np.array([NEVER if life.exit_at_ns is None else life.exit_at_ns for life in lives], np.int64),
@@ -233,6 +237,20 @@ def make_plan(resolved: pd.DataFrame, calendar: MarketCalendar, config: TradeCon
         ),
         reason=_with_groups(frame, np.array([t.reason for t in terms], object)),
     )
+
+
+def _priced_from(trade_day: Int, calendar: MarketCalendar) -> Int:
+    days, row = np.unique(trade_day, return_inverse=True)
+    first = [ist_midnight_ns(look_back(calendar, day_of(int(day)))) for day in days]
+    return np.array(first, np.int64)[row]
+
+
+def look_back(calendar: MarketCalendar, day: date) -> date:
+    """First day whose prices count for the ideas of a trade date.
+
+    A price older than that is none: what an idea is worth must not depend on how far back a range reaches.
+    """
+    return calendar.shift(day, -min(LOOK_BACK_DAYS, calendar.index_of(day)))
 
 
 def _is_list(value: Any) -> bool:
@@ -355,12 +373,12 @@ def _traded_before(key: str, trade_day: int, segment: int, book: BarBook, calend
 
 
 def last_closes(plan: Plan, book: BarBook, key_column: str, moments: Int) -> Int:
-    """Last known close of each idea's instrument or underlying before a moment, `NONE` without one."""
+    """Last close of each idea's instrument or underlying before a moment, `NONE` without a recent one."""
     result = np.full(plan.size, NONE, np.int64)
     for key, rows in plan.frame.groupby(key_column, sort=True).indices.items():
         bars = book.get(str(key))
         if bars is not None:
-            result[rows] = bars.close_before(moments[rows])
+            result[rows] = bars.close_before(moments[rows], plan.priced_from[rows])
     return result
 
 

@@ -32,6 +32,7 @@ from propdesk.pipeline.trade_plan import (
     TradeConfig,
     day_of,
     int_column,
+    look_back,
     make_plan,
     ns_column,
     size_ideas,
@@ -45,7 +46,6 @@ Outages = dict[date, list[tuple[int, int]]]
 
 __all__ = ["TradeConfig", "TradeTables", "build_trades"]
 
-_LOOK_BACK_DAYS = 2
 _BLOCK_DAYS = 130
 """Trade dates resolved at once: bounds the bars held in memory."""
 _INCOMPLETE = REASON_CODES[ExitReason.INCOMPLETE]
@@ -207,11 +207,8 @@ def _judge_prices(
 
 
 def _price_range(plan: Plan, calendar: MarketCalendar, known_until_ns: int) -> tuple[date, date]:
-    """Days whose prices can matter: two market days before the first idea to the last latest moment."""
-    earliest = day_of(int(plan.trade_day.min()))
-    first = earliest
-    if calendar.index_of(earliest) >= _LOOK_BACK_DAYS:
-        first = calendar.shift(earliest, -_LOOK_BACK_DAYS)
+    """Days whose prices can matter: from the first idea's look-back to the last latest moment."""
+    first = look_back(calendar, day_of(int(plan.trade_day.min())))
     ends = plan.exit_at[plan.exit_at != NEVER]
     latest = int(ends.max()) if len(ends) == plan.size else known_until_ns
     return first, max(first, ist_date(min(latest, known_until_ns)))

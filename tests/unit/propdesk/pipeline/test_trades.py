@@ -491,6 +491,22 @@ def test_traded_value_share_looks_one_day_back() -> None:
     assert trade.traded_value_share == pytest.approx(250_000_000 / (75_000 * 10_000 / slots), rel=1e-9)
 
 
+def test_an_underlying_without_a_recent_price_is_unknown_in_any_range() -> None:
+    old = date(2025, 1, 3)
+    key = "INDEX_OPT:NIFTY:2025-01-09:2350000:PE"
+    prices = {
+        key: bars(DAY, QUIET),
+        "INDEX:NIFTY": bars(old, [("15:29", 2_303_000, 2_303_000, 2_303_000, 2_303_000)]),
+        KEY: bars(old, QUIET),
+    }
+    sold = option_row(side="SELL", stoploss_paise=10_200, targets_paise=[9_800])
+    alone = verified([sold], prices).trades
+    with_earlier = verified([signal_row("a", old, "09:10"), sold], prices).trades
+    assert np.isnan(alone.iloc[0].moneyness)
+    assert alone.iloc[0].margin_paise == alone.iloc[0].lots * 2_350_000 * 75 * 12 // 100
+    pd.testing.assert_frame_equal(with_earlier.iloc[1:].reset_index(drop=True), alone, check_dtype=False)
+
+
 def test_audit_sets_claims_against_the_market() -> None:
     rows = [
         signal_row("honest", DAY, "09:10", reported_status="SL hit", reported_exit_paise=9_800),
