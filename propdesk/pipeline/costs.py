@@ -33,6 +33,11 @@ def ist_days(ns: Int) -> Int:
     return (ns + IST_OFFSET_NS) // NS_PER_DAY
 
 
+def end_of_day(ns: Int) -> Int:
+    """Midnight IST that ends the day of each stamp, ns UTC."""
+    return (ist_days(ns) + 1) * NS_PER_DAY - IST_OFFSET_NS
+
+
 @dataclass(frozen=True, slots=True)
 class Orders:
     """Executed orders, one row each, of any number of trades.

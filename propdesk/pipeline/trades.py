@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
 from propdesk.pipeline import outcome_kernel as kernel
+from propdesk.pipeline.costs import end_of_day
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
 from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
 from propdesk.pipeline.trade_frames import (
@@ -223,7 +224,14 @@ def _rows_by_key(plan: Plan, book: BarBook) -> dict[str, Int]:
 def _bar_ranges(
     plan: Plan, book: BarBook, rows_of: dict[str, Int], known_until_ns: int
 ) -> tuple[Int, Int, Int]:
-    """Bars of each idea (starting at or after it is active, complete by now), and the first one's open."""
+    """Bars of each idea, and the first one's open.
+
+    They start at or after it is active and on the day of its latest exit at the latest, and are complete by
+    now: later ones are read only where another idea needs them.
+    """
+    over = np.where(
+        plan.exit_at == NEVER, NEVER, end_of_day(np.where(plan.exit_at == NEVER, 0, plan.exit_at))
+    )
     begin = np.zeros(plan.size, np.int64)
     end = np.zeros(plan.size, np.int64)
     opened = np.full(plan.size, NONE, np.int64)
@@ -231,8 +239,9 @@ def _bar_ranges(
         bars = book[key].bars
         known = int(np.searchsorted(book[key].end_ns, known_until_ns, side="right"))
         at = np.searchsorted(bars.start_ns, plan.active[rows], side="left")
-        begin[rows], end[rows] = at, np.maximum(at, known)
-        opened[rows] = np.where(at < known, bars.open_paise[np.minimum(at, len(bars.start_ns) - 1)], NONE)
+        last = np.minimum(known, np.searchsorted(bars.start_ns, over[rows], side="left"))
+        begin[rows], end[rows] = at, np.maximum(at, last)
+        opened[rows] = np.where(at < last, bars.open_paise[np.minimum(at, len(bars.start_ns) - 1)], NONE)
     return begin, end, opened
 
 
@@ -336,7 +345,7 @@ def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook, ambiguo
 def _alive_until(plan: Plan, resolution: Resolution, done_ns: Int, known_until_ns: int) -> Int:
     """Moment up to which each idea's outcome hangs on the feed."""
     ended = np.isin(resolution.reason, _CLOSED_CODES)
-    waited = np.where(done_ns != NONE, done_ns, np.minimum(plan.valid, known_until_ns))
+    waited = np.minimum(plan.valid, np.where(done_ns != NONE, done_ns, known_until_ns))
     exit_ns = resolution.legs[:, :, kernel.EXIT_NS].max(axis=1)
     waiting = resolution.entry_ns == NONE
     until: Int = np.where(ended, exit_ns, np.where(waiting, waited, known_until_ns))

@@ -13,6 +13,7 @@ from propdesk.pipeline.trades import TradeConfig, TradeTables, build_trades
 from propdesk.risk.charges import ChargedFill, ChargeSegment, trade_charges
 from propdesk.strategy.eligibility import TRADE_FOR_TRADE_SERIES, choose_product
 from tests.support.market import (
+    LAST,
     MemoryPrices,
     at,
     bars,
@@ -360,6 +361,38 @@ def test_an_idea_that_ended_before_the_silence_keeps_its_outcome() -> None:
     row = signal_row("s", DAY, "09:10", period="SWING")
     trade = only(verified([row], prices, spans=spans, known=at(second, "15:30")))
     assert (trade.exit_reason, trade.unsettled_date) == ("GAPPED_THROUGH", None)
+
+
+def test_what_ends_without_a_price_does_not_wait_for_bars_that_another_idea_needs() -> None:
+    days = small_calendar().market_days(DAY, LAST)
+    prices = {KEY: bars(DAY, QUIET) + bars(days[14], QUIET)}
+    said = [
+        {
+            "followup_id": "f1",
+            "signal_id": "s",
+            "kind": "EXIT",
+            "received_at": pd.Timestamp(at(days[5], "12:00"), unit="ns", tz="UTC"),
+        }
+    ]
+    row, later = signal_row("s", DAY, "09:10", period="SWING"), signal_row("t", days[14], "09:10")
+    known = at(days[20], "16:00")
+    alone = verified([row], prices, followups=said, known=known).trades
+    with_later = verified([row, later], prices, followups=said, known=known).trades
+    assert only(verified([row], prices, followups=said, known=known)).exit_reason == "INCOMPLETE"
+    pd.testing.assert_frame_equal(with_later.iloc[:1], alone, check_dtype=False)
+
+
+def test_an_entry_whose_validity_is_over_is_not_withdrawn_by_a_later_silence() -> None:
+    days = small_calendar().market_days(DAY, LAST)
+    above = [("09:15", 10_100, 10_110, 10_090, 10_100)]
+    prices = {KEY: bars(DAY, above) + bars(days[8], above)}
+    spans = {days[6]: [(at(days[6], "10:00"), at(days[6], "11:00"))]}
+    row = signal_row("s", DAY, "09:10", period="SWING")
+    reasons = [
+        only(verified([row], prices, spans=spans, known=at(day, "16:00"))).exit_reason
+        for day in (days[5], days[7], days[9])
+    ]
+    assert reasons == ["NOT_TRIGGERED"] * 3
 
 
 def test_daily_bar_with_both_levels_is_undetermined() -> None:
