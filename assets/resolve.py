@@ -43,7 +43,7 @@ def resolved_signals(
     with database.transaction() as connection:
         normalised = signals.read_normalised_signals(connection, days.first, days.last)
         listed = read_instruments(connection, days.first - LISTED_AROUND, days.last + LISTED_AROUND)
-        earlier = signals.read_earlier_resolved(connection, days.first, days.last, rule.window_minutes)
+        earlier = signals.read_earlier_resolved(connection, days.first, days.last, rule.reach_minutes)
         done = resolve_signals(normalised, listed, earlier, rule)
         signals.write_resolved_signals(connection, done.signals, days.first, days.last)
         signals.write_rejected(connection, "RESOLVE", done.rejected, days.first, days.last)

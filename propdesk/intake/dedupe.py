@@ -71,12 +71,36 @@ class IdeaBook:
         InvariantViolated
             If ideas do not come in order of receipt.
         """
-        require(idea.received_ns >= self._last_ns, "ideas must be linked in order of receipt")
-        self._last_ns = idea.received_ns
+        self._advance(idea)
         return Links(self._repost(idea), self._copy(idea))
 
+    def recall(self, idea: IdeaKey, *, is_repost: bool) -> None:
+        """Remember an idea that was linked before; a repost is never the first of later ones.
+
+        Parameters
+        ----------
+        is_repost : bool
+            What was found then. The idea it repeats may be too old to be here, so it is not asked again.
+
+        Raises
+        ------
+        InvariantViolated
+            If ideas do not come in order of receipt.
+        """
+        self._advance(idea)
+        if not is_repost:
+            self._firsts_of(idea).append(idea)
+        self._copy(idea)
+
+    def _advance(self, idea: IdeaKey) -> None:
+        require(idea.received_ns >= self._last_ns, "ideas must be linked in order of receipt")
+        self._last_ns = idea.received_ns
+
+    def _firsts_of(self, idea: IdeaKey) -> deque[IdeaKey]:
+        return self._firsts.setdefault((idea.advisor_id, idea.instrument_key, idea.side), deque())
+
     def _repost(self, idea: IdeaKey) -> str | None:
-        firsts = self._firsts.setdefault((idea.advisor_id, idea.instrument_key, idea.side), deque())
+        firsts = self._firsts_of(idea)
         while firsts and idea.received_ns - firsts[0].received_ns > self._repost_window_ns:
             firsts.popleft()
         for first in firsts:

@@ -48,6 +48,11 @@ class DuplicateRule:
     entry_ratio: float = 0.005
     copy_minutes: int = 10
 
+    @property
+    def reach_minutes(self) -> int:
+        """How far before a signal the one it repeats or copies can lie."""
+        return max(self.window_minutes, self.copy_minutes)
+
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
@@ -76,8 +81,8 @@ def resolve_signals(
         Every row valid on any of the trade dates, and those valid around them (a contract listed later is
         told from one unknown).
     earlier : DataFrame, optional
-        Resolved signals of earlier partitions received within the windows before; they link later ones
-        and are not returned.
+        Resolved signals of earlier partitions received within the windows before, with their own
+        ``duplicate_of``; they link later ones and are not returned.
     rule : DuplicateRule, optional
         Windows of reposts and copies.
 
@@ -192,11 +197,19 @@ def _links(signals: pd.DataFrame, earlier: pd.DataFrame | None, rule: DuplicateR
     book = IdeaBook(rule.window_minutes * NS_PER_MINUTE, rule.entry_ratio, rule.copy_minutes * NS_PER_MINUTE)
     ideas = _ideas(signals)
     own = {idea.signal_id for idea in ideas}
-    before = [] if earlier is None else [idea for idea in _ideas(earlier) if idea.signal_id not in own]
+    before, is_repost = ([], {}) if earlier is None else (_ideas(earlier), _reposts(earlier))
+    known = [idea for idea in before if idea.signal_id not in own]
     linked: dict[str, Links] = {}
-    for idea in sorted([*before, *ideas], key=lambda one: (one.received_ns, one.signal_id)):
-        linked[idea.signal_id] = book.link(idea)
+    for idea in sorted([*known, *ideas], key=lambda one: (one.received_ns, one.signal_id)):
+        if idea.signal_id in own:
+            linked[idea.signal_id] = book.link(idea)
+        else:
+            book.recall(idea, is_repost=is_repost[idea.signal_id])
     return [linked[idea.signal_id] for idea in ideas]
+
+
+def _reposts(frame: pd.DataFrame) -> dict[str, bool]:
+    return dict(zip(frame["signal_id"].tolist(), frame["duplicate_of"].notna().tolist(), strict=True))
 
 
 def _ideas(frame: pd.DataFrame) -> list[IdeaKey]:

@@ -27,7 +27,7 @@ WHERE trade_date < %(first)s AND trade_date >= %(oldest)s ORDER BY trade_date, s
 """
 _EARLIER_RESOLVED = """
 SELECT r.signal_id, r.advisor_id, r.instrument_key, r.side, r.entry_low_paise, r.entry_high_paise,
-       r.stoploss_paise, r.targets_paise, r.received_at
+       r.stoploss_paise, r.targets_paise, r.received_at, r.duplicate_of
 FROM research.resolved_signals AS r
 WHERE r.trade_date < %(first)s
   AND r.received_at >= (SELECT min(received_at) FROM research.normalised_signals
@@ -127,12 +127,10 @@ def read_earlier_signals(connection: Connection, first: date, oldest: date) -> p
 
 
 def read_earlier_resolved(
-    connection: Connection, first: date, last: date, window_minutes: int = 30
+    connection: Connection, first: date, last: date, reach_minutes: int = 30
 ) -> pd.DataFrame:
     """Read resolved signals before the range that its first ones may repeat or copy."""
-    return read_frame(
-        connection, _EARLIER_RESOLVED, {"first": first, "last": last, "minutes": window_minutes}
-    )
+    return read_frame(connection, _EARLIER_RESOLVED, {"first": first, "last": last, "minutes": reach_minutes})
 
 
 def read_derivative_underlyings(connection: Connection, first: date, last: date) -> frozenset[str]:

@@ -70,3 +70,19 @@ def test_a_bare_entry_is_no_fingerprint() -> None:
 def test_order_is_required() -> None:
     with pytest.raises(InvariantViolated):
         linked(idea("a", 1), idea("b", 0))
+
+
+def test_a_recalled_repost_is_no_first_and_a_recalled_first_is_one() -> None:
+    book = IdeaBook()
+    book.recall(idea("b", 20), is_repost=True)
+    book.recall(idea("f", 21, side="SELL"), is_repost=False)
+    assert book.link(idea("c", 40)).duplicate_of is None
+    assert book.link(idea("g", 40, side="SELL")).duplicate_of == "f"
+    with pytest.raises(InvariantViolated):
+        book.recall(idea("x", 39), is_repost=False)
+
+
+def test_a_recalled_repost_is_still_what_another_advisor_copies() -> None:
+    book = IdeaBook()
+    book.recall(idea("b", 20), is_repost=True)
+    assert book.link(idea("c", 25, advisor="B")).copied_from == "b"

@@ -337,6 +337,18 @@ def test_reposts_and_copies_are_linked_across_partitions() -> None:
     assert pd.isna(today["duplicate_of"].iloc[2])
 
 
+def test_a_partition_links_reposts_as_the_range_does_though_it_reads_only_the_window_before_it() -> None:
+    """The first is too old to be read for the third, which repeats nothing: the second is a repost."""
+    posts = content(0), content(20), content(39)
+    whole = resolved(*posts)
+    first = whole["signal_id"].iloc[0]
+    assert [None if pd.isna(link) else link for link in whole["duplicate_of"]] == [None, first, None]
+    alone = resolved(posts[2], earlier=whole.iloc[[1]])
+    pd.testing.assert_series_equal(
+        alone["duplicate_of"], whole["duplicate_of"].iloc[2:].reset_index(drop=True)
+    )
+
+
 def test_the_future_changes_no_earlier_link() -> None:
     alone = resolved(content(1), content(5))
     more = resolved(content(1), content(5), content(6), content(9, advisor_id="A2"))
