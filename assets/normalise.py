@@ -1,10 +1,12 @@
 """Step 3: one name per underlying, and the dimensions that IST decides."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
 
 from adapters.db.frames import signals
+from adapters.db.repos.instruments import read_derivative_listings
 from adapters.uploads import load_aliases
 from assets._shared import pictures
 from assets._shared.dress import GROUPS, spec, step
@@ -13,6 +15,9 @@ from assets._shared.report import report
 from assets._shared.resources import Database, Market
 from assets.quality import judge
 from propdesk.pipeline.normalise import normalise_signals
+
+RECEIVED_BEFORE = timedelta(days=30)
+"""A signal is received on the market day before its trade date at the earliest; no closure is as long."""
 
 NORMALISED_SIGNALS = spec(
     3,
@@ -31,7 +36,7 @@ def normalised_signals(
     days = worked_range(context, market.today())
     with database.transaction() as connection:
         validated = signals.read_validated_signals(connection, days.first, days.last)
-        listed = signals.read_derivative_underlyings(connection, days.first, days.last)
+        listed = read_derivative_listings(connection, days.first - RECEIVED_BEFORE, days.last)
         done = normalise_signals(validated, market.calendar, load_aliases(), listed)
         signals.write_normalised_signals(connection, done.signals, days.first, days.last)
         signals.write_rejected(connection, "NORMALISE", done.rejected, days.first, days.last)

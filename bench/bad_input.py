@@ -29,7 +29,7 @@ from adapters.uploads.ingest import Sorter
 from adapters.uploads.readers import UploadReader
 from bench.machine import machine
 from propdesk.core.clock import to_ns
-from propdesk.intake import IntakeTimes, LandedRecord, RecordKind, Rejection, record_of
+from propdesk.intake import DerivativeListings, IntakeTimes, LandedRecord, RecordKind, Rejection, record_of
 
 FILES = 2_500
 CELLS = 12_000
@@ -526,7 +526,7 @@ class Trial:
             self._calendar,
             self._times,
             first_day=date(2021, 3, 26),
-            with_derivatives=frozenset(),
+            listings=DerivativeListings(),
             field_length_max=LIMITS.field_length_max,
         )
         accepted = quarantined = 0

@@ -76,13 +76,14 @@ class _Intake:
         from adapters.db.repos.uploads import IncomingRow
         from adapters.uploads.ingest import Sorter
         from adapters.uploads.readers import UploadReader
+        from propdesk.intake import DerivativeListings
 
         sorter = Sorter(
             self.profiles[profile],
             self.calendar,
             self.times,
             first_day=date(2021, 3, 26),
-            with_derivatives=frozenset(),
+            listings=DerivativeListings(),
             field_length_max=self.limits.field_length_max,
         )
         last = 0

@@ -14,13 +14,13 @@ import psycopg
 from sqlalchemy import Engine
 
 from adapters.db.engine import DatabaseUnreachable, begin
+from adapters.db.repos.instruments import read_derivative_listings
 from adapters.db.repos.signal_log import LogEntry, changed_days, file_chain
 from adapters.db.repos.uploads import (
     IncomingRow,
     QuarantinedRow,
     UploadRecord,
     UploadWriter,
-    derivative_underlyings,
     free_upload_id,
     record_upload,
 )
@@ -33,6 +33,7 @@ from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
 from propdesk.core.errors import GapFault
 from propdesk.core.ids import derived_id
 from propdesk.intake import (
+    DerivativeListings,
     FullExport,
     IntakeTimes,
     LandedRecord,
@@ -127,8 +128,8 @@ class Sorter:
         How to read, date and judge a row.
     first_day : date
         First partition; nothing lands before it.
-    with_derivatives : frozenset of str
-        Cash stocks with listed derivatives.
+    listings : DerivativeListings
+        When cash stocks had listed derivatives.
     """
 
     def __init__(
@@ -138,14 +139,14 @@ class Sorter:
         times: IntakeTimes,
         *,
         first_day: date,
-        with_derivatives: frozenset[str],
+        listings: DerivativeListings,
         field_length_max: int,
     ) -> None:
         self._profile = profile
         self._calendar = calendar
         self._times = times
         self._first_day = max(first_day, calendar.first_day)
-        self._with_derivatives = with_derivatives
+        self._listings = listings
         self._field_length_max = field_length_max
         self._days: dict[tuple[int, Segment], date | None] = {}
         self._upload_day = calendar.trade_date(times.ingested_ns, Segment.CASH)
@@ -205,8 +206,10 @@ class Sorter:
 
     def _segment(self, record: LandedRecord) -> Segment:
         is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
-        has_derivatives = (
-            not is_derivative and fold_symbol(record.content.get("symbol", "")) in self._with_derivatives
+        # By the day of receipt: its close is the one the record came before or after.
+        symbol = "" if is_derivative else fold_symbol(record.content.get("symbol", ""))
+        has_derivatives = symbol in self._listings.spans and self._listings.include(
+            symbol, ist_date(record.received_ns)
         )
         return segment_of(is_derivative=is_derivative, has_derivatives=has_derivatives)
 
@@ -365,7 +368,7 @@ def _ingest(
             calendar,
             times,
             first_day=settings.first_day,
-            with_derivatives=derivative_underlyings(connection),
+            listings=read_derivative_listings(connection),
             field_length_max=limits.field_length_max,
         )
         record = replace(record, upload_id=free_upload_id(connection, record.upload_id))

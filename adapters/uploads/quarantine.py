@@ -12,6 +12,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from adapters.db.engine import begin
+from adapters.db.repos.instruments import read_derivative_listings
 from adapters.db.repos.signal_log import file_chain
 from adapters.db.repos.uploads import (
     IncomingRow,
@@ -19,7 +20,6 @@ from adapters.db.repos.uploads import (
     QuarantineFilter,
     UploadRecord,
     UploadWriter,
-    derivative_underlyings,
     free_upload_id,
     list_quarantine,
     mark_retried,
@@ -134,14 +134,14 @@ def retry_rows(
     touched: set[date] = set()
     with begin(engine) as connection:
         rows = [row for row in list_quarantine(connection, where) if row["stage"] == "INGEST"]
-        with_derivatives = derivative_underlyings(connection)
+        listings = read_derivative_listings(connection)
         for name in sorted({row["source_profile"] for row in rows}):
             sorter = Sorter(
                 load_profile(name),
                 calendar,
                 times,
                 first_day=settings.first_day,
-                with_derivatives=with_derivatives,
+                listings=listings,
                 field_length_max=settings.upload_field_length_max,
             )
             own = [row for row in rows if row["source_profile"] == name]

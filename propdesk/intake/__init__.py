@@ -3,6 +3,7 @@
 from propdesk.intake.aliases import Aliases, Rename, fold_symbol
 from propdesk.intake.dedupe import IdeaBook, IdeaKey, Links
 from propdesk.intake.document import document_to_record, document_to_row, record_of
+from propdesk.intake.listings import DerivativeListings
 from propdesk.intake.normalise import Dimensions, dimensions_of, normalise_signal, period_of
 from propdesk.intake.oneline import ParsedCall, parse_calls
 from propdesk.intake.parse import IntakeTimes, LandedRecord, RecordKind, land_row
@@ -15,6 +16,7 @@ __all__ = [
     "CANONICAL_FIELDS",
     "DOCUMENT_PROFILE",
     "Aliases",
+    "DerivativeListings",
     "Dimensions",
     "FullExport",
     "IdeaBook",

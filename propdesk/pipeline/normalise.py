@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propdesk.core.calendar import MarketCalendar, segment_of
-from propdesk.intake import Aliases, Dimensions, Rejection, dimensions_of
+from propdesk.core.calendar import MarketCalendar, ist_date, segment_of
+from propdesk.intake import Aliases, DerivativeListings, Dimensions, Rejection, dimensions_of
 from propdesk.model.enums import Category, Period, Side
 from propdesk.pipeline.columns import by_partition, or_none, rejected_frame, texts, to_ns
 
@@ -28,7 +28,7 @@ def normalise_signals(
     validated: pd.DataFrame,
     calendar: MarketCalendar,
     aliases: Aliases,
-    derivative_underlyings: frozenset[str] = frozenset(),
+    listings: DerivativeListings | None = None,
 ) -> Normalised:
     """Add underlying, is_index, period, weekday and session.
 
@@ -36,16 +36,18 @@ def normalise_signals(
     ----------
     validated : DataFrame
         Columns of ``research.validated_signals``.
-    derivative_underlyings : frozenset of str
-        Cash stocks with listed derivatives, whose close differs since August 2026.
+    listings : DerivativeListings, optional
+        When cash stocks had listed derivatives: their close differs since August 2026. The day of receipt
+        decides, as its close is the one a signal came before or after.
 
     Returns
     -------
     Normalised
         Every row is in exactly one of the two frames; nothing is learnt after posting (§2.6).
     """
+    listings = listings or DerivativeListings()
     found: list[Dimensions | Rejection] = [
-        _dimensions(*row, calendar=calendar, aliases=aliases, derivative_underlyings=derivative_underlyings)
+        _dimensions(*row, calendar=calendar, aliases=aliases, listings=listings)
         for row in zip(
             validated["signal_id"].tolist(),
             validated["symbol_text"].tolist(),
@@ -83,10 +85,11 @@ def _dimensions(
     *,
     calendar: MarketCalendar,
     aliases: Aliases,
-    derivative_underlyings: frozenset[str],
+    listings: DerivativeListings,
 ) -> Dimensions | Rejection:
     kind = Category(category)
-    has_derivatives = aliases.canonical(symbol_text, trade_date) in derivative_underlyings
+    underlying = aliases.canonical(symbol_text, trade_date)
+    has_derivatives = listings.include(underlying, ist_date(received_ns))
     return dimensions_of(
         signal_id,
         symbol_text,

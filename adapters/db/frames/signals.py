@@ -34,12 +34,6 @@ WHERE r.trade_date < %(first)s
                         WHERE trade_date BETWEEN %(first)s AND %(last)s) - make_interval(mins => %(minutes)s)
 ORDER BY r.received_at, r.signal_id
 """
-_DERIVATIVES = """
-SELECT DISTINCT underlying FROM ref.instruments
-WHERE (category IN ('STOCK_FUT', 'STOCK_OPT') OR (category = 'NSE_EQ' AND has_derivatives))
-  AND valid_from <= %(last)s AND valid_to >= %(first)s
-ORDER BY underlying
-"""
 # Who can prove when an edit was made: the live inbox by its own clock, a message by the stamp it carries, a
 # file only by the moment it came.
 _VERSIONS = """
@@ -131,12 +125,6 @@ def read_earlier_resolved(
 ) -> pd.DataFrame:
     """Read resolved signals before the range that its first ones may repeat or copy."""
     return read_frame(connection, _EARLIER_RESOLVED, {"first": first, "last": last, "minutes": reach_minutes})
-
-
-def read_derivative_underlyings(connection: Connection, first: date, last: date) -> frozenset[str]:
-    """Read which stocks have listed derivatives in the range."""
-    frame = read_frame(connection, _DERIVATIVES, {"first": first, "last": last})
-    return frozenset(frame["underlying"].tolist())
 
 
 def write_raw_signals(connection: Connection, frame: pd.DataFrame, first: date, last: date) -> int:

@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import Engine
 
 from adapters.db.engine import begin
+from propdesk.intake import DerivativeListings
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
 
@@ -43,6 +44,17 @@ _SELECT = """
 SELECT instrument_key, category, underlying, expiry, strike_paise, option_type, exchange_segment, security_id,
        lot_size, tick_paise, freeze_quantity, series, has_derivatives, valid_from, valid_to
 FROM ref.instruments
+"""
+_LISTINGS = """
+SELECT underlying, lower(span), upper(span) - 1
+FROM (
+    SELECT underlying, unnest(range_agg(daterange(valid_from, valid_to, '[]'))) AS span
+    FROM ref.instruments
+    WHERE (category IN ('STOCK_FUT', 'STOCK_OPT') OR (category = 'NSE_EQ' AND has_derivatives))
+      AND valid_from <= %s AND valid_to >= %s
+    GROUP BY underlying
+) AS listed
+ORDER BY 1, 2
 """
 
 
@@ -191,6 +203,22 @@ def add_price_instruments(engine: Engine, rows: Sequence[Instrument]) -> int:
         )
         _copy(connection, merged, PRICES_SOURCE)
     return len(merged)
+
+
+def read_derivative_listings(
+    connection: psycopg.Connection[Any], first: date = date.min, last: date = date.max
+) -> DerivativeListings:
+    """Read when stocks had listed derivatives, by any master.
+
+    Parameters
+    ----------
+    first, last : date
+        Listings that end before or begin after the closed range may be left out.
+    """
+    spans: dict[str, list[tuple[date, date]]] = {}
+    for symbol, listed_from, listed_to in connection.execute(_LISTINGS, (last, first)):
+        spans.setdefault(symbol, []).append((listed_from, listed_to))
+    return DerivativeListings(spans)
 
 
 def read_instruments(

@@ -303,15 +303,6 @@ def is_uploaded(connection: psycopg.Connection[Any], sha256: str) -> bool:
     return row is not None
 
 
-def derivative_underlyings(connection: psycopg.Connection[Any]) -> frozenset[str]:
-    """Symbols of stocks that have listed derivatives in any master."""
-    rows = connection.execute(
-        "SELECT DISTINCT underlying FROM ref.instruments WHERE category IN ('STOCK_FUT', 'STOCK_OPT')"
-        " UNION SELECT DISTINCT underlying FROM ref.instruments WHERE category = 'NSE_EQ' AND has_derivatives"
-    ).fetchall()
-    return frozenset(row[0] for row in rows)
-
-
 # ------------------------------------------------------------------------------------------- quarantine
 
 

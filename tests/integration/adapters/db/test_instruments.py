@@ -1,6 +1,7 @@
 """The history of instruments in the database."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -12,6 +13,7 @@ from adapters.db.repos.instruments import (
     add_price_instruments,
     count_instruments,
     load_instruments,
+    read_derivative_listings,
     read_instruments,
 )
 from propdesk.model.enums import Category
@@ -93,3 +95,25 @@ def test_only_the_underlyings_asked_for(engine: Engine) -> None:
     load_instruments(engine, [share("X", DAY), share("Y", DAY)], "dhan", day=DAY)
     with begin(engine) as connection:
         assert [one.underlying for one in read_instruments(connection, DAY, DAY, underlyings={"Y"})] == ["Y"]
+
+
+def test_listings_are_the_days_on_which_any_derivative_of_a_stock_was_listed(engine: Engine) -> None:
+    def future(symbol: str, first: date, last: date) -> Instrument:
+        base = share(symbol, first, last)
+        key = f"STOCK_FUT:{symbol}:{last}"
+        return replace(base, instrument_key=key, category=Category.STOCK_FUT, expiry=last)
+
+    rows = [
+        future("X", date(2025, 1, 1), date(2025, 1, 30)),
+        future("X", date(2025, 1, 31), date(2025, 2, 27)),
+        future("X", date(2025, 6, 1), date(2025, 6, 26)),
+        share("Y", date(2025, 1, 1)),
+        replace(share("Z", date(2025, 1, 1)), has_derivatives=True),
+    ]
+    load_instruments(engine, rows, "test")
+    x_early, x_late = (date(2025, 1, 1), date(2025, 2, 27)), (date(2025, 6, 1), date(2025, 6, 26))
+    with begin(engine) as connection:
+        whole = read_derivative_listings(connection).spans
+        assert whole == {"X": [x_early, x_late], "Z": [(date(2025, 1, 1), FAR)]}
+        march = read_derivative_listings(connection, date(2025, 3, 1), date(2025, 3, 31)).spans
+        assert march == {"Z": [(date(2025, 1, 1), FAR)]}

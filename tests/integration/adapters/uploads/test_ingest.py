@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from adapters.calendar import load_calendar
 from adapters.db.engine import begin, create_engine
 from adapters.db.frames import signals as tables
-from adapters.db.repos.instruments import load_instruments, read_instruments
+from adapters.db.repos.instruments import load_instruments, read_derivative_listings, read_instruments
 from adapters.db.repos.pipeline import oldest_referred_day
 from adapters.db.repos.signal_flags import advisor_conduct
 from adapters.db.repos.signal_log import APPEND_LIVE, inbox_chain
@@ -422,7 +422,7 @@ def _four_steps(desk: Desk) -> tuple[int, int, int]:
             tables.read_validated_signals(connection, DAY, DAY),
             load_calendar(),
             load_aliases(),
-            tables.read_derivative_underlyings(connection, DAY, DAY),
+            read_derivative_listings(connection, DAY, DAY),
         )
         tables.write_normalised_signals(connection, normalised.signals, DAY, DAY)
         tables.write_rejected(connection, "NORMALISE", normalised.rejected, DAY, DAY)

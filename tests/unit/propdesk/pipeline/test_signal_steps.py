@@ -9,7 +9,15 @@ import pytest
 
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
 from propdesk.core.clock import from_ns
-from propdesk.intake import DOCUMENT_PROFILE, Aliases, IntakeTimes, LandedRecord, land_row, normalise_signal
+from propdesk.intake import (
+    DOCUMENT_PROFILE,
+    Aliases,
+    DerivativeListings,
+    IntakeTimes,
+    LandedRecord,
+    land_row,
+    normalise_signal,
+)
 from propdesk.intake.normalise import Dimensions
 from propdesk.model.enums import Category, Period
 from propdesk.model.instrument import Instrument, instrument_key
@@ -326,6 +334,30 @@ def test_what_is_not_listed_is_refused_with_the_remedy() -> None:
     found = resolve_signals(normalised.signals, [share()])
     assert found.rejected["reason_codes"].tolist() == [["UNKNOWN_SYMBOL"]]
     assert "NOSUCH" in found.rejected["message"].iloc[0]
+
+
+def test_a_shares_close_follows_its_listing_on_the_day_of_receipt_in_any_range() -> None:
+    """Listed until the second of two days: with derivatives the share closes at 15:15."""
+    closes = {Segment.CASH: 930, Segment.CASH_FNO: 915, Segment.DERIVATIVES: 940}
+    hours = [HoursRule(one, date(2000, 1, 1), 555, close, 900) for one, close in closes.items()]
+    days = [DAY, date(2025, 1, 3), date(2025, 1, 6), date(2025, 1, 7)]
+    calendar = MarketCalendar(days, hours)
+    listings = DerivativeListings({"TCS": [(DAY, days[1])]})
+    dates = [days[1], days[2], days[2]]
+    late = [
+        validated(content(n, posted_at=f"{days[n]}T15:20:00+05:30")).signals.assign(trade_date=dates[n])
+        for n in range(3)
+    ]
+    whole = normalise_signals(pd.concat(late, ignore_index=True), calendar, ALIASES, listings).signals
+    assert whole.sort_values("source_message_id")["session"].tolist() == [
+        "AFTER_HOURS",
+        "AFTER_HOURS",
+        "AFTERNOON",
+    ]
+    for frame in late:
+        alone = normalise_signals(frame, calendar, ALIASES, listings).signals
+        part = whole[whole["signal_id"].isin(alone["signal_id"])].reset_index(drop=True)
+        pd.testing.assert_frame_equal(part, alone)
 
 
 def test_reposts_and_copies_are_linked_across_partitions() -> None:
