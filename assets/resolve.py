@@ -1,7 +1,6 @@
 """Step 4: the instrument as of the day; reposts and copies linked."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
 
@@ -15,11 +14,8 @@ from assets._shared.partitions import worked_range
 from assets._shared.report import report
 from assets._shared.resources import Database, Market
 from assets.quality import judge
+from propdesk.intake.resolve import LISTED_AROUND
 from propdesk.pipeline.resolve import resolve_signals
-
-LISTED_AROUND = timedelta(days=120)
-"""Instruments valid this long before or after the days are read too, so that one which expired or is not yet
-listed is told from one that is unknown."""
 
 RESOLVED_SIGNALS = spec(
     4,

@@ -1,13 +1,16 @@
 """One signal to one listed instrument as of a day, or the reason why not (§1.5)."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.reasons import RejectReason
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
 from propdesk.model.signal import Signal
+
+LISTED_AROUND = timedelta(days=120)
+"""A contract listed this long before or after a day is told from one that is unknown, calendar days."""
 
 _ContractKey = tuple[Category, str, int | None, OptionType | None]
 
@@ -90,8 +93,8 @@ class InstrumentLookup:
         Returns
         -------
         Instrument or RejectReason
-            EXPIRED, NOT_YET_LISTED (it exists at another time), AMBIGUOUS (no expiry given and several are
-            listed) or UNKNOWN_SYMBOL.
+            EXPIRED or NOT_YET_LISTED (it was or will be within `LISTED_AROUND`), AMBIGUOUS (no expiry given
+            and several are listed) or UNKNOWN_SYMBOL.
         """
         by_expiry = self._contracts.get((category, underlying, strike_paise, option_type), {})
         if category.is_derivative and expiry is None:
@@ -189,9 +192,12 @@ def _holding(rows: list[Instrument], on_date: date) -> Instrument | None:
 
 
 def _why_not(rows: list[Instrument], on_date: date) -> RejectReason:
-    if not rows:
+    """Tell a contract of another time from an unknown one, by what the narrowest reader has read too."""
+    first, last = on_date - LISTED_AROUND, on_date + LISTED_AROUND
+    near = [one for one in rows if one.valid_from <= last and one.valid_to >= first]
+    if not near:
         return RejectReason.UNKNOWN_SYMBOL
-    if any(one.valid_from > on_date for one in rows):
+    if any(one.valid_from > on_date for one in near):
         return RejectReason.NOT_YET_LISTED
     return RejectReason.EXPIRED
 

@@ -55,7 +55,7 @@ def find(lookup: InstrumentLookup, expiry: date | None, day: date, rule: str | N
 
 
 def test_reasons() -> None:
-    lookup = InstrumentLookup([*map(option, WEEKLIES), share("X", date(2024, 1, 1), date(2024, 3, 1))])
+    lookup = InstrumentLookup([*map(option, WEEKLIES), share("X", date(2024, 1, 1), date(2024, 11, 1))])
     day = date(2025, 1, 3)
     assert find(lookup, date(2025, 1, 9), day) == date(2025, 1, 9)
     assert find(lookup, date(2025, 1, 2), day) is RejectReason.EXPIRED
@@ -66,6 +66,17 @@ def test_reasons() -> None:
     assert find(lookup, None, date(2025, 3, 1)) is RejectReason.EXPIRED
     gone = lookup.find(Category.NSE_EQ, "X", None, None, None, day)
     assert gone is RejectReason.EXPIRED
+
+
+def test_the_reason_does_not_depend_on_how_much_of_the_master_was_read() -> None:
+    early, late = share("X", date(2024, 1, 1), date(2024, 3, 1)), share("X", date(2025, 2, 1))
+    narrow, wide = InstrumentLookup([late]), InstrumentLookup([early, late])
+
+    def reasons(day: date) -> set[object]:
+        return {one.find(Category.NSE_EQ, "X", None, None, None, day) for one in (narrow, wide)}
+
+    assert reasons(date(2024, 10, 4)) == {RejectReason.NOT_YET_LISTED}
+    assert reasons(date(2024, 10, 3)) == {RejectReason.UNKNOWN_SYMBOL}
 
 
 def test_expiry_day_itself_still_trades() -> None:
