@@ -135,13 +135,15 @@ class Resolution:
     """Outcome of each idea in the kernel's codes; ``blocked`` ideas were no trade to begin with.
 
     ``unsettled_ns`` is the moment at which it was known that prices cannot settle the idea (`NONE`: they
-    can): before it the idea was like any other, from its day on it counts nowhere.
+    can): before it the idea was like any other, from its day on it counts nowhere. ``ambiguous_ns`` is the
+    start of the first bar that held both levels.
     """
 
     reason: Int
     entry_ns: Int
     targets_hit: Int
     ambiguous: Bool
+    ambiguous_ns: Int
     unsettled_ns: Int
     legs: Int
     slices: Slices

@@ -49,6 +49,8 @@ __all__ = ["TradeConfig", "TradeTables", "build_trades"]
 
 _BLOCK_DAYS = 130
 """Trade dates resolved at once: bounds the bars held in memory."""
+_OPEN = REASON_CODES[ExitReason.OPEN]
+_NO_PRICE = REASON_CODES[ExitReason.NO_PRICE_DATA]
 _INCOMPLETE = REASON_CODES[ExitReason.INCOMPLETE]
 _CLOSED_CODES = np.array([REASON_CODES[r] for r in sorted(CLOSED_EXIT_REASONS)], np.int64)
 
@@ -155,8 +157,8 @@ def _build_block(
     )
     groups = ((book[key].bars, rows) for key, rows in rows_of.items())
     found, legs, parts = kernel.resolve_all(groups, ideas, acts, allow_loosening=config.allow_loosening)
-    slices = slices_of(parts, first_act, end_act)
-    resolution = _resolution_of(plan, found, legs, slices, blocked)
+    resolution = _resolution_of(plan, found, legs, slices_of(parts, first_act, end_act), blocked)
+    _let_wait(plan, sizes, resolution, known_until_ns)
     _judge_prices(
         plan,
         resolution,
@@ -177,11 +179,18 @@ def _resolution_of(plan: Plan, found: Int, legs: Int, slices: Slices, blocked: B
         entry_ns=found[:, kernel.OUT_ENTRY_NS],
         targets_hit=found[:, kernel.OUT_TARGETS_HIT],
         ambiguous=found[:, kernel.OUT_AMBIGUOUS].astype(bool),
+        ambiguous_ns=found[:, kernel.OUT_AMBIGUOUS_NS],
         unsettled_ns=np.full(plan.size, NONE, np.int64),
         legs=legs,
         slices=slices,
         blocked=blocked,
     )
+
+
+def _let_wait(plan: Plan, sizes: Sizes, resolution: Resolution, known_until_ns: int) -> None:
+    """Keep an idea at market open that has no price yet to be sized by: it has no leg, and may still fill."""
+    unsized = (sizes.reference <= 0) & ~resolution.blocked & (resolution.reason == _NO_PRICE)
+    resolution.reason[unsized & (known_until_ns < plan.valid)] = _OPEN
 
 
 def _judge_prices(
@@ -200,7 +209,7 @@ def _judge_prices(
     _withdraw(
         resolution, priceless, np.maximum(plan.exit_at, exit_close), plan.exit_at, ExitReason.INCOMPLETE
     )
-    _judge_daily_bars(plan, resolution, book, found[:, kernel.OUT_AMBIGUOUS_NS])
+    _judge_daily_bars(plan, resolution, book)
     alive_until = _alive_until(plan, resolution, found[:, kernel.OUT_DONE_NS], known_until_ns)
     _judge_outages(
         plan, resolution, book, outages, alive_until, sessions=sessions, known_until_ns=known_until_ns
@@ -241,7 +250,9 @@ def _bar_ranges(
         at = np.searchsorted(bars.start_ns, plan.active[rows], side="left")
         last = np.minimum(known, np.searchsorted(bars.start_ns, over[rows], side="left"))
         begin[rows], end[rows] = at, np.maximum(at, last)
-        opened[rows] = np.where(at < last, bars.open_paise[np.minimum(at, len(bars.start_ns) - 1)], NONE)
+        at = np.minimum(at, len(bars.start_ns) - 1)
+        can_fill = (begin[rows] < last) & (bars.start_ns[at] < plan.valid[rows])
+        opened[rows] = np.where(can_fill, bars.open_paise[at], NONE)
     return begin, end, opened
 
 
@@ -316,9 +327,10 @@ def _known_outages(prices: PriceSource, first: date, last: date) -> Outages:
 
 
 def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, reason: ExitReason) -> None:
-    """Take back what prices cannot settle: the outcome, and every leg's end from ``since_ns`` on.
+    """Take back what prices cannot settle: the outcome, and what came after ``since_ns``.
 
-    Known at ``known_ns``; what was withdrawn at an earlier moment keeps it.
+    That is an entry after it and every leg's end from then on, met targets among them. Known at
+    ``known_ns``; what was withdrawn at an earlier moment keeps it.
     """
     lost = lost & ~resolution.blocked
     lost &= (resolution.unsettled_ns == NONE) | (known_ns < resolution.unsettled_ns)
@@ -327,9 +339,19 @@ def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, 
     ended = resolution.legs[:, :, kernel.STATE] == kernel.CLOSED
     undone = lost[:, None] & ended & (resolution.legs[:, :, kernel.EXIT_NS] >= since_ns[:, None])
     resolution.legs[:, :, kernel.STATE][undone] = kernel.OPEN
+    never = lost & (resolution.entry_ns > since_ns)
+    resolution.entry_ns[never] = NONE
+    resolution.legs[never, :, kernel.ENTRY] = NONE
+    resolution.legs[never, :, kernel.STATE] = kernel.CANCELLED
+    ended = resolution.legs[:, :, kernel.STATE] == kernel.CLOSED
+    hit = ended & (resolution.legs[:, :, kernel.REASON] == REASON_CODES[ExitReason.TARGET])
+    numbers = np.where(hit, np.arange(1, hit.shape[1] + 1), 0).max(axis=1)
+    resolution.targets_hit[lost] = numbers[lost]
+    if reason is ExitReason.INCOMPLETE:
+        resolution.ambiguous[lost & (resolution.ambiguous_ns >= since_ns)] = False
 
 
-def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook, ambiguous_ns: Int) -> None:
+def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook) -> None:
     """Withdraw as UNDETERMINED what ended in a daily bar that holds both levels; known at its close."""
     mixed = {key for key, bars in book.items() if bars.is_daily.any()}
     lost = plan.frame["price_key"].isin(mixed).to_numpy(dtype=bool) & resolution.ambiguous
@@ -337,9 +359,9 @@ def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook, ambiguo
     keys = plan.frame["price_key"].to_numpy()
     for row in np.flatnonzero(lost):
         bars = book[str(keys[row])]
-        at = np.searchsorted(bars.bars.start_ns, ambiguous_ns[row])
+        at = np.searchsorted(bars.bars.start_ns, resolution.ambiguous_ns[row])
         lost[row], known[row] = bars.is_daily[at], bars.end_ns[at]
-    _withdraw(resolution, lost, known, ambiguous_ns, ExitReason.UNDETERMINED)
+    _withdraw(resolution, lost, known, resolution.ambiguous_ns, ExitReason.UNDETERMINED)
 
 
 def _alive_until(plan: Plan, resolution: Resolution, done_ns: Int, known_until_ns: int) -> Int:
@@ -367,14 +389,13 @@ def _judge_outages(
     An instrument without a minute on that day may still get the day's own bar, which no silence takes
     away: what lives on it is judged at the day's last close.
     """
-    priced = resolution.reason != REASON_CODES[ExitReason.NO_PRICE_DATA]
     keys = plan.frame["price_key"].to_numpy()
     for day, spans in outages.items():
         midnight = ist_midnight_ns(day)
         at = int(np.searchsorted(sessions[0].open_ns, midnight))
         close_ns = max(int(hours.close_ns[at]) for hours in sessions)
         for span_from, span_to in spans:
-            alive = priced & (plan.active < np.minimum(span_to, alive_until)) & (alive_until > span_from)
+            alive = (plan.active < np.minimum(span_to, alive_until)) & (alive_until > span_from)
             known = np.full(plan.size, NEVER, np.int64)
             known[alive] = _silence_known(keys[alive], book, (midnight, close_ns), span_to, known_until_ns)
             since = np.full(plan.size, span_from, np.int64)
