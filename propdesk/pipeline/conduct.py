@@ -13,12 +13,11 @@ from propdesk.core.calendar import MarketCalendar, ist_date
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.pipeline.columns import objects, or_none, stamps, texts, to_ns
 from propdesk.pipeline.features import BarBook, KeyBars, load_bars
+from propdesk.pipeline.trade_plan import day_column, look_back, priced_from
 from propdesk.ports import PriceSource
 
 _BLOCK_DAYS = 20
 """Market days whose prices are held at once."""
-_LOOK_BACK_DAYS = 2
-"""Market days before an idea in which its last known price is looked for."""
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -64,6 +63,7 @@ class _Ideas:
     target: Float
     posted: Int
     received: Int
+    priced_from: Int
 
 
 def flag_conduct(
@@ -128,15 +128,15 @@ def _flag_block(
     known_until_ns: int,
 ) -> pd.DataFrame:
     resolved = resolved.sort_values(["trade_date", "signal_id"], kind="stable", ignore_index=True)
-    ideas = _ideas(resolved)
-    first, last = resolved["trade_date"].iloc[0], resolved["trade_date"].iloc[-1]
-    if calendar.index_of(first) >= _LOOK_BACK_DAYS:
-        first = calendar.shift(first, -_LOOK_BACK_DAYS)
-    last = max(first, min(last, ist_date(known_until_ns)))
+    ideas = _ideas(resolved, calendar)
+    edited, deleted = _versions(resolved, changed)
+    first = look_back(calendar, resolved["trade_date"].iloc[0])
+    # an edit may come days after the last idea, and looks at the prices up to it
+    edits = [ist_date(ns) for ns in edited if ns is not None]
+    last = max(first, min(max([resolved["trade_date"].iloc[-1], *edits]), ist_date(known_until_ns)))
     book = load_bars(prices, ideas.keys, calendar, first, last)
     posted_r, posted_passed = _move(ideas, book, np.minimum(ideas.posted, known_until_ns))
     received_r, received_passed = _move(ideas, book, np.minimum(ideas.received, known_until_ns))
-    edited, deleted = _versions(resolved, changed)
     lags: list[float] = ((ideas.received - ideas.posted) / NS_PER_SECOND).tolist()
     flags: list[list[str]] = []
     for row in range(len(resolved)):
@@ -157,7 +157,7 @@ def _flag_block(
     return _frame(resolved, lags, posted_r.tolist(), received_r.tolist(), edited, deleted, flags)
 
 
-def _ideas(resolved: pd.DataFrame) -> _Ideas:
+def _ideas(resolved: pd.DataFrame, calendar: MarketCalendar) -> _Ideas:
     buys = np.asarray(resolved["side"] == "BUY", bool)
     low, high, stop = (
         np.asarray(resolved[name].astype("Float64").to_numpy(na_value=np.nan), np.float64)
@@ -178,6 +178,7 @@ def _ideas(resolved: pd.DataFrame) -> _Ideas:
         target,
         to_ns(resolved["posted_at"]),
         to_ns(resolved["received_at"]),
+        priced_from(day_column(resolved, "trade_date"), calendar),
     )
 
 
@@ -186,7 +187,7 @@ def _move(ideas: _Ideas, book: BarBook, moments: Int) -> tuple[Float, NDArray[np
     price = np.full(len(moments), np.nan)
     for key, rows in ideas.keys.groupby(ideas.keys, sort=True).indices.items():
         if key in book:
-            closes = book[str(key)].close_before(moments[rows])
+            closes = book[str(key)].close_before(moments[rows], ideas.priced_from[rows])
             price[rows] = np.where(closes > 0, closes, np.nan)
     moved = ideas.sign * (price - ideas.entry) / ideas.risk
     return moved, ideas.sign * (price - ideas.target) >= 0
@@ -216,7 +217,8 @@ def _moved_before(ideas: _Ideas, row: int, book: BarBook, edited: int, rule: Con
     if key not in book:
         return False
     held: KeyBars = book[key]
-    begin = int(np.searchsorted(held.bars.start_ns, ideas.posted[row], side="left"))
+    since = max(ideas.posted[row], ideas.priced_from[row])
+    begin = int(np.searchsorted(held.bars.start_ns, since, side="left"))
     end = int(np.searchsorted(held.end_ns, edited, side="right"))
     if end <= begin:
         return False

@@ -222,7 +222,7 @@ def make_plan(resolved: pd.DataFrame, calendar: MarketCalendar, config: TradeCon
         strike=int_column(frame, "strike_paise"),
         trade_day=trade_day,
         expiry_day=expiry_day,
-        priced_from=_priced_from(trade_day, calendar),
+        priced_from=priced_from(trade_day, calendar),
         active=np.maximum(ns_column(frame, "received_at") + config.latency_ns, opens),
         valid=np.array([life.valid_until_ns for life in lives], np.int64),
         exit_at=np.array([NEVER if life.exit_at_ns is None else life.exit_at_ns for life in lives], np.int64),
@@ -239,7 +239,8 @@ def make_plan(resolved: pd.DataFrame, calendar: MarketCalendar, config: TradeCon
     )
 
 
-def _priced_from(trade_day: Int, calendar: MarketCalendar) -> Int:
+def priced_from(trade_day: Int, calendar: MarketCalendar) -> Int:
+    """Moment before which no price of an idea counts, ns UTC, by its trade date in days since 1970-01-01."""
     days, row = np.unique(trade_day, return_inverse=True)
     first = [ist_midnight_ns(look_back(calendar, day_of(int(day)))) for day in days]
     return np.array(first, np.int64)[row]

@@ -1,6 +1,6 @@
 """Ideas claimed late, posted after the move, edited or taken back are flagged; nothing is removed."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -162,3 +162,38 @@ def test_no_ideas_give_an_empty_frame_of_the_same_columns() -> None:
             idea("09:16"), NO_VERSIONS, PRICES, small_calendar(), ConductRule(), at(DAY, "16:00")
         ).columns
     )
+
+
+def test_flags_do_not_depend_on_the_range() -> None:
+    """An old price, and a move between the trade date and an edit days later, count alike in any range."""
+    calendar, old, later = small_calendar(), date(2025, 1, 3), date(2025, 1, 10)
+    beyond = [("09:15", 10_500, 10_500, 10_500, 10_500)]
+    prices = MemoryPrices(
+        {KEY: bars(old, beyond), "NSE_EQ:BOLT": bars(DAY, [("15:00", 10_000, 10_010, 9_990, 10_000)])
+         + bars(DAY + timedelta(days=1), beyond)}
+    )  # fmt: skip
+
+    def at_day(name: str, day: date, key: str) -> pd.DataFrame:
+        moment = pd.Timestamp(at(day, "09:14"), unit="ns", tz="UTC")
+        return idea(
+            "09:14", trade_date=day, signal_id=name, price_key=key, posted_at=moment, received_at=moment
+        )
+
+    rows = [
+        at_day("a", old, KEY),
+        at_day("b", DAY, KEY),
+        at_day("s", DAY, "NSE_EQ:BOLT"),
+        at_day("z", later, KEY),
+    ]
+    edited_at = pd.Timestamp(at(later, "10:00"), unit="ns", tz="UTC")
+    edits = versions(("EDITED", "09:15")).assign(changed_at=edited_at)
+
+    def flags(frames: list[pd.DataFrame]) -> pd.DataFrame:
+        whole = pd.concat(frames, ignore_index=True)
+        return flag_conduct(whole, edits, prices, calendar, ConductRule(), at(later, "16:00"))
+
+    together = flags(rows)
+    pd.testing.assert_frame_equal(
+        together, pd.concat([flags([one]) for one in rows], ignore_index=True), check_dtype=False
+    )
+    assert [list(found) for found in together["flags"]] == [[], [], ["EDITED", "EDITED_AFTER_MOVE"], []]
