@@ -1,4 +1,4 @@
-"""Three days of the daily chain on a small market, then the same days as a range, then three days more.
+"""Three days of the daily chain on a small market, the same as a range and one by one, then three days more.
 
 As a program (``python -m tests.support.daily_chain FOLDER``) it plays the scenario with the project's own
 assets, schedule and sensors and leaves the tables of each stage below the folder. Settings come from the
@@ -10,7 +10,9 @@ the evening; what the later days bring must not change what was known before:
 * CITY is closed by a follow-up of the fourth;
 * EAST has daily bars only, and one of the fourth holds both its stop and its target;
 * FUND is sold in parts on the second and the fourth;
-* DUSK is called four times a day; one call of the second is corrected by the third day's file.
+* GOLD has daily bars on two days, minutes on the others, and meets its target on a daily bar of the fifth;
+* DUSK is called four times a day; one call of the second is corrected by the third day's file. Another
+  advisor calls it three times around the second day's close, and as two legs on different days.
 """
 
 import csv
@@ -37,9 +39,9 @@ from propdesk.model.instrument import Instrument
 
 DAYS: Final = [date(2025, 6, n) for n in (2, 3, 4, 5, 6, 9)]
 KNOWN: Final = DAYS[2]
-STOCKS: Final = ("ACME", "BOLT", "CITY", "DUSK", "EAST", "FUND")
-DAILY, RANGE, FULL = "daily", "range", "full"
-"""Stages: day by day up to KNOWN, the same days at once, all days at once."""
+STOCKS: Final = ("ACME", "BOLT", "CITY", "DUSK", "EAST", "FUND", "GOLD")
+DAILY, RANGE, ALONE, FULL = "daily", "range", "alone", "full"
+"""Stages: day by day up to KNOWN, the same days at once, each of them again by itself, all days at once."""
 
 _SCHEMAS = ("raw", "research", "ref", "marts")
 _OF_OTHERS = ("raw.uploads", "ref.readiness", "ref.rulesets", "ref.ruleset_rules")
@@ -48,6 +50,7 @@ _LEVELS = {  # rupees over a day from a clock time on, by stock and number of th
     "BOLT": [{915: 100}, {915: 101}, {915: 101.5}, {915: 102}, {915: 102, 1230: 110}, {915: 110}],
     "CITY": [{915: 100}, {915: 100, 1300: 101}, {915: 101}, {915: 102}, {915: 102}, {915: 102}],
     "FUND": [{915: 100}, {915: 102}, {915: 101}, {915: 103}, {915: 103}, {915: 103}],
+    "GOLD": [{915: 100}, {}, {915: 102}, {915: 103}, {}, {915: 109}],
 }
 _DUSK = {915: 100, 1030: 102, 1130: 99, 1400: 101}
 _CALLS = (920, 1000, 1120, 1220)
@@ -59,10 +62,12 @@ _EAST = [
     (100,) * 4,
     (100,) * 4,
 ]
+_GOLD = {1: (100, 103, 99, 101), 4: (103, 109, 102, 108.5)}
 _OUTAGE = (1100, 1200)
 _COLUMNS = (
     "kind", "source_message_id", "advisor_id", "posted_at", "category", "symbol", "side", "entry_type",
     "entry_low", "entry_high", "stoploss", "targets", "period", "refers_to", "followup_kind", "fraction",
+    "group_key",
 )  # fmt: skip
 
 
@@ -92,6 +97,8 @@ def _minutes(number: int) -> list[tuple[str, int, tuple[float, ...]]]:
     rows = []
     for stock, plan in {**_LEVELS, "DUSK": [_DUSK] * len(DAYS)}.items():
         levels = plan[number]
+        if not levels:
+            continue
         for minute in range(555, 930, 15):
             clock = minute // 60 * 100 + minute % 60
             if number == 4 and _OUTAGE[0] <= clock < _OUTAGE[1]:
@@ -112,6 +119,8 @@ def bring_prices(store: ParquetPriceStore, number: int) -> None:
         rows = [("INDEX:NIFTY", ist_midnight_ns(one), (level, level + 60.0, level - 60.0, level + 15.0))]
         if one == day:
             rows.append(("NSE_EQ:EAST", ist_midnight_ns(one), _EAST[number]))
+            if number in _GOLD:
+                rows.append(("NSE_EQ:GOLD", ist_midnight_ns(one), _GOLD[number]))
         store.write_daily(one, _table(rows))
 
 
@@ -135,6 +144,13 @@ def _call(number: int, nth: int, stop: float = 98.5) -> dict[str, object]:
     }  # fmt: skip
 
 
+def _of_a3(name: str, day: date, clock: int, group: str = "") -> dict[str, object]:
+    return {
+        **_call(0, 0), "source_message_id": name, "advisor_id": "A3", "posted_at": _stamp(day, clock),
+        "group_key": group,
+    }  # fmt: skip
+
+
 def _says(stock: str, number: int, kind: str, fraction: object = "") -> dict[str, object]:
     return {
         "kind": "FOLLOWUP", "source_message_id": f"{stock}-{number}", "advisor_id": "A1",
@@ -145,9 +161,11 @@ def _says(stock: str, number: int, kind: str, fraction: object = "") -> dict[str
 
 _POSTED: Final[list[list[dict[str, object]]]] = [
     [_swing("ACME", DAYS[0], 104), _swing("BOLT", DAYS[0], 109), _swing("EAST", DAYS[0], 108),
-     _swing("FUND", DAYS[0], 120)],
-    [_swing("CITY", DAYS[1], 115), _says("FUND", 1, "PARTIAL_EXIT", 0.5)],
-    [_call(1, 2, stop=98.0)],
+     _swing("FUND", DAYS[0], 120), {**_swing("GOLD", DAYS[0], 108), "advisor_id": "A3"}],
+    [_swing("CITY", DAYS[1], 115), _says("FUND", 1, "PARTIAL_EXIT", 0.5),
+     _of_a3("leg-1", DAYS[1], 1000, "pair"), _of_a3("post-1", DAYS[1], 1450),
+     _of_a3("post-2", DAYS[1], 1515)],
+    [_call(1, 2, stop=98.0), _of_a3("post-3", DAYS[1], 1535), _of_a3("leg-2", DAYS[2], 1000, "pair")],
     [_says("FUND", 3, "PARTIAL_EXIT", 0.5), _says("CITY", 3, "EXIT")],
     [],
     [],
@@ -289,7 +307,7 @@ class Player:
 def play(settings: Settings, folder: Path) -> None:
     """Play the scenario; each stage's tables lie below the folder afterwards."""
     from adapters.db.engine import create_engine
-    from orchestration.jobs import ALL_STEPS
+    from orchestration.jobs import ALL_STEPS, SIGNALS_TO_EXCURSIONS
     from orchestration.launch import RANGE_END, RANGE_START
 
     engine = create_engine(settings.database_url(), "tests")
@@ -310,6 +328,9 @@ def play(settings: Settings, folder: Path) -> None:
             dump(settings, folder / DAILY)
             player.materialise(ALL_STEPS, {RANGE_START: str(DAYS[0]), RANGE_END: str(day)})
             dump(settings, folder / RANGE)
+            for one in DAYS[: number + 1]:
+                player.materialise(SIGNALS_TO_EXCURSIONS, {RANGE_START: str(one), RANGE_END: str(one)})
+            dump(settings, folder / ALONE)
     player.clock.advance_to(_at(DAYS[-1], 1600))
     player.materialise(ALL_STEPS, {RANGE_START: str(DAYS[0]), RANGE_END: str(DAYS[-1])})
     dump(settings, folder / FULL)

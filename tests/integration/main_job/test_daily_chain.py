@@ -10,7 +10,7 @@ import pytest
 
 from adapters.settings import CLONE_ROOT, Settings
 from runtime.servers import ServerSet
-from tests.support.daily_chain import DAILY, DAYS, FULL, KNOWN, RANGE
+from tests.support.daily_chain import ALONE, DAILY, DAYS, FULL, KNOWN, RANGE
 from tests.support.main_job import environment
 
 LIMIT_S = 540
@@ -53,7 +53,7 @@ def stages(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-6_000:]
-    return {stage: read_tables(folder / stage) for stage in (DAILY, RANGE, FULL)}
+    return {stage: read_tables(folder / stage) for stage in (DAILY, RANGE, ALONE, FULL)}
 
 
 def read_tables(folder: Path) -> Tables:
@@ -81,6 +81,22 @@ def test_three_daily_runs_equal_one_range_byte_for_byte(stages: dict[str, Tables
         "research.quality_results",
     ):
         assert len(daily[name]), name
+
+
+def test_each_day_by_itself_equals_the_range_byte_for_byte(stages: dict[str, Tables]) -> None:
+    alone, ranged = stages[ALONE], stages[RANGE]
+    assert set(alone) == set(ranged)
+    for name in alone:
+        pd.testing.assert_frame_equal(alone[name], ranged[name], obj=name)
+    signals = alone["research.resolved_signals"].set_index("source_message_id")
+    posts = signals.loc[["post-1", "post-2", "post-3"], ["trade_date", "duplicate_of"]]
+    assert posts.values.tolist() == [
+        [str(DAYS[1]), ""], [str(DAYS[1]), signals.loc["post-1", "signal_id"]], [str(DAYS[2]), ""],
+    ]  # fmt: skip
+    trades = alone["research.trades"]
+    legs = trades[trades["group_key"] == "pair"]
+    assert legs["trade_date"].tolist() == [str(DAYS[1]), str(DAYS[2])]
+    assert legs["product_reason"].tolist() == ["MULTI_LEG"] * 2
 
 
 def test_a_trade_of_the_first_day_is_worked_out_again_until_it_ends(stages: dict[str, Tables]) -> None:
@@ -117,6 +133,7 @@ def test_what_the_later_days_bring_is_there(stages: dict[str, Tables]) -> None:
         "CITY": {"exit_reason": "FOLLOWUP_EXIT", "exit_date": str(DAYS[3]), "unsettled_date": ""},
         "EAST": {"exit_reason": "UNDETERMINED", "exit_date": "", "unsettled_date": str(DAYS[3])},
         "FUND": {"exit_reason": "INCOMPLETE", "exit_date": "", "unsettled_date": str(DAYS[4])},
+        "GOLD": {"exit_reason": "TARGET", "exit_date": str(DAYS[4]), "unsettled_date": ""},
     }
     facts = stages[FULL]["research.group_metrics"]
     found = facts[facts["rule_text"] == "ADVISOR|A1"].set_index("as_of_date")[["n", "n_open", "n_unsettled"]]
@@ -143,7 +160,7 @@ def test_an_outcome_that_was_known_stays_and_one_that_was_not_came_later(stages:
     then, now = (until(stages[s]["research.trades"], "trade_date").set_index(key) for s in (RANGE, FULL))
     assert then.index.equals(now.index)
     was_open = then["exit_reason"] == "OPEN"
-    assert was_open.sum() == 4
+    assert was_open.sum() == 5
     pd.testing.assert_frame_equal(then[~was_open], now[~was_open])
     assert ((now["exit_date"] + now["unsettled_date"])[was_open] > str(KNOWN)).all()
     entry = ["entry_at", "entry_date", "entry_paise", "quantity", "margin_paise", "is_counted"]
