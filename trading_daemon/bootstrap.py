@@ -20,6 +20,7 @@ from adapters.db.repos.intents import IntentRepo
 from adapters.db.repos.journal import JournalRepo
 from adapters.db.repos.leader import Leadership, refusal, take_leadership
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
+from adapters.db.repos.readiness import present_version
 from adapters.log import get_logger
 from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
@@ -315,14 +316,7 @@ class Bootstrap:
         heartbeats = HeartbeatRepo(connection, settings.account_id, lead.epoch)
 
         async def readiness() -> str:
-            cursor = await connection.execute(
-                "SELECT coalesce(ruleset_version, '') || '|' || (ready_at IS NOT NULL)::text FROM "
-                "ref.readiness "
-                "WHERE account_id = %s AND trade_date = %s",
-                (settings.account_id, day.context.trade_date),
-            )
-            row = await cursor.fetchone()
-            return "" if row is None else str(row[0])
+            return await present_version(connection, settings.account_id, day.context.trade_date)
 
         return Sentinel(
             bus,
@@ -340,6 +334,7 @@ class Bootstrap:
                 "journal_rows": self._meter.journal_rows,
             },
             readiness=None if plan is not None else readiness,
+            loaded_readiness=day.readiness,
             is_current=lambda: plan is not None or self._is_current(day),
         )
 

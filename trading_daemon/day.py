@@ -35,13 +35,15 @@ from trading_daemon.day_context import (
 class Day:
     """A trading day as pre-market left it.
 
-    ``stored`` is what ``context`` was made of; ``opened`` says so to the reducer (its stamp is set later).
+    ``stored`` is what ``context`` was made of; ``opened`` says so to the reducer (its stamp is set later);
+    ``readiness`` is the version of the record both were made by (`Readiness.version`).
     """
 
     context: DayContext
     stored: StoredContext
     opened: DayOpened
     aliases: Aliases
+    readiness: str
 
 
 def day_to_trade(calendar: MarketCalendar, now_ns: int) -> date:
@@ -113,7 +115,7 @@ def load_day(settings: Settings, trade_date: date) -> Day:
         ts_ns=0,
         context_hash=stored.context_hash,
     )
-    return Day(context, stored, opened, aliases)
+    return Day(context, stored, opened, aliases, ready.version)
 
 
 def restore_contexts(settings: Settings, stored: Iterable[StoredContext]) -> dict[str, DayContext]:

@@ -32,8 +32,10 @@ class Sentinel:
     describe : callable
         Gives what the heartbeat says (position, queues …).
     readiness : callable or None
-        Gives the present version of the day's readiness; a change ends the run so that it starts anew with
-        it. None in replay.
+        Gives the present version of the day's readiness; another one than was loaded ends the run so that
+        it starts anew with it. None in replay.
+    loaded_readiness : str
+        Version the day was loaded by: pre-market may finish before the first look.
     is_current : callable
         Whether the day being traded is still the one to trade.
     """
@@ -49,6 +51,7 @@ class Sentinel:
         *,
         describe: Callable[[], dict[str, object]],
         readiness: Callable[[], Awaitable[str]] | None = None,
+        loaded_readiness: str = "",
         is_current: Callable[[], bool] = lambda: True,
     ) -> None:
         self._bus = bus
@@ -60,7 +63,7 @@ class Sentinel:
         self._describe = describe
         self._readiness = readiness
         self._is_current = is_current
-        self._known_readiness: str | None = None
+        self._loaded_readiness = loaded_readiness
         self.stalls = 0
 
     async def run(self) -> None:
@@ -98,8 +101,5 @@ class Sentinel:
                 self._log.warning("event_loop_stalled", late_ms=round(late * 1000))
 
     async def _look_at_readiness(self, readiness: Callable[[], Awaitable[str]]) -> None:
-        present = await readiness()
-        if self._known_readiness is None:
-            self._known_readiness = present
-        elif present != self._known_readiness:
+        if await readiness() != self._loaded_readiness:
             raise DayChanged("Pre-market has changed the day's readiness; its rules are loaded now.")

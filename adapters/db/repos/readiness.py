@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.types.json import Jsonb
 
+from adapters.db.live import LiveConnection
 from propdesk.indicators.regime import RegimeReading
 from propdesk.model.enums import Regime
 
@@ -29,6 +30,30 @@ class Readiness:
     def is_ready(self) -> bool:
         """Whether the day may be traded."""
         return self.ready_at is not None
+
+    @property
+    def version(self) -> str:
+        """What a running day reads of the record, as one word: another one is another day to load."""
+        return readiness_version(
+            self.ruleset_version, is_ready=self.is_ready, opening_paise=self.opening_corpus_paise
+        )
+
+
+def readiness_version(ruleset_version: str | None, *, is_ready: bool, opening_paise: int | None) -> str:
+    """Name what a running day reads of a readiness record (`Readiness.version`)."""
+    corpus = "" if opening_paise is None else str(opening_paise)
+    return f"{ruleset_version or ''}|{'ready' if is_ready else ''}|{corpus}"
+
+
+async def present_version(connection: LiveConnection, account_id: str, trade_date: date) -> str:
+    """Read `Readiness.version` of the record as it stands now."""
+    cursor = await connection.execute(
+        "SELECT ruleset_version, ready_at IS NOT NULL, opening_corpus_paise FROM ref.readiness "
+        "WHERE account_id = %s AND trade_date = %s",
+        (account_id, trade_date),
+    )
+    row = await cursor.fetchone() or (None, False, None)
+    return readiness_version(row[0], is_ready=row[1], opening_paise=row[2])
 
 
 def read_readiness(connection: Connection, account_id: str, trade_date: date) -> Readiness:

@@ -24,6 +24,7 @@ from tests.integration.daemon.starts import at, bar_at, decide, signal_at, start
 from tests.support.daemon_day import DAY, STOCKS, make_instrument, prepare_day
 from trading_daemon.main import RunResult
 from trading_daemon.session import ensure_ready
+from trading_daemon.tasks.sentinel import DayChanged
 
 pytestmark = pytest.mark.integration
 
@@ -103,6 +104,25 @@ def test_started_before_premarket_the_day_goes_on_with_its_rules(
     trade(live, bars, 3, 640)
     assert codes(connection, live) == ["NOT_READY", "TRADED", "TRADED"]
     assert segments(connection, live) == ["DayOpened", "DayOpened"]
+
+
+def test_premarket_that_ends_after_the_day_was_loaded_is_seen_at_the_first_look(
+    live: Settings, bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    """Between load and first look, and once more when only the opening corpus is another one."""
+    del bars
+
+    async def life(meanwhile: Callable[[], object]) -> None:
+        async with started(live, ManualClock(at(540))) as tasks:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(tasks.sentinel.run(), 0.5)
+            await asyncio.to_thread(meanwhile)
+            with pytest.raises(DayChanged, match="readiness"):
+                await asyncio.wait_for(tasks.sentinel.run(), 10)
+
+    asyncio.run(life(lambda: ensure_ready(live, DAY)))
+    other = "UPDATE ref.readiness SET opening_corpus_paise = opening_corpus_paise + 1 WHERE account_id = %s"
+    asyncio.run(life(lambda: connection.execute(other, (live.account_id,))))
 
 
 def _setting(settings: Settings) -> Settings:

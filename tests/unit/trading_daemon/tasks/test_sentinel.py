@@ -49,18 +49,23 @@ async def test_a_beat_is_stored_and_mirrored() -> None:
     assert [beat["rows"] for beat in sink.beats] == [3, 3]
 
 
-async def test_a_new_day_and_a_new_readiness_end_the_run() -> None:
+async def test_a_new_day_ends_the_run() -> None:
     with pytest.raises(DayChanged, match="new trading day"):
         await make(Bus(), Lead(), Sink(), is_current=lambda: False).run()
-    versions = iter(["", "r1"])
+
+
+@pytest.mark.parametrize("seen", [["r1"], ["", "", "r1"]], ids=["before-the-first-look", "later"])
+async def test_another_readiness_than_the_day_was_loaded_by_ends_the_run(seen: list[str]) -> None:
+    versions = iter(seen)
 
     async def readiness() -> str:
         return next(versions)
 
-    sentinel = make(Bus(), Lead(), Sink(), readiness=readiness)
+    sentinel = make(Bus(), Lead(), Sink(), readiness=readiness, loaded_readiness="")
     sentinel._rest = _at_once  # type: ignore[method-assign]
     with pytest.raises(DayChanged, match="readiness"):
         await asyncio.wait_for(sentinel.run(), 1)
+    assert next(versions, None) is None, "what was loaded is no change"
 
 
 async def _at_once() -> None:
