@@ -1,6 +1,6 @@
 """What the domain and the daemon's tasks ask of the outside world."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -111,8 +111,11 @@ class Broker(Protocol):
         """Look in the broker's full lists for what an intent did; None = not there."""
         ...
 
-    async def snapshot(self) -> tuple[BrokerUpdate, ...]:
-        """All of today's orders as updates, for reconciliation."""
+    async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
+        """All of today's orders as updates, for reconciliation.
+
+        Of ``orders`` (correlation ids) those of earlier days come first.
+        """
         ...
 
     def updates(self) -> AsyncIterator[BrokerUpdate]:

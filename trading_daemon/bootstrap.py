@@ -13,6 +13,7 @@ from typing import Final
 from adapters.brokers.dhan.stepped import SteppedDhan
 from adapters.brokers.paper import PaperBroker
 from adapters.cache.flags import RedisFlags
+from adapters.calendar import load_calendar
 from adapters.db.live import LiveConnection, connect
 from adapters.db.repos.heartbeat import HeartbeatRepo
 from adapters.db.repos.inbox import InboxRepo
@@ -25,8 +26,8 @@ from adapters.log import get_logger
 from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
-from propdesk.core.calendar import Segment
-from propdesk.core.clock import Clock, ManualClock, from_ns
+from propdesk.core.calendar import Segment, ist_midnight_ns
+from propdesk.core.clock import NS_PER_MINUTE, Clock, ManualClock, from_ns
 from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
 from propdesk.engine.codec import decode_carry_over
@@ -38,14 +39,15 @@ from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
 from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
 from trading_daemon.bus import Bus
-from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts
+from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts, restore_day
 from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
 from trading_daemon.feeds import ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
-from trading_daemon.ports import Log, SignalSource
-from trading_daemon.replay_driver import DirectSink, ReplayDriver, Sink, Timeline
-from trading_daemon.startup import Startup, envelope_of
+from trading_daemon.past_day import PastDayDriver, owed_day
+from trading_daemon.ports import Driver, Log, SignalSource
+from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
+from trading_daemon.startup import StartMode, Startup, envelope_of
 from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.order_manager import OrderManager
@@ -72,7 +74,7 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """Everything that runs; `driver` in replay only."""
+    """Everything that runs; `driver` only where the day is over (a replayed or a past one)."""
 
     bus: Bus
     listener: SignalListener
@@ -81,7 +83,7 @@ class Tasks:
     order_feed: OrderFeed
     monitor: PositionMonitor
     sentinel: Sentinel
-    driver: ReplayDriver | None
+    driver: Driver | None
 
     def runs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Name each task's endless run."""
@@ -116,11 +118,19 @@ class Bootstrap:
         self._stack = AsyncExitStack()
         self._log: Log = get_logger(account_id=settings.account_id)
 
+    async def owed_day(self, trade_date: date) -> date | None:
+        """Give the past day that must be brought to its end before ``trade_date`` can begin."""
+        async with AsyncExitStack() as self._stack:
+            journal = JournalRepo(await self._connection("days"), self._settings.account_id)
+            return await owed_day(journal, trade_date, load_calendar())
+
     async def build(self, trade_date: date, plan: ReplayPlan | None, stack: AsyncExitStack) -> Tasks:
         """Take the lead, recover, reconcile and wire the tasks.
 
         Parameters
         ----------
+        trade_date : date
+            A market day; a past one that is not replayed is brought to its end.
         stack : AsyncExitStack
             Takes what must be closed at the end of the run.
 
@@ -131,12 +141,12 @@ class Bootstrap:
         """
         self._stack = stack
         lead = await self._lead()
-        day = load_day(self._settings, trade_date)
-        bus = Bus(lockstep=plan is not None)
+        mode = self._mode(trade_date, plan)
+        bus = Bus(lockstep=mode is not StartMode.LIVE)
         journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
-        recovered = await self._recover(journal, day)
-        clock = await self._clock(plan, journal, trade_date)
-        feed = self._feed(day, plan, clock, recovered.minute_ns)
+        day, recovered = await self._recover(journal, trade_date, mode)
+        clock = await self._clock(plan, journal, recovered, trade_date, mode)
+        feed = self._feed(day, plan, clock, recovered.minute_ns, mode)
         sheet = StateSheet(recovered.state, feed, clock)
         broker = await self._broker(trade_date, clock, recovered, plan, sheet)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
@@ -145,23 +155,35 @@ class Bootstrap:
         outbox = IntentRepo(await self._connection("order-manager"), self._settings.account_id, lead.epoch)
         inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
         waiting = await inbox.open_rows()
+        sink, source = self._source(plan)
         advance = broker[0].advance_to if isinstance(broker[0], SteppedDhan) else None
-        driver, source = await self._driver(plan, bus, clock, day, feed, monitor, journal, waiting, advance)
-        start = Ledgered(recovered.seq, recovered.chain_hash, recovered.state, recovered.resolutions)
+        replay = await self._replay_driver(
+            plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
+        )
+        start = Ledgered(
+            recovered.seq,
+            recovered.chain_hash,
+            recovered.state,
+            recovered.resolutions,
+            recovered.minute_ns,
+        )
         decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
         sheet.follow(lambda: decider.position.state)
-        startup = Startup(bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log)
+        startup = Startup(
+            bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log, mode
+        )
         await startup.run(waiting)
-        deliver = driver.deliver if driver is not None else _to_bus(bus, day.aliases)
-        stamp = Stamp.DOCUMENT if driver is not None else Stamp.CLOCK
+        driver: Driver | None = replay
+        if mode is StartMode.PAST:
+            driver = _past_driver(bus, clock, day, feed, monitor, recovered.minute_ns)
         return Tasks(
             bus,
-            SignalListener(source, inbox, clock, deliver, self._log, stamp=stamp),
+            self._listener(source, inbox, bus, clock, day, replay, mode),
             decider,
             OrderManager(bus, broker[0], outbox, clock, self._log),
             feed_task,
             monitor,
-            await self._sentinel(bus, lead, day, plan),
+            await self._sentinel(bus, lead, day, mode),
             driver,
         )
 
@@ -184,30 +206,57 @@ class Bootstrap:
                 raise await refusal(connection, self._settings.account_id)
             await asyncio.sleep(LEAD_RETRY_S)
 
-    async def _recover(self, journal: JournalRepo, day: Day) -> Recovered:
-        trade_date = day.context.trade_date
-        carried = await self._carried(journal, trade_date)
-        contexts = restore_contexts(self._settings, await journal.contexts(trade_date))
-        recovered = recover(await journal.rows(trade_date), contexts, day.context, carried)
-        self._log.info("recovered", journal_rows=recovered.seq, chain_hash=recovered.chain_hash)
-        return recovered
+    def _mode(self, trade_date: date, plan: ReplayPlan | None) -> StartMode:
+        if plan is not None:
+            return StartMode.REPLAY
+        is_past = trade_date < day_to_trade(load_calendar(), self._system_clock.now_ns())
+        return StartMode.PAST if is_past else StartMode.LIVE
 
-    async def _carried(self, journal: JournalRepo, before: date) -> CarryOver | None:
-        """Find what the day before handed over; one that ended without its close is folded."""
+    async def _recover(
+        self, journal: JournalRepo, trade_date: date, mode: StartMode
+    ) -> tuple[Day, Recovered]:
+        """Load the day and fold its journal; a past day goes on under what it was last decided under."""
+        carried = await self._carried(journal, trade_date, mode)
+        stored = await journal.contexts(trade_date)
+        contexts = restore_contexts(self._settings, stored)
+        is_past = mode is StartMode.PAST
+        day = None if is_past and contexts else load_day(self._settings, trade_date, is_over=is_past)
+        opening = next(iter(contexts.values())) if day is None else day.context
+        recovered = recover(await journal.rows(trade_date), contexts, opening, carried)
+        self._log.info("recovered", journal_rows=recovered.seq, chain_hash=recovered.chain_hash)
+        if day is None:
+            last = next(one for one in stored if one.context_hash == recovered.context_hash)
+            day = restore_day(self._settings, trade_date, last)
+        return day, recovered
+
+    async def _carried(self, journal: JournalRepo, before: date, mode: StartMode) -> CarryOver | None:
+        """Find what the day before handed over; of an unfinished replay, what it came to."""
         traded = await journal.last_day(before)
         if traded is None:
             return None
         stored = await journal.carried(before)
         if stored is not None and stored[0] == traded:
             return decode_carry_over(stored[1])
+        if mode is not StartMode.REPLAY:
+            raise InvariantViolated(f"{before} cannot begin before {traded} is brought to its end")
         contexts = restore_contexts(self._settings, await journal.contexts(traded))
         if not contexts:
             raise InvariantViolated(f"the journal of {traded} names no context it was decided under")
         opening = next(iter(contexts.values()))
-        earlier = await self._carried(journal, traded)
+        earlier = await self._carried(journal, traded, mode)
         return carry_over(recover(await journal.rows(traded), contexts, opening, earlier).state)
 
-    async def _clock(self, plan: ReplayPlan | None, journal: JournalRepo, trade_date: date) -> Clock:
+    async def _clock(
+        self,
+        plan: ReplayPlan | None,
+        journal: JournalRepo,
+        recovered: Recovered,
+        trade_date: date,
+        mode: StartMode,
+    ) -> Clock:
+        if mode is StartMode.PAST:
+            opening_ns = ist_midnight_ns(trade_date) + OPENING_MINUTE * NS_PER_MINUTE
+            return ManualClock(recovered.now_ns or opening_ns)
         if plan is None:
             return self._system_clock
         mark = await journal.replay_mark(trade_date)
@@ -220,14 +269,15 @@ class Bootstrap:
         done = -1 if mark is None else mark.position
         return ManualClock(plan.timeline.items[max(done, 0)].at_ns)
 
-    def _feed(self, day: Day, plan: ReplayPlan | None, clock: Clock, done_ns: int) -> ReplayFeed | StoreFeed:
+    def _feed(
+        self, day: Day, plan: ReplayPlan | None, clock: Clock, done_ns: int, mode: StartMode
+    ) -> ReplayFeed | StoreFeed:
         store = ParquetPriceStore(self._settings.price_store_url, day.context.calendar)
-        if plan is not None:
+        if mode is not StartMode.LIVE:
             feed = ReplayFeed(store, day.context.trade_date)
-            feed.load(plan.keys_hint)
+            feed.load(() if plan is None else plan.keys_hint)
             return feed
-        hours = [day.context.calendar.hours(day.context.trade_date, segment) for segment in Segment]
-        first, last = min(h.open_ns for h in hours), max(h.close_ns for h in hours)
+        first, last = _session(day)
         return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
 
     async def _broker(
@@ -257,7 +307,24 @@ class Bootstrap:
         broker = PaperBroker(exchange, SimBroker(FillModel(seed=self._settings.seed)), clock)
         return broker, await broker.open(recovered.update_ids)
 
-    async def _driver(
+    def _listener(
+        self,
+        source: SignalSource,
+        inbox: InboxRepo,
+        bus: Bus,
+        clock: Clock,
+        day: Day,
+        replay: ReplayDriver | None,
+        mode: StartMode,
+    ) -> SignalListener:
+        """Listen; what comes while a past day is brought to its end waits in the inbox for its own."""
+        if replay is not None:
+            stamp = Stamp.DOCUMENT
+            return SignalListener(source, inbox, clock, replay.deliver, self._log, stamp=stamp)
+        deliver = _leave if mode is StartMode.PAST else _to_bus(bus, day.aliases)
+        return SignalListener(source, inbox, self._system_clock, deliver, self._log, stamp=Stamp.CLOCK)
+
+    async def _replay_driver(
         self,
         plan: ReplayPlan | None,
         bus: Bus,
@@ -267,15 +334,15 @@ class Bootstrap:
         monitor: PositionMonitor,
         journal: JournalRepo,
         waiting: Sequence[InboxRow],
+        sink: Sink,
         advance: Callable[[int], Awaitable[None]] | None,
-    ) -> tuple[ReplayDriver | None, SignalSource]:
-        sink, source = self._source(plan)
+    ) -> ReplayDriver | None:
         if plan is None:
-            return None, source
+            return None
         assert isinstance(clock, ManualClock)  # noqa: S101 - made in _clock
         assert isinstance(feed, ReplayFeed)  # noqa: S101 - made in _feed
         mark = await journal.replay_mark(day.context.trade_date)
-        driver = ReplayDriver(
+        return ReplayDriver(
             bus,
             clock,
             plan.timeline,
@@ -289,7 +356,6 @@ class Bootstrap:
             pace=self._pace,
             advance=advance,
         )
-        return driver, source
 
     def _source(self, plan: ReplayPlan | None) -> tuple[Sink, SignalSource]:
         settings = self._settings
@@ -306,7 +372,7 @@ class Bootstrap:
         self._stack.push_async_callback(sink.close)
         return sink, MongoSignalSource(url, database, collection, self._log)
 
-    async def _sentinel(self, bus: Bus, lead: Leadership, day: Day, plan: ReplayPlan | None) -> Sentinel:
+    async def _sentinel(self, bus: Bus, lead: Leadership, day: Day, mode: StartMode) -> Sentinel:
         settings = self._settings
         flags = RedisFlags(
             None if settings.redis_url is None else settings.redis_dsn(), settings.account_id, self._log
@@ -327,15 +393,15 @@ class Bootstrap:
             self._log,
             describe=lambda: {
                 "trade_date": day.context.trade_date.isoformat(),
-                "mode": "replay" if plan is not None else settings.trading_mode,
+                "mode": "replay" if mode is StartMode.REPLAY else settings.trading_mode,
                 "ready": day.opened.ready,
                 "events_waiting": bus.events.unfinished,
                 "intents_waiting": bus.intents.unfinished,
                 "journal_rows": self._meter.journal_rows,
             },
-            readiness=None if plan is not None else readiness,
+            readiness=readiness if mode is StartMode.LIVE else None,
             loaded_readiness=day.readiness,
-            is_current=lambda: plan is not None or self._is_current(day),
+            is_current=lambda: mode is not StartMode.LIVE or self._is_current(day),
         )
 
     def _is_current(self, day: Day) -> bool:
@@ -359,6 +425,25 @@ class DirectSource:
         del position
         while True:
             yield SourceDocument(await self._sink.queue.get(), None)
+
+
+def _session(day: Day) -> tuple[int, int]:
+    """First open and last close of the day's segments, ns UTC."""
+    hours = [day.context.calendar.hours(day.context.trade_date, segment) for segment in Segment]
+    return min(h.open_ns for h in hours), max(h.close_ns for h in hours)
+
+
+def _past_driver(
+    bus: Bus, clock: Clock, day: Day, feed: StoredDay, monitor: PositionMonitor, minute_ns: int
+) -> PastDayDriver:
+    assert isinstance(clock, ManualClock)  # noqa: S101 - made in _clock
+    first, last = _session(day)
+    return PastDayDriver(bus, clock, feed, monitor, done_ns=max(first, minute_ns), close_ns=last)
+
+
+async def _leave(row: InboxRow) -> None:
+    """Leave a row in the inbox."""
+    del row
 
 
 def _to_bus(bus: Bus, aliases: Aliases) -> Callable[[InboxRow], Awaitable[None]]:

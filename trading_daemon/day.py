@@ -1,14 +1,21 @@
 """Load what a day needs from the database and the dated files."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.instruments import read_instruments
-from adapters.db.repos.readiness import Connection, read_readiness, read_regimes
+from adapters.db.repos.readiness import (
+    Connection,
+    Readiness,
+    closing_corpus,
+    read_readiness,
+    read_regimes,
+    write_readiness,
+)
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
@@ -52,7 +59,7 @@ def day_to_trade(calendar: MarketCalendar, now_ns: int) -> date:
     return today if calendar.is_market_day(today) else calendar.next_day(today)
 
 
-def load_day(settings: Settings, trade_date: date) -> Day:
+def load_day(settings: Settings, trade_date: date, *, is_over: bool = False) -> Day:
     """Load rules, regimes, instruments and models of one day.
 
     Parameters
@@ -60,6 +67,8 @@ def load_day(settings: Settings, trade_date: date) -> Day:
     settings : Settings
     trade_date : date
         A market day.
+    is_over : bool
+        The day is past and only brought to its end: it is never ready, so nothing enters on it.
 
     Returns
     -------
@@ -83,7 +92,8 @@ def load_day(settings: Settings, trade_date: date) -> Day:
     engine = create_engine(settings.database_url("daemon"), "propdesk-day")
     try:
         with begin(engine) as connection:
-            ready = read_readiness(connection, settings.account_id, trade_date)
+            ready = _agree_corpus(connection, read_readiness(connection, settings.account_id, trade_date))
+            closing = closing_corpus(connection, settings.account_id, trade_date)
             instruments = tuple(read_instruments(connection, trade_date, trade_date))
             stored = store_form(
                 take_snapshot(
@@ -110,12 +120,60 @@ def load_day(settings: Settings, trade_date: date) -> Day:
     opened = DayOpened(
         trade_date=trade_date.isoformat(),
         ruleset_version=snapshot.ruleset_version,
-        opening_corpus_paise=ready.opening_corpus_paise or 0,
-        ready=ready.is_ready,
+        # What is carried has its margin and its prices before pre-market is over, too.
+        opening_corpus_paise=max(ready.opening_corpus_paise or closing or 0, 0),
+        ready=ready.is_ready and not is_over,
         ts_ns=0,
         context_hash=stored.context_hash,
     )
     return Day(context, stored, opened, aliases, ready.version)
+
+
+def restore_day(settings: Settings, trade_date: date, stored: StoredContext) -> Day:
+    """Take a past day up under the context it was last decided under, to bring it to its end.
+
+    The instrument master of that day answers what its journal was never asked.
+    """
+    aliases = load_aliases()
+    engine = create_engine(settings.database_url("daemon"), "propdesk-day")
+    try:
+        with begin(engine) as connection:
+            ready = read_readiness(connection, settings.account_id, trade_date)
+            closing = closing_corpus(connection, settings.account_id, trade_date)
+            instruments = read_instruments(connection, trade_date, trade_date)
+            snapshot = read_snapshot(stored)
+            context = build_context(
+                snapshot, _ruleset(connection, snapshot), resolver_of(instruments, aliases)
+            )
+    finally:
+        engine.dispose()
+    opened = DayOpened(
+        trade_date=trade_date.isoformat(),
+        ruleset_version=snapshot.ruleset_version,
+        opening_corpus_paise=max(ready.opening_corpus_paise or closing or 0, 0),
+        ready=False,
+        ts_ns=0,
+        context_hash=stored.context_hash,
+    )
+    return Day(context, stored, opened, aliases, ready.version)
+
+
+def _agree_corpus(connection: Connection, ready: Readiness) -> Readiness:
+    """Let the opening corpus follow the ledger where the day before ended after pre-market had read it.
+
+    A corpus that is used up meanwhile opens no day: pre-market says so when it is run again.
+    """
+    closing = closing_corpus(connection, ready.account_id, ready.trade_date)
+    if closing is None or ready.opening_corpus_paise in (None, closing):
+        return ready
+    if closing > 0:
+        found = {**ready.steps.get("corpus", {}), "opening_paise": closing, "from": "closing ledger"}
+        ready = replace(ready, opening_corpus_paise=closing, steps={**ready.steps, "corpus": found})
+    else:
+        steps = {name: found for name, found in ready.steps.items() if name != "corpus"}
+        ready = replace(ready, opening_corpus_paise=None, ready_at=None, steps=steps)
+    write_readiness(connection, ready)
+    return ready
 
 
 def restore_contexts(settings: Settings, stored: Iterable[StoredContext]) -> dict[str, DayContext]:

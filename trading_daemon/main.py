@@ -101,16 +101,19 @@ async def _run(
     calendar = load_calendar()
     while True:
         day = given or day_to_trade(calendar, clock.now_ns())
+        # A day that died before its close, or that nobody traded while something was carried, comes first.
+        owed = None if plan is not None else await bootstrap.owed_day(day)
         try:
-            return await _run_once(bootstrap, day, plan, stop)
+            result = await run_day(bootstrap, owed or day, plan, stop)
+            if owed is None or stop.is_set():
+                return result
         except* DayChanged as changed:
             reason = str(changed.exceptions[0])
             get_logger(account_id=settings.account_id).info("day_changed", reason=reason)
 
 
-async def _run_once(
-    bootstrap: Bootstrap, day: date, plan: ReplayPlan | None, stop: asyncio.Event
-) -> RunResult:
+async def run_day(bootstrap: Bootstrap, day: date, plan: ReplayPlan | None, stop: asyncio.Event) -> RunResult:
+    """Run one day until it is over, it changes, or the process is asked to end."""
     async with AsyncExitStack() as stack:
         tasks = await bootstrap.build(day, plan, stack)
         try:

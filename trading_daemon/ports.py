@@ -138,6 +138,19 @@ class PaperMarket(Protocol):
         ...
 
 
+class Driver(Protocol):
+    """Whoever closes the minutes of a day that is over."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the day is at its end."""
+        ...
+
+    async def run(self) -> None:
+        """Bring the day to its end."""
+        ...
+
+
 class Log(Protocol):
     """Structured log lines; the first argument names the event."""
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Protocol
 
 from propdesk.core.clock import Clock
+from propdesk.engine.orders import is_news
 from propdesk.engine.recover import Recovered
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow
@@ -15,10 +17,18 @@ from trading_daemon.day import Day
 from trading_daemon.documents import event_of
 from trading_daemon.feeds import StoredDay, StoreFeed
 from trading_daemon.ports import Log, PaperMarket
-from trading_daemon.recovery import ReconcileOutbox, reconcile
+from trading_daemon.recovery import Reconciled, ReconcileOutbox, carried_orders, reconcile
 from trading_daemon.tasks.decider import Decider
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.position_monitor import meet_minute, minute_events
+
+
+class StartMode(Enum):
+    """Which day is taken up: today's, one that is replayed, or a past one that is brought to its end."""
+
+    LIVE = auto()
+    REPLAY = auto()
+    PAST = auto()
 
 
 class PaperExchange(Broker, PaperMarket, Protocol):
@@ -31,7 +41,10 @@ class PaperExchange(Broker, PaperMarket, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """Everything that is needed to take a day up where the journal ends."""
+    """Everything that is needed to take a day up where the journal ends.
+
+    ``mode`` says who closes the minutes that are left: the running market, or a driver.
+    """
 
     bus: Bus
     decider: Decider
@@ -43,20 +56,24 @@ class Startup:
     day: Day
     recovered: Recovered
     log: Log
+    mode: StartMode
 
     async def run(self, waiting: Sequence[InboxRow]) -> None:
         """Take up the day; ``waiting`` are inbox rows that no journal row holds yet.
 
         In replay the driver opens the day, closes its minutes and hands the waiting rows over, each when
-        its moment comes.
+        its moment comes. On a past day it closes the minutes; the rows wait for the day that is traded.
         """
-        untold = await self._hand_over_open()
+        reconciled = await self._hand_over_open()
         await self._begin_segment()
-        if not isinstance(self.feed, StoreFeed):
-            for update in untold:
+        if self.mode is StartMode.REPLAY:
+            for update in reconciled.untold:
                 await self.bus.events.put(Envelope((update,)))
             return
-        await self._decide((*untold, *await self._unheard()))
+        await self._decide((*await self._news_of_carried(reconciled), *reconciled.untold))
+        await self._decide(await self._unheard())
+        if not isinstance(self.feed, StoreFeed):
+            return
         await self._catch_up(self.feed)
         for row in waiting:
             await self.bus.events.put(envelope_of(row, self.day.aliases))
@@ -74,6 +91,26 @@ class Startup:
             count += 1
         self.log.info("caught_up", minutes=count)
 
+    async def _news_of_carried(self, reconciled: Reconciled) -> tuple[BrokerUpdate, ...]:
+        """Give what outbox and broker know of carried orders since an earlier day, and the book does not.
+
+        It moves money, so it waits until the day has its corpus.
+        """
+        state = self.decider.position.state
+        orders = carried_orders(state)
+        if not orders or not state.opening_corpus_paise:
+            return ()
+        today = {fact.update_id for fact in await self.broker.snapshot()}
+        earlier = tuple(
+            fact
+            for fact in await self.broker.snapshot(orders.keys())
+            if fact.update_id not in today and is_news(orders[fact.correlation_id], fact)
+        )
+        if earlier or reconciled.untold_earlier:
+            facts = len(earlier) + len(reconciled.untold_earlier)
+            self.log.warning("carried_news", facts=facts, orders=len(orders))
+        return (*earlier, *reconciled.untold_earlier)
+
     async def _unheard(self) -> tuple[BrokerUpdate, ...]:
         known = self.order_feed.heard | self.recovered.update_ids
         facts = tuple(fact for fact in await self.broker.snapshot() if fact.update_id not in known)
@@ -86,11 +123,11 @@ class Startup:
 
     async def _begin_segment(self) -> None:
         event = segment_event(self.day.opened, self.recovered, self.clock.now_ns())
-        if event is not None and (self.recovered.seq > 0 or isinstance(self.feed, StoreFeed)):
+        if event is not None and (self.recovered.seq > 0 or self.mode is not StartMode.REPLAY):
             self.log.info("context", context_hash=event.context_hash, event_name=type(event).__name__)
             await self._decide((event,))
 
-    async def _hand_over_open(self) -> tuple[BrokerUpdate, ...]:
+    async def _hand_over_open(self) -> Reconciled:
         """Continue what was committed: intents not yet sent, prices not yet asked for.
 
         Gives what the outbox knows of intents and the journal does not.
@@ -103,7 +140,8 @@ class Startup:
             now_ns,
             self.log,
             told=self.recovered.update_ids,
-            fresh_ns=self.day.context.signal_fresh_ns,
+            fresh_ns=None if self.mode is StartMode.PAST else self.day.context.signal_fresh_ns,
+            carried=carried_orders(state),
         )
         for intent in reconciled.to_send:
             self.bus.intents.put(intent)
@@ -114,7 +152,7 @@ class Startup:
             await self.broker.refresh([bar for bar in met if bar is not None])
             quote = tuple(key for key in keys if key not in state.prices)
             await self.bus.tracks.put(TrackRequest(keys, quote))
-        return reconciled.untold
+        return reconciled
 
 
 def segment_event(opened: DayOpened, recovered: Recovered, now_ns: int) -> DayOpened | ContextChanged | None:
@@ -125,7 +163,8 @@ def segment_event(opened: DayOpened, recovered: Recovered, now_ns: int) -> DayOp
     opened : DayOpened
         The day as it is found now.
     """
-    if recovered.seq == 0 or opened.ready != recovered.state.ready:
+    is_without_corpus = opened.opening_corpus_paise > 0 and not recovered.state.opening_corpus_paise
+    if recovered.seq == 0 or opened.ready != recovered.state.ready or is_without_corpus:
         return replace(opened, ts_ns=now_ns)
     if opened.context_hash != recovered.context_hash:
         return ContextChanged(opened.context_hash, now_ns)

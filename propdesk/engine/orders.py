@@ -229,6 +229,34 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     turn.put_group(settle_legs(turn, known))
 
 
+def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
+    """Whether a fact of an earlier day says of an order what the book does not hold.
+
+    Facts are monotone, so the order itself shows which it has heard; a refused change is unheard as long
+    as its wish stands (`_FORGET`), which holds for the newest change of its kind.
+    """
+    kind = update.kind
+    if kind is BrokerUpdateKind.ENTRY_FILLED:
+        return update.quantity > order.priced_quantity
+    if kind in _FILLS:
+        return update.quantity > order.exited_quantity
+    if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
+        return order.state != OrderState.DEAD
+    if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
+        return _is_unheard_fault(order, update)
+    return order.state in (OrderState.PREPARED, OrderState.UNKNOWN)
+
+
+def _is_unheard_fault(order: LegOrder, update: BrokerUpdate) -> bool:
+    if update.answers in (None, IntentKind.PLACE):
+        is_open = order.state == OrderState.PREPARED or (
+            order.state == OrderState.UNKNOWN and update.kind is BrokerUpdateKind.REJECTED
+        )
+        return is_open and order.filled_quantity == 0
+    forgotten = _FORGET[update.answers]
+    return _is_alive(order) and any(getattr(order, name) != value for name, value in forgotten.items())
+
+
 def _fold_update(
     turn: Turn, live: LiveGroup, order: LegOrder, update: BrokerUpdate
 ) -> tuple[LegOrder, LegEvent | None]:

@@ -1,6 +1,6 @@
 """State at a start: the journal of the day folded through the same reducer again (§5.1, §5.7)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from propdesk.core.errors import InvariantViolated
@@ -10,7 +10,7 @@ from propdesk.engine.context import DayContext
 from propdesk.engine.resolution import Question, RecordedAnswers, Resolution
 from propdesk.engine.state import CarryOver, EngineState
 from propdesk.engine.step import initial_state
-from propdesk.model.messages import BrokerUpdate, TimerFired
+from propdesk.model.messages import BrokerUpdate, Event, TimerFired
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +100,10 @@ def recover(
             raise InvariantViolated(f"journal row {row.seq} does not follow from the rows before it")
         state, seq, now_ns = folded.state, row.seq, row.now_ns
         update_ids.update(event.update_id for event in events if isinstance(event, BrokerUpdate))
-        minute_ns = max([minute_ns, *(event.ts_ns for event in events if isinstance(event, TimerFired))])
+        minute_ns = last_minute(events, minute_ns)
     return Recovered(state, seq, now_ns, hashed, name, minute_ns, frozenset(update_ids), answers.known)
+
+
+def last_minute(events: Sequence[Event], before_ns: int) -> int:
+    """Give the end of the last minute reported by then, ns UTC; ``before_ns`` where none is among them."""
+    return max([before_ns, *(event.ts_ns for event in events if isinstance(event, TimerFired))])

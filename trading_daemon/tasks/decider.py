@@ -9,6 +9,7 @@ from propdesk.core.invariant import require
 from propdesk.engine.batch import Batch, Folded, build_batch, context_named, fold_events
 from propdesk.engine.codec import encode_carry_over
 from propdesk.engine.context import DayContext
+from propdesk.engine.recover import last_minute
 from propdesk.engine.resolution import Question, Resolution, news
 from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState
@@ -23,12 +24,16 @@ BATCH_ENVELOPES_MAX = 256
 
 @dataclass(frozen=True, slots=True)
 class Ledgered:
-    """Where the journal of the day stands; ``resolutions`` are the master's answers it holds."""
+    """Where the journal of the day stands; ``resolutions`` are the master's answers it holds.
+
+    ``minute_ns`` is the end of the last minute that was reported, 0 before the first.
+    """
 
     seq: int
     chain_hash: str
     state: EngineState
     resolutions: Mapping[Question, Resolution] = field(default_factory=dict)
+    minute_ns: int = 0
 
 
 class Decider:
@@ -94,6 +99,7 @@ class Decider:
         require(named in (None, self._stored.context_hash), "events name a context that is not the day's")
         now_ns, known = self._clock.now_ns(), self.position.resolutions
         folded = fold_events(self.position.state, events, now_ns, self._context)
+        minute_ns = last_minute(events, self.position.minute_ns)
         learnt = news(folded.resolutions, known)
         batch = build_batch(
             folded,
@@ -108,19 +114,22 @@ class Decider:
             context=None if named is None else self._stored,
             inbox_ids=tuple(i for envelope in envelopes for i in envelope.inbox_ids),
             mark=marks[0] if marks else None,
-            carried=self._carried(folded.state, now_ns),
+            carried=self._carried(folded.state, minute_ns),
         )
         await self._journal.commit(batch)
         if learnt:
             known = {**known, **{answer.question: answer for answer in learnt}}
-        self.position = Ledgered(batch.seq, batch.chain_hash, folded.state, known)
+        self.position = Ledgered(batch.seq, batch.chain_hash, folded.state, known, minute_ns)
         self._observe(batch)
         await self._hand_over(batch, folded)
         return batch
 
-    def _carried(self, state: EngineState, now_ns: int) -> bytes | None:
-        """From the end of the session on the next day may begin with what this batch leaves."""
-        return encode_carry_over(carry_over(state)) if now_ns >= self._day_end_ns else None
+    def _carried(self, state: EngineState, minute_ns: int) -> bytes | None:
+        """Once the last minute is decided the next day may begin with what this batch leaves.
+
+        The clock says nothing about it: a late start meets the minutes of the day after they are over.
+        """
+        return encode_carry_over(carry_over(state)) if minute_ns >= self._day_end_ns else None
 
     async def _hand_over(self, batch: Batch, folded: Folded) -> None:
         # Before the intents: a cancel of the same batch must find the entry it withdraws.

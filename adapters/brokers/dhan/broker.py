@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -218,8 +218,9 @@ class DhanBroker:
 
     # ---------------------------------------------------------------- facts
 
-    async def snapshot(self) -> tuple[BrokerUpdate, ...]:
-        """All facts about our super orders that the books tell now."""
+    async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
+        """All facts about our super orders that the books tell now, of whatever day."""
+        del orders
         books = await self._books()
         now_ns = self._clock.now_ns()
         facts: list[BrokerUpdate] = []

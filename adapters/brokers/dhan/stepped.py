@@ -4,7 +4,7 @@ Nothing here waits for a clock: time is moved, the books are read, and what they
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -121,9 +121,9 @@ class SteppedDhan:
         """Look up what an intent did."""
         return await self._broker.find(intent)
 
-    async def snapshot(self) -> tuple[BrokerUpdate, ...]:
+    async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
         """All facts about our orders."""
-        return await self._broker.snapshot()
+        return await self._broker.snapshot(orders)
 
     async def updates(self) -> AsyncIterator[BrokerUpdate]:
         """Give each fact once, when it was read."""

@@ -1,7 +1,7 @@
 """The simulated exchange behind the broker interface; what it knows survives the daemon (§5.8)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -109,9 +109,19 @@ class PaperBroker:
             order_id = self._handled.get(intent.intent_id)
         return None if order_id is None else BrokerAck(intent.correlation_id, order_id)
 
-    async def snapshot(self) -> tuple[BrokerUpdate, ...]:
-        """Every fact of the day so far."""
-        return tuple(update for _, update in self._facts)
+    async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
+        """Every fact of the day so far; before them those of earlier days of the given orders."""
+        today = tuple(update for _, update in self._facts)
+        if not orders:
+            return today
+        self._trust_memory()
+        known = {update.update_id for update in today}
+        earlier = tuple(
+            update
+            for update in self._sim.snapshot()
+            if update.correlation_id in orders and update.update_id not in known
+        )
+        return earlier + today
 
     async def updates(self) -> AsyncIterator[BrokerUpdate]:
         """Stream facts as they become known, each once."""

@@ -1,6 +1,6 @@
 """Order intents: claimed before the first byte leaves, answered after (§5.7)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -49,7 +49,17 @@ _ANSWER = """
 """
 _OPEN = """
     SELECT payload, state, reason FROM trading.order_intents
-    WHERE account_id = %s AND trade_date = %s AND state = ANY(%s) ORDER BY journal_seq, position
+    WHERE account_id = %s AND (trade_date = %s OR trade_date < %s AND correlation_id = ANY(%s))
+      AND state = ANY(%s)
+    ORDER BY trade_date, journal_seq, position
+"""
+_NEWEST = """
+    SELECT payload, state, reason FROM (
+        SELECT DISTINCT ON (correlation_id, kind) * FROM trading.order_intents
+        WHERE account_id = %s AND trade_date <= %s AND correlation_id = ANY(%s)
+        ORDER BY correlation_id, kind, trade_date DESC, journal_seq DESC, position DESC
+    ) AS newest
+    WHERE trade_date < %s AND state = ANY(%s) ORDER BY trade_date, journal_seq, position
 """
 
 
@@ -119,18 +129,37 @@ class IntentRepo:
             _ANSWER, (state.value, broker_order_id, reason, now_ns, self._account_id, intent_id)
         )
 
-    async def read(self, trade_date: date, *states: IntentState) -> list[OrderIntent]:
-        """Intents of a day in the given states, in the order they were decided."""
-        cursor = await self._connection.execute(
-            _OPEN, (self._account_id, trade_date, [state.value for state in states])
-        )
-        return [codec.decode_intent(row[0]) for row in await cursor.fetchall()]
+    async def read(
+        self, trade_date: date, *states: IntentState, orders: Collection[str] = ()
+    ) -> list[OrderIntent]:
+        """Intents of a day in the given states, in the order they were decided.
+
+        Of ``orders`` (correlation ids) those of earlier days come first.
+        """
+        return [answer.intent for answer in await self._open(trade_date, states, orders)]
 
     async def answers(self, trade_date: date, *states: IntentState) -> list[Answer]:
         """Intents of a day in the given states with what was answered, in the order they were decided."""
-        cursor = await self._connection.execute(
-            _OPEN, (self._account_id, trade_date, [state.value for state in states])
-        )
+        return await self._open(trade_date, states, ())
+
+    async def earlier_answers(
+        self, trade_date: date, orders: Collection[str], *states: IntentState
+    ) -> list[Answer]:
+        """Give the newest intent of each kind of the given orders where it is of a day before ``trade_date``.
+
+        Only those that are in one of the states.
+        """
+        named = [state.value for state in states]
+        return await self._answers(_NEWEST, (trade_date, list(orders), trade_date, named))
+
+    async def _open(
+        self, trade_date: date, states: Sequence[IntentState], orders: Collection[str]
+    ) -> list[Answer]:
+        named = [state.value for state in states]
+        return await self._answers(_OPEN, (trade_date, trade_date, list(orders), named))
+
+    async def _answers(self, statement: str, values: Sequence[object]) -> list[Answer]:
+        cursor = await self._connection.execute(statement, (self._account_id, *values))
         return [
             Answer(codec.decode_intent(payload), IntentState(state), reason)
             for payload, state, reason in await cursor.fetchall()

@@ -1,7 +1,9 @@
 """A prepared day on real servers, and runs of the daemon inside the test's process."""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -11,10 +13,13 @@ from adapters.db.engine import psycopg_dsn
 from adapters.db.repos.report import DayReport, read_day_report
 from adapters.log import configure_logging
 from adapters.settings import Settings
+from propdesk.ports import BarArrays
 from tests.support.daemon_day import DAY, make_documents, prepare_day
+from trading_daemon.feeds import StoreFeed
 from trading_daemon.main import RunResult, run_daemon
 from trading_daemon.session import ensure_ready, plan_replay
 
+ACCOUNTS = iter(range(1, 1_000))
 Documents = list[dict[str, object]]
 Replay = Callable[..., RunResult]
 
@@ -82,3 +87,38 @@ def env_file(daemon_settings: Settings, tmp_path: Path) -> Path:
     path = tmp_path / "daemon.env"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def bars(settings: Settings) -> dict[str, BarArrays]:
+    """Prices of the prepared day."""
+    return prepare_day(settings)
+
+
+@pytest.fixture
+def make_account(
+    settings: Settings, bars: dict[str, BarArrays], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Settings]:
+    """Make fresh live paper accounts whose day is ready; the feed follows the test's clock."""
+    del bars
+
+    async def briefly(_seconds: float) -> None:
+        await asyncio.sleep(0.002)
+
+    monkeypatch.setattr("trading_daemon.bootstrap.StoreFeed", _feed_that(briefly))
+
+    def make() -> Settings:
+        account = f"live-{next(ACCOUNTS)}"
+        one = settings.model_copy(update={"account_id": account, "mongo_url": None, "log_level": "error"})
+        ensure_ready(one, DAY)
+        return one
+
+    return make
+
+
+def _feed_that(sleep: Callable[[float], Awaitable[None]]) -> type[StoreFeed]:
+    class Following(StoreFeed):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs, sleep=sleep)
+
+    return Following

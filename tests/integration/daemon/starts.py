@@ -4,22 +4,30 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date
+from typing import Any
 
+import psycopg
 from prometheus_client import CollectorRegistry
 
 from adapters.settings import Settings
 from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
+from propdesk.engine import codec
 from propdesk.model.live import InboxRow
-from propdesk.model.messages import BarObserved, Event, SignalReceived
+from propdesk.model.messages import BarObserved, BrokerUpdate, Event, SignalReceived, TimerFired
 from propdesk.ports import BarArrays
 from tests.support.daemon_day import DAY
 from trading_daemon.bootstrap import Bootstrap, Tasks
 from trading_daemon.bus import Envelope
 from trading_daemon.documents import Stamp, event_of, read_document
+from trading_daemon.main import run_day
 from trading_daemon.metrics import Meter
 
-OPEN = 9 * 60 + 15
+OPEN, CLOSE = 9 * 60 + 15, 15 * 60 + 30
+FIRST = 570
+"""Minute at which the tests' signals come."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def at(minute: int, second: int = 0, day: date = DAY) -> int:
@@ -30,8 +38,10 @@ def at(minute: int, second: int = 0, day: date = DAY) -> int:
 @asynccontextmanager
 async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> AsyncIterator[Tasks]:
     """Start as the process does; at the end everything is gone as after a kill."""
+    bootstrap = Bootstrap(settings, clock, Meter(CollectorRegistry()), None)
+    while (owed := await bootstrap.owed_day(day)) is not None:
+        await run_day(bootstrap, owed, None, asyncio.Event())
     async with AsyncExitStack() as stack:
-        bootstrap = Bootstrap(settings, clock, Meter(CollectorRegistry()), None)
         yield await bootstrap.build(day, None, stack)
 
 
@@ -119,3 +129,45 @@ def signal_at(
     event = event_of(row, None)
     assert isinstance(event, SignalReceived), new.rejected_text
     return event
+
+
+def live(settings: Settings, first: int, last: int, *signals: SignalReceived, day: date = DAY) -> None:
+    """Start at a minute, take signals, watch the following minutes, and die."""
+
+    async def life() -> None:
+        clock = ManualClock(at(first, 3, day))
+        async with alive(settings, clock, day) as tasks:
+            for signal in signals:
+                await tasks.bus.events.put(Envelope((signal,)))
+            await settle(tasks)
+            for minute in range(first + 1, last + 1):
+                clock.advance_to(at(minute, 3, day))
+                await settle(tasks, at(minute, day=day))
+
+    asyncio.run(life())
+
+
+def ideas(bars: dict[str, BarArrays]) -> list[SignalReceived]:
+    """Two ideas with a stop and a target close by."""
+    return [
+        signal_at(bars, number, at(FIRST, 3), stock, stop=0.9985, target=1.0045)
+        for number, stock in enumerate(("TSTA", "TSTB"), start=1)
+    ]
+
+
+def trades(connection: Connection, settings: Settings) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT instrument_key, quantity, entry_paise, entry_ns, exited_quantity, exit_paise, exit_ns, "
+        "exit_reason FROM trading.executed_trades WHERE account_id = %s ORDER BY 1",
+        (settings.account_id,),
+    ).fetchall()
+
+
+def heard(connection: Connection, settings: Settings) -> tuple[list[int], list[str]]:
+    """Minutes and broker facts in the journal, in order."""
+    rows = connection.execute(
+        "SELECT events FROM trading.journal WHERE account_id = %s ORDER BY seq", (settings.account_id,)
+    ).fetchall()
+    events = [event for row in rows for event in codec.decode_events(bytes(row[0]))]
+    minutes = [event.ts_ns for event in events if isinstance(event, TimerFired)]
+    return minutes, [event.update_id for event in events if isinstance(event, BrokerUpdate)]

@@ -1,7 +1,7 @@
 """A paper day that is interrupted: what ended while nobody watched is met at the start, in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,106 +12,31 @@ from adapters.calendar import load_calendar
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.clock import ManualClock
-from propdesk.engine import codec
 from propdesk.engine.state import EngineState
-from propdesk.model.messages import BrokerUpdate, SignalReceived, TimerFired
 from propdesk.ports import BarArrays
 from tests.integration.daemon.starts import (
+    FIRST,
     OPEN,
     alive,
     at,
     bar_at,
     decide,
+    heard,
+    ideas,
+    live,
     settle,
     signal_at,
     started,
+    trades,
 )
-from tests.support.daemon_day import DAY, prepare_day
+from tests.support.daemon_day import DAY
 from trading_daemon.bus import Envelope
-from trading_daemon.feeds import StoreFeed
 from trading_daemon.session import ensure_ready
 
 pytestmark = pytest.mark.integration
 
 Connection = psycopg.Connection[tuple[Any, ...]]
-ACCOUNTS = iter(range(1, 1_000))
-FIRST, LAST = 570, 600
-
-
-@pytest.fixture
-def bars(settings: Settings) -> dict[str, BarArrays]:
-    return prepare_day(settings)
-
-
-@pytest.fixture
-def make_account(
-    settings: Settings, bars: dict[str, BarArrays], monkeypatch: pytest.MonkeyPatch
-) -> Callable[[], Settings]:
-    """Make fresh live paper accounts whose day is ready; the feed follows the test's clock."""
-    del bars
-
-    async def briefly(_seconds: float) -> None:
-        await asyncio.sleep(0.002)
-
-    monkeypatch.setattr("trading_daemon.bootstrap.StoreFeed", _feed_that(briefly))
-
-    def make() -> Settings:
-        account = f"catch-up-{next(ACCOUNTS)}"
-        one = settings.model_copy(update={"account_id": account, "mongo_url": None, "log_level": "error"})
-        ensure_ready(one, DAY)
-        return one
-
-    return make
-
-
-def _feed_that(sleep: Callable[[float], Awaitable[None]]) -> type[StoreFeed]:
-    class Following(StoreFeed):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs, sleep=sleep)
-
-    return Following
-
-
-def live(settings: Settings, first: int, last: int, *signals: SignalReceived) -> None:
-    """Start at a minute, take signals, watch the following minutes, and die."""
-
-    async def life() -> None:
-        clock = ManualClock(at(first, 3))
-        async with alive(settings, clock) as tasks:
-            for signal in signals:
-                await tasks.bus.events.put(Envelope((signal,)))
-            await settle(tasks)
-            for minute in range(first + 1, last + 1):
-                clock.advance_to(at(minute, 3))
-                await settle(tasks, at(minute))
-
-    asyncio.run(life())
-
-
-def ideas(bars: dict[str, BarArrays]) -> list[SignalReceived]:
-    """Two ideas with a stop and a target close by."""
-    return [
-        signal_at(bars, number, at(FIRST, 3), stock, stop=0.9985, target=1.0045)
-        for number, stock in enumerate(("TSTA", "TSTB"), start=1)
-    ]
-
-
-def trades(connection: Connection, settings: Settings) -> list[tuple[Any, ...]]:
-    return connection.execute(
-        "SELECT instrument_key, quantity, entry_paise, entry_ns, exited_quantity, exit_paise, exit_ns, "
-        "exit_reason FROM trading.executed_trades WHERE account_id = %s ORDER BY 1",
-        (settings.account_id,),
-    ).fetchall()
-
-
-def heard(connection: Connection, settings: Settings) -> tuple[list[int], list[str]]:
-    """Minutes and broker facts in the journal, in order."""
-    rows = connection.execute(
-        "SELECT events FROM trading.journal WHERE account_id = %s ORDER BY seq", (settings.account_id,)
-    ).fetchall()
-    events = [event for row in rows for event in codec.decode_events(bytes(row[0]))]
-    minutes = [event.ts_ns for event in events if isinstance(event, TimerFired)]
-    return minutes, [event.update_id for event in events if isinstance(event, BrokerUpdate)]
+LAST = 600
 
 
 def test_a_downtime_of_minutes_leads_to_the_same_trades(

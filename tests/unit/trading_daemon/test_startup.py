@@ -12,7 +12,7 @@ NOT_READY = replace(OPENED, ready=False)
 
 
 def recovered(seq: int, context_hash: str, *, ready: bool) -> Recovered:
-    state = EngineState("test", "2025-07-01", ready=ready)
+    state = EngineState("test", "2025-07-01", ready=ready, opening_corpus_paise=100)
     return Recovered(state, seq, 0, "", context_hash)
 
 
@@ -33,3 +33,11 @@ def test_a_restart_begins_a_segment_only_where_something_changed(
     opened: DayOpened, start: Recovered, expected: DayOpened | ContextChanged | None
 ) -> None:
     assert segment_event(opened, start, 5) == expected
+
+
+def test_a_corpus_that_is_known_later_opens_the_day_once() -> None:
+    """What is carried is followed, and its facts are booked, before pre-market is over."""
+    before = Recovered(EngineState("test", "2025-07-01"), 3, 0, "", "a")
+    assert segment_event(NOT_READY, before, 5) == replace(NOT_READY, ts_ns=5)
+    assert segment_event(NOT_READY, recovered(3, "a", ready=False), 5) is None
+    assert segment_event(replace(NOT_READY, opening_corpus_paise=0), before, 5) is None

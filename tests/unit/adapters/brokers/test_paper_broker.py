@@ -159,3 +159,21 @@ async def test_a_refused_call_changes_nothing_and_the_exchange_goes_on() -> None
         await broker.cancel(call_off(1))
     await broker.place(entry(1))
     assert len(exchange.saved) == 1
+
+
+async def test_facts_of_an_earlier_day_are_told_of_the_orders_asked_for() -> None:
+    exchange = Exchange()
+    first = make_broker(exchange)
+    await first.place(entry(1))
+    await first.place(entry(2))
+
+    class NextDay(Exchange):
+        async def load(self) -> Any:
+            return exchange.saved[-1][0]
+
+    second = make_broker(NextDay())
+    await second.open(frozenset())
+    assert await second.snapshot() == ()
+    assert [update.correlation_id for update in await second.snapshot({"c1"})] == ["c1"]
+    await second.place(entry(3))
+    assert [update.correlation_id for update in await second.snapshot({"c1", "c3"})] == ["c1", "c3"]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from propdesk.engine import codec
-from propdesk.engine.state import OrderState
+from propdesk.engine.orders import is_news
+from propdesk.engine.state import LegOrder, OrderState
 from propdesk.engine.step import carry_over, initial_state
 from propdesk.model.enums import ExitReason, KillLevel, Period
 from propdesk.model.messages import (
@@ -369,3 +370,40 @@ def test_an_unfilled_swing_entry_waits_for_the_next_session() -> None:
     next_day.bars([replace(flat_bar(555, 10_050), start_ns=at(555, day=date(2025, 7, 2)))])
     assert next_day.codes() == {"signal-0001": ["TRADED"]}
     assert [c.kind for c in sent(next_day, IntentKind.PLACE)] == [IntentKind.PLACE] * 2
+
+
+def _order(**changes: Any) -> LegOrder:
+    return replace(LegOrder("c", 1, 1, 10, OrderState.WORKING, "b", 10, 10, 1_000), **changes)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "quantity", "answers", "expected"),
+    [
+        (_order(), BrokerUpdateKind.STOP_FILLED, 10, None, True),
+        (_order(exited_quantity=10), BrokerUpdateKind.STOP_FILLED, 10, None, False),
+        (_order(), BrokerUpdateKind.ENTRY_FILLED, 10, None, False),
+        (_order(priced_quantity=5), BrokerUpdateKind.ENTRY_FILLED, 10, None, True),
+        (_order(), BrokerUpdateKind.ACKNOWLEDGED, 0, None, False),
+        (_order(state=OrderState.PREPARED), BrokerUpdateKind.ACKNOWLEDGED, 0, None, True),
+        (_order(), BrokerUpdateKind.CANCELLED, 0, None, True),
+        (_order(state=OrderState.DEAD), BrokerUpdateKind.CANCELLED, 0, None, False),
+        (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, False),
+        (_order(exit_wanted=ExitReason.SQUARE_OFF), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, True),
+        (_order(wanted_stop_paise=9), BrokerUpdateKind.REJECTED, 0, IntentKind.MODIFY_STOP, True),
+        (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, False),
+        (LegOrder("c", 1, 1, 10), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, True),
+        (LegOrder("c", 1, 1, 10), BrokerUpdateKind.OUTCOME_UNKNOWN, 0, IntentKind.PLACE, True),
+        (
+            LegOrder("c", 1, 1, 10, OrderState.UNKNOWN),
+            BrokerUpdateKind.OUTCOME_UNKNOWN,
+            0,
+            IntentKind.PLACE,
+            False,
+        ),
+    ],
+)
+def test_an_order_shows_whether_it_has_heard_a_fact(
+    order: LegOrder, kind: BrokerUpdateKind, quantity: int, answers: IntentKind | None, expected: bool
+) -> None:
+    update = BrokerUpdate("u", kind, "c", "b", 100, quantity, 1, answers=answers)
+    assert is_news(order, update) is expected

@@ -1,0 +1,96 @@
+"""A past day that has no end in the books yet: which one it is, and who brings it to its end (§5.7)."""
+
+from datetime import date
+from typing import Protocol
+
+from propdesk.core.calendar import MarketCalendar
+from propdesk.core.clock import NS_PER_MINUTE, ManualClock
+from propdesk.engine.codec import decode_carry_over
+from trading_daemon.bus import Bus, end_if_cancelled
+from trading_daemon.feeds import GRACE_NS, StoredDay
+from trading_daemon.ports import MinuteClosed
+from trading_daemon.tasks.position_monitor import PositionMonitor
+
+
+class Days(Protocol):
+    """What the journal says of days as a whole."""
+
+    async def last_day(self, before: date) -> date | None:
+        """Newest journalled day before ``before``."""
+        ...
+
+    async def carried(self, before: date) -> tuple[date, bytes] | None:
+        """Newest hand-over of a day before ``before``."""
+        ...
+
+
+async def owed_day(journal: Days, trade_date: date, calendar: MarketCalendar) -> date | None:
+    """Give the oldest past day to bring to its end before ``trade_date`` may begin.
+
+    Returns
+    -------
+    date or None
+        The last journalled day where it died before its close; else the market day after the last hand-over
+        if that carries anything: its orders rested at the exchange while nobody watched. None once the day
+        before is done.
+    """
+    traded, stored = await journal.last_day(trade_date), await journal.carried(trade_date)
+    if traded is None:
+        return None
+    if stored is None or stored[0] < traded:
+        return traded
+    following = calendar.next_day(stored[0])
+    carried = decode_carry_over(stored[1])
+    is_idle = not (carried.groups or carried.pending or carried.tracked)
+    return None if following >= trade_date or is_idle else following
+
+
+class PastDayDriver:
+    """Closes the minutes of a past day that nobody has met, one after the other, up to its last.
+
+    Its clock tells the moment at which each would have been reported, so what time asks for (square-off,
+    trailing stops, the end of an entry) is asked for then; the exchange is at that minute, too. Nothing
+    enters: the day is opened as one that is not ready.
+
+    Parameters
+    ----------
+    bus : Bus
+        In lockstep: a minute is closed once everything the last one led to has come back.
+    clock : ManualClock
+        Nobody else moves it.
+    done_ns, close_ns : int
+        End of the last minute that is journalled (the open where there is none), and of the last one of all.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        clock: ManualClock,
+        feed: StoredDay,
+        monitor: PositionMonitor,
+        *,
+        done_ns: int,
+        close_ns: int,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._feed = feed
+        self._monitor = monitor
+        self._done_ns = done_ns
+        self._close_ns = close_ns
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last minute is decided, with all it led to."""
+        return self._done_ns >= self._close_ns
+
+    async def run(self) -> None:
+        """Close what is left of the day."""
+        await self._bus.quiescent()
+        for end_ns in range(self._done_ns + NS_PER_MINUTE, self._close_ns + 1, NS_PER_MINUTE):
+            self._clock.advance_to(max(self._clock.now_ns(), end_ns + GRACE_NS))
+            is_last = end_ns == self._close_ns
+            await self._monitor.close_minute(MinuteClosed(end_ns, self._feed.ending(end_ns), is_last=is_last))
+            await self._bus.quiescent()
+            self._done_ns = end_ns
+            end_if_cancelled()
