@@ -197,14 +197,19 @@ def test_whatever_changed_between_two_starts_the_day_goes_on(
     assert stored == (len(expected),)
 
 
-def test_a_day_without_its_close_is_carried_over_under_its_own_context(
+def test_a_day_without_its_close_is_ended_under_its_own_context(
     live: Settings, bars: dict[str, BarArrays], connection: Connection
 ) -> None:
     ensure_ready(live, DAY)
     trade(live, bars, 1, 570)
     changed = _setting(_master(live))
-    assert open_keys(changed, date(2025, 7, 2)) == ["NSE_EQ:TSTA"]
-    assert segments(connection, live) == ["DayOpened", "DayOpened"]
+    assert open_keys(changed, date(2025, 7, 2)) == [], "its entry was never sent and is over with its day"
+    assert segments(connection, live) == ["DayOpened"] * 3, "ready, no longer ready, and the next day"
+    stored = connection.execute(
+        "SELECT trade_date, count(*) FROM trading.day_contexts WHERE account_id = %s GROUP BY 1 ORDER BY 1",
+        (live.account_id,),
+    ).fetchall()
+    assert stored == [(DAY, 1), (date(2025, 7, 2), 1)]
 
 
 def test_a_context_or_ruleset_that_was_tampered_with_stops_the_start(
