@@ -1,7 +1,7 @@
 """Minute bars of the price store as a market feed: of a replayed day, and of the running one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -40,11 +40,14 @@ class StoredDay:
             return
         found = self._prices.minute_bars(wanted, self._day, self._day)
         for key in wanted:
-            bars = found.get(key)
-            self._bars[key] = bars
-            if bars is not None:
-                ends = (bars.start_ns + bars.interval_ns).tolist()
-                self._place[key] = {end: index for index, end in enumerate(ends)}
+            self.hold(key, found.get(key))
+
+    def hold(self, price_key: str, bars: BarArrays | None) -> None:
+        """Take what the store has of a series; None = nothing."""
+        self._bars[price_key] = bars
+        if bars is not None:
+            ends = (bars.start_ns + bars.interval_ns).tolist()
+            self._place[price_key] = {end: index for index, end in enumerate(ends)}
 
     def follow(self, price_keys: Sequence[str]) -> None:
         """Deliver these series from now on."""
@@ -102,7 +105,11 @@ class StoreFeed(StoredDay):
     Notes
     -----
     Minutes are reported one after the other without a gap, however late the loop or the process is: a bar
-    that is passed over would be a stop that never filled.
+    that is passed over would be a stop that never filled. For the same reason a bar that is written later
+    than `GRACE_NS` is delivered with the first minute after it is there: each series has a mark up to which
+    it was delivered, and every complete bar beyond it goes out, oldest first.
+
+    The store is read in a thread: a slow disk must not hold up the event loop.
     """
 
     def __init__(
@@ -122,10 +129,25 @@ class StoreFeed(StoredDay):
         self._done_ns = max(open_ns, done_ns)
         self._read_ns = 0
         self._sleep = sleep
+        self._delivered: dict[str, int] = {}
+
+    def follow(self, price_keys: Sequence[str]) -> None:
+        """Deliver these series from the next minute on."""
+        super().follow(price_keys)
+        for key in price_keys:
+            self._delivered.setdefault(key, self._done_ns)
+
+    def resume(self, known_ns: Mapping[str, int]) -> None:
+        """Take up followed series after the last bar that is journalled of each (at a restart)."""
+        for key, end_ns in known_ns.items():
+            if key in self._delivered:
+                self._delivered[key] = min(self._delivered[key], end_ns)
 
     def missed(self) -> Iterator[MinuteClosed]:
         """Report at once, in order, the minutes that are over by now."""
         while self._done_ns < self._close_ns and self._due_ns <= self._clock.now_ns():
+            if self._must_read():
+                self._take(self._prices.minute_bars(self._followed, self._day, self._day))
             yield self._next()
 
     async def minutes(self) -> AsyncIterator[MinuteClosed]:
@@ -134,23 +156,49 @@ class StoreFeed(StoredDay):
             wait_ns = self._due_ns - self._clock.now_ns()
             if wait_ns > 0:
                 await self._sleep(wait_ns / NS_PER_SECOND)
-            else:
-                yield self._next()
+                continue
+            if self._must_read():
+                wanted = list(self._followed)
+                self._take(await asyncio.to_thread(self._prices.minute_bars, wanted, self._day, self._day))
+            yield self._next()
         await asyncio.Event().wait()
 
     @property
     def _due_ns(self) -> int:
         return self._done_ns + NS_PER_MINUTE + GRACE_NS
 
+    def _must_read(self) -> bool:
+        """Say whether what was read may lack the due bar: it was read before that had to be there."""
+        if self._due_ns <= self._read_ns:
+            return False
+        self._read_ns = self._clock.now_ns()
+        return True
+
+    def _take(self, found: Mapping[str, BarArrays]) -> None:
+        """Hold what was read now; a series that began to be followed meanwhile is read when it is asked."""
+        self.forget()
+        for key, bars in found.items():
+            self.hold(key, bars)
+        self.load(self._followed)
+
     def _next(self) -> MinuteClosed:
-        if self._due_ns > self._read_ns:
-            # what was read before the bar had to be there may lack it
-            self._read_ns = self._clock.now_ns()
-            self.forget()
-            self.load(self._followed)
         self._done_ns += NS_PER_MINUTE
         end_ns = self._done_ns
-        return MinuteClosed(end_ns, self.ending(end_ns), is_last=end_ns == self._close_ns)
+        return MinuteClosed(end_ns, self._newer(end_ns), is_last=end_ns == self._close_ns)
+
+    def _newer(self, end_ns: int) -> tuple[BarObserved, ...]:
+        """Bars of the followed series that no minute held so far, oldest first, then by key."""
+        found: list[BarObserved] = []
+        for key in self._followed:
+            bars = self._bars.get(key)
+            if bars is None:
+                continue
+            ends = bars.start_ns + bars.interval_ns
+            first, last = np.searchsorted(ends, [self._delivered[key], end_ns], side="right")
+            found.extend(_bar(key, bars, index) for index in range(int(first), int(last)))
+            if last > first:
+                self._delivered[key] = int(ends[last - 1])
+        return tuple(sorted(found, key=lambda bar: (bar.start_ns, bar.price_key)))
 
 
 def _bar(price_key: str, bars: BarArrays, index: int) -> BarObserved:

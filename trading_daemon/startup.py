@@ -83,7 +83,9 @@ class Startup:
 
         Prices of these minutes are as old as they are: none of them lets an entry through.
         """
-        feed.follow(tuple(self.decider.position.state.subscriptions))
+        state = self.decider.position.state
+        feed.follow(tuple(state.subscriptions))
+        feed.resume({key: last.at_ns for key, last in state.prices.items()})
         count = 0
         for minute in feed.missed():
             await meet_minute(self.broker, minute)

@@ -1,5 +1,7 @@
+import threading
 from collections.abc import Sequence
 from datetime import date
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -147,6 +149,66 @@ def test_after_a_downtime_every_minute_since_the_last_one_is_missed() -> None:
     assert [one.end_ns for one in last] == [minute(CLOSE - 1), minute(CLOSE)]
     assert [len(one.bars) for one in last] == [1, 1], "the store is read anew for what it lacked before"
     assert last[-1].is_last
+
+
+class Late(Growing):
+    """One minute's bar is written five seconds after its end, when its minute is reported already."""
+
+    def minute_bars(self, price_keys: Sequence[str], _first: date, _last: date) -> dict[str, BarArrays]:
+        self.reads += 1
+        late = {OPEN + 1: 5}
+        ends = [(n, minute(n + 1) + late.get(n, 1) * NS_PER_SECOND) for n in range(OPEN, CLOSE)]
+        have = [n for n, written_ns in ends if written_ns <= self.clock.now_ns()]
+        return {key: _bars(have) for key in price_keys if have}
+
+
+async def test_a_bar_that_is_written_late_goes_out_with_the_next_minute_once() -> None:
+    clock = ManualClock(minute(OPEN))
+    feed = running(clock, Late(clock))
+    feed.follow(["A"])
+    found = await take(feed, CLOSE - OPEN)
+    assert [[bar.start_ns for bar in one.bars] for one in found] == [
+        [minute(OPEN)],
+        [],
+        [minute(OPEN + 1), minute(OPEN + 2)],
+        [minute(OPEN + 3)],
+        [minute(OPEN + 4)],
+    ]
+
+
+def test_a_bar_that_was_late_when_the_process_died_is_delivered_after_the_restart() -> None:
+    clock = ManualClock(minute(OPEN + 3) + GRACE_NS)
+    feed = running(clock, Late(clock), done=OPEN + 2)
+    feed.follow(["A"])
+    feed.resume({"A": minute(OPEN + 1), "B": minute(OPEN)})
+    (one,) = feed.missed()
+    assert [bar.start_ns for bar in one.bars] == [minute(OPEN + 1), minute(OPEN + 2)]
+
+
+async def test_a_series_followed_later_brings_no_history_along() -> None:
+    clock = ManualClock(minute(OPEN))
+    feed = running(clock, Growing(clock))
+    await take(feed, 2)
+    feed.follow(["A"])
+    (one,) = await take(feed, 1)
+    assert [bar.start_ns for bar in one.bars] == [minute(OPEN + 2)]
+
+
+async def test_the_store_is_read_outside_the_event_loop() -> None:
+    class Watched(Growing):
+        threads: ClassVar[set[int]] = set()
+
+        def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+            self.threads.add(threading.get_ident())
+            return super().minute_bars(price_keys, first, last)
+
+    clock = ManualClock(minute(OPEN))
+    feed = running(clock, Watched(clock))
+    feed.follow(["A"])
+    Watched.threads.clear()
+    assert len(await take(feed, 3)) == 3
+    assert Watched.threads
+    assert threading.get_ident() not in Watched.threads
 
 
 def test_before_the_open_nothing_is_missed() -> None:
