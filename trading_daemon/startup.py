@@ -18,7 +18,7 @@ from trading_daemon.documents import event_of
 from trading_daemon.feeds import StoredDay, StoreFeed
 from trading_daemon.ports import Log, PaperMarket
 from trading_daemon.recovery import Reconciled, ReconcileOutbox, carried_orders, reconcile
-from trading_daemon.tasks.decider import Decider
+from trading_daemon.tasks.decider import BATCH_ENVELOPES_MAX, Decider
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.position_monitor import meet_minute, minute_events
 
@@ -75,8 +75,10 @@ class Startup:
         if not isinstance(self.feed, StoreFeed):
             return
         await self._catch_up(self.feed)
-        for row in waiting:
-            await self.bus.events.put(envelope_of(row, self.day.aliases))
+        # Not over the bus: nobody reads it yet, and more may wait than it holds.
+        for place in range(0, len(waiting), BATCH_ENVELOPES_MAX):
+            rows = waiting[place : place + BATCH_ENVELOPES_MAX]
+            await self.decider.decide([envelope_of(row, self.day.aliases) for row in rows])
 
     async def _catch_up(self, feed: StoreFeed) -> None:
         """Let exchange and reducer meet every minute that ended while nobody watched, in order (§5.7).

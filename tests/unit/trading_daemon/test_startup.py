@@ -1,11 +1,23 @@
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from propdesk.core.clock import ManualClock
+from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.engine.recover import Recovered
 from propdesk.engine.state import EngineState
+from propdesk.model.live import InboxRow
 from propdesk.model.messages import ContextChanged, DayOpened
-from trading_daemon.startup import segment_event
+from tests.unit.trading_daemon.tasks.test_order_manager import Quiet
+from tests.unit.trading_daemon.test_feeds import CLOSE, DAY, OPEN, Growing, minute
+from trading_daemon.bus import Bus, Envelope
+from trading_daemon.feeds import StoreFeed
+from trading_daemon.startup import StartMode, Startup, segment_event
+from trading_daemon.tasks.decider import BATCH_ENVELOPES_MAX
 
 OPENED = DayOpened("2025-07-01", "v1", 100, True, 0, "a")
 NOT_READY = replace(OPENED, ready=False)
@@ -41,3 +53,50 @@ def test_a_corpus_that_is_known_later_opens_the_day_once() -> None:
     assert segment_event(NOT_READY, before, 5) == replace(NOT_READY, ts_ns=5)
     assert segment_event(NOT_READY, recovered(3, "a", ready=False), 5) is None
     assert segment_event(replace(NOT_READY, opening_corpus_paise=0), before, 5) is None
+
+
+class Decider:
+    """Remembers what it was to decide."""
+
+    def __init__(self) -> None:
+        self.position = SimpleNamespace(state=EngineState("test", "2025-07-01"))
+        self.batches: list[list[Envelope]] = []
+
+    async def decide(self, envelopes: list[Envelope]) -> None:
+        self.batches.append(envelopes)
+
+
+class Silent:
+    """Outbox and broker of an account that has nothing under way."""
+
+    async def read(self, *_: object, **__: object) -> list[object]:
+        return []
+
+    answers = earlier_answers = read
+
+    async def snapshot(self) -> tuple[()]:
+        return ()
+
+
+async def start_with(waiting: Sequence[InboxRow]) -> tuple[Decider, Bus]:
+    bus, clock, decider = Bus(), ManualClock(minute(OPEN)), Decider()
+    feed = StoreFeed(Growing(clock), DAY, clock, minute(OPEN), minute(CLOSE))
+    context = SimpleNamespace(trade_date=DAY, signal_fresh_ns=60)
+    day = SimpleNamespace(opened=OPENED, aliases=None, context=context)
+    parts: list[Any] = [bus, decider, Silent(), Silent(), SimpleNamespace(heard=set()), feed, clock, day]
+    startup = Startup(*parts, recovered(0, "", ready=False), Quiet(), StartMode.LIVE)
+    await asyncio.wait_for(startup.run(waiting), 5)
+    return decider, bus
+
+
+async def test_more_waiting_rows_than_the_bus_holds_are_decided_in_batches() -> None:
+    count = BUS_QUEUE_SIZE + BATCH_ENVELOPES_MAX // 2
+    rows = [InboxRow(n, f"k{n}", 1, "h", {}, n, "UNREADABLE") for n in range(count)]
+    decider, bus = await start_with(rows)
+    assert [list(envelope.events) for envelope in decider.batches[0]] == [
+        [replace(OPENED, ts_ns=minute(OPEN))]
+    ]
+    taken = [envelope.inbox_ids for batch in decider.batches[1:] for envelope in batch]
+    assert taken == [(n,) for n in range(count)]
+    assert max(len(batch) for batch in decider.batches) == BATCH_ENVELOPES_MAX
+    assert bus.is_quiescent()
