@@ -9,6 +9,7 @@ from propdesk.engine.orders import blocks_entries
 from propdesk.engine.turn import Turn
 from propdesk.model.enums import Period
 from propdesk.model.messages import DecisionCode
+from propdesk.model.order import TradeGroup
 from propdesk.rules.match import match_rule
 from propdesk.strategy.crowd import crowd_factor, read_crowd
 from propdesk.strategy.eligibility import is_multi_leg
@@ -41,15 +42,16 @@ def gate(turn: Turn, idea: Idea, duplicate_of: str | None, stale: Refusal | None
     size_and_send(turn, idea, planned, scored)
 
 
-def check_again(turn: Turn, idea: Idea, rule_text: str) -> Refusal | None:
+def check_again(turn: Turn, idea: Idea, group: TradeGroup) -> Refusal | None:
     """Judge an idea anew that was accepted and has not left yet; None = it may.
 
     Size, limits and budget are not asked again: its group is in the book already and holds its margin.
 
     Parameters
     ----------
-    rule_text : str
-        The rule it was accepted by, which must still be the one that decides.
+    group : TradeGroup
+        What it was accepted as: its rule must still be the one that decides, and for the same side and for
+        real.
     """
     refusal = _gate_account(turn, idea) or _gate_cutoff(turn, idea) or _gate_price(turn, idea)
     if refusal is not None:
@@ -58,8 +60,10 @@ def check_again(turn: Turn, idea: Idea, rule_text: str) -> Refusal | None:
     planned = plan_trade(turn, idea, found)
     if isinstance(planned, Refusal):
         return planned
-    if planned.rule.key.text != rule_text:
-        return Refusal(DecisionCode.RULE_FAILED, f"{rule_text} decides no longer")
+    if planned.rule.key.text != group.rule_text or planned.is_reverse != group.is_reverse:
+        return Refusal(DecisionCode.RULE_FAILED, f"{group.rule_text} decides no longer")
+    if planned.is_shadow:
+        return Refusal(DecisionCode.RULE_FAILED, "such trades are only recorded now")
     return None
 
 

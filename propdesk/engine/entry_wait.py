@@ -38,7 +38,7 @@ def _judge(turn: Turn, correlation_id: str) -> str:
     order = next(one for one in live.orders if one.correlation_id == correlation_id)
     if not _waits(order):
         return "the entry was called off meanwhile"
-    found = check_again(turn, _idea_of(live), live.group.rule_text)
+    found = check_again(turn, _idea_of(live), live.group)
     return "" if found is None else f"{found.code.value}: {found.detail}"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from propdesk.engine.state import OrderState
 from propdesk.engine.step import step
-from propdesk.model.enums import FollowupKind, KillLevel
+from propdesk.model.enums import FollowupKind, KillLevel, TradingMode
 from propdesk.model.messages import (
     EntryVerdict,
     EntryWaited,
@@ -97,6 +97,19 @@ def other_rules(day: Held) -> None:
     day.context = make_context(rules=make_ruleset([failing(make_rule())]))
 
 
+def shadow(day: Held) -> None:
+    day.context = make_context(trading_mode=TradingMode.SHADOW)
+
+
+def other_side(day: Held) -> None:
+    """The group in the book is a reverse one; the same rule now asks for the advisor's own side."""
+    groups = {
+        name: replace(live, group=replace(live.group, is_reverse=True))
+        for name, live in day.state.groups.items()
+    }
+    day.state = replace(day.state, groups=groups)
+
+
 def nothing(day: Held) -> None:
     del day
 
@@ -111,6 +124,8 @@ def nothing(day: Held) -> None:
         (kill_advisor, at(601, 1), "KILL_SWITCH"),
         (demote, at(601, 1), "RULE_FAILED"),
         (other_rules, at(601, 1), "RULE_FAILED"),
+        (shadow, at(600, 50), "RULE_FAILED"),
+        (other_side, at(600, 50), "RULE_FAILED"),
         (nothing, at(925), "ENTRY_CUTOFF"),
     ],
 )
