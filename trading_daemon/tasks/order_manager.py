@@ -128,6 +128,8 @@ class OrderManager:
 
     async def _withdraw(self, withdrawal: Withdrawal) -> None:
         """Answer an entry and all changes of it at once, unsent; the reducer hears that the entry is over."""
+        # A cancel of the batch that judged the entry came behind its verdict: nobody will ask for that.
+        self._bus.verdicts.pop(withdrawal.place.intent_id, None)
         if not self._bus.sending:
             return
         now_ns = self._clock.now_ns()

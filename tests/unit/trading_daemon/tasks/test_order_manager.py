@@ -333,12 +333,18 @@ async def test_a_verdict_is_good_for_three_seconds_only() -> None:
     assert floor.broker.calls == [("place", "i1")]
 
 
-async def test_an_entry_that_is_cancelled_while_it_is_judged_is_withdrawn() -> None:
+@pytest.mark.parametrize("is_verdict_first", [False, True])
+async def test_an_entry_that_is_cancelled_while_it_is_judged_is_withdrawn(is_verdict_first: bool) -> None:
+    """The decider hands the verdict over before a cancel of the same batch."""
+
     class Cancelling(Floor):
         def answer(self, event: EntryWaited) -> None:
             cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c1")
+            if is_verdict_first:
+                super().answer(event)
             self.bus.intents.put(cancel)
-            super().answer(event)
+            if not is_verdict_first:
+                super().answer(event)
 
     floor = Cancelling(now_ns=LATE_NS)
     await floor.run(make_intent(1, is_entry=True))
