@@ -21,11 +21,16 @@ def decide(
     plan: Plan | None = None,
     live: LiveGroup | None = None,
     size: Size | None = None,
+    *,
+    is_unsent: bool = False,
 ) -> None:
-    """Write the one row that answers the signal (for a waiting one: the row that says so)."""
+    """Write the one row that answers the signal (for a waiting one: the row that says so).
+
+    ``is_unsent``: a further row for what was to be traded and never left.
+    """
     scored = scored or Scored()
     code = refusal.code if refusal is not None else _trade_code(plan)
-    stage = "PENDING" if code is DecisionCode.PENDING_ENTRY else "FINAL"
+    stage = "PENDING" if code is DecisionCode.PENDING_ENTRY else "UNSENT" if is_unsent else "FINAL"
     reading, match = scored.crowd, scored.match
     decision = Decision(
         decision_id=turn.id_of("decision", signal.signal_id, stage, turn.base.trade_date),

@@ -1,12 +1,9 @@
 """An entry that had to wait before it could be sent passes the gates once more (§5.3)."""
 
-from datetime import date
-
 from propdesk.engine.entry_gates import check_again
-from propdesk.engine.idea import Idea
-from propdesk.engine.orders import on_broker_update
-from propdesk.engine.state import LegOrder, LiveGroup, OrderState
+from propdesk.engine.state import LegOrder, OrderState
 from propdesk.engine.turn import Turn
+from propdesk.engine.unsent import idea_of, take_update
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryVerdict, EntryWaited, IntentKind
 
 
@@ -26,7 +23,7 @@ def on_entry_waited(turn: Turn, event: EntryWaited) -> None:
             refusal,
             answers=IntentKind.PLACE,
         )
-        on_broker_update(turn, over)
+        take_update(turn, over)
     turn.command(EntryVerdict(event.intent_id, refusal, turn.now_ns))
 
 
@@ -38,16 +35,9 @@ def _judge(turn: Turn, correlation_id: str) -> str:
     order = next(one for one in live.orders if one.correlation_id == correlation_id)
     if not _waits(order):
         return "the entry was called off meanwhile"
-    found = check_again(turn, _idea_of(live), live.group)
+    found = check_again(turn, idea_of(live), live.group)
     return "" if found is None else f"{found.code.value}: {found.detail}"
 
 
 def _waits(order: LegOrder) -> bool:
     return order.state != OrderState.DEAD and not order.cancel_wanted and order.filled_quantity == 0
-
-
-def _idea_of(live: LiveGroup) -> Idea:
-    """Give the idea a group was born of, with the labels it was matched by."""
-    return Idea(
-        live.signal, live.instrument, live.group.period, date.fromisoformat(live.trade_date), live.labels
-    )

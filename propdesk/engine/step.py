@@ -11,11 +11,11 @@ from propdesk.engine import tracking
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
-from propdesk.engine.orders import on_broker_update
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, StepResult
 from propdesk.engine.timers import check_switches, on_timer
 from propdesk.engine.turn import Turn
+from propdesk.engine.unsent import take_update
 from propdesk.model.enums import KillLevel
 from propdesk.model.messages import (
     BarObserved,
@@ -190,7 +190,7 @@ def _on_bar(turn: Turn, bar: BarObserved) -> None:
 def _on_updates(turn: Turn, updates: tuple[BrokerUpdate, ...]) -> None:
     trades_before = len(turn.out.trades)
     for update in updates:
-        on_broker_update(turn, update)
+        take_update(turn, update)
     if len(turn.out.trades) > trades_before:
         check_switches(turn)
 

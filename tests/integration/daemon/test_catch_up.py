@@ -177,6 +177,14 @@ def test_an_entry_found_unsent_after_the_freshness_limit_is_stale(
     assert state.corpus.deployed_paise == 0
     assert all(live_group.is_closed for live_group in state.groups.values())
     assert restart(settings, FIRST + 1, 20).corpus == state.corpus
+    signal_id = ideas(bars)[0].signal.signal_id
+    told = connection.execute(
+        "SELECT code, detail FROM trading.decisions WHERE account_id = %s AND signal_id = %s "
+        "ORDER BY journal_seq",
+        (settings.account_id, signal_id),
+    ).fetchall()
+    assert [code for code, _ in told] == ["TRADED", "STALE"]
+    assert told[-1][1] == "before its entry was sent"
     assert asked(connection, settings) == 0
 
 

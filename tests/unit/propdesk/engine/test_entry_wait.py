@@ -9,9 +9,12 @@ from propdesk.engine.state import OrderState
 from propdesk.engine.step import step
 from propdesk.model.enums import FollowupKind, KillLevel, TradingMode
 from propdesk.model.messages import (
+    BrokerUpdate,
+    BrokerUpdateKind,
     EntryVerdict,
     EntryWaited,
     FollowupReceived,
+    IntentKind,
     Notify,
     OperatorCommand,
     OrderIntent,
@@ -138,6 +141,53 @@ def test_what_no_longer_passes_is_over_and_its_margin_is_free(change: Any, at_ns
         assert state_of(day, place) == OrderState.DEAD
     assert deployed(day) == 0
     assert day.state.groups[places[0].group_id].is_closed
+
+
+def decisions(day: Held) -> list[tuple[str, str]]:
+    return [(one.code.value, one.detail) for one in day.all("decisions")][1:]
+
+
+def test_what_never_left_has_one_last_word_among_the_decisions() -> None:
+    day, places = held()
+    drift(day)
+    refusal = ask(day, places[0], at(601, 1)).refusal
+    assert decisions(day) == [], "the other entry may still leave"
+    ask(day, places[1], at(601, 2))
+    ((code, detail),) = decisions(day)
+    assert code == "PRICE_DRIFT"
+    assert detail == "before its entry was sent: " + refusal.removeprefix("PRICE_DRIFT: ")
+    rows = day.all("decisions")
+    assert len({row.decision_id for row in rows}) == len(rows)
+    assert rows[-1].group_id == places[0].group_id
+    assert rows[-1].regime == "SIDEWAYS"
+
+
+@pytest.mark.parametrize(
+    ("reason", "broker_order_id", "expected"),
+    [
+        ("STALE", "", ["STALE"]),
+        ("KILL_SWITCH", "", ["KILL_SWITCH"]),
+        ("no margin", "", []),
+        ("STALE", "b1", []),
+    ],
+)
+def test_only_our_own_gates_give_a_last_word(reason: str, broker_order_id: str, expected: list[str]) -> None:
+    day, places = held()
+    for place in places:
+        update = BrokerUpdate(
+            f"{place.intent_id}|REJECTED",
+            BrokerUpdateKind.REJECTED,
+            place.correlation_id,
+            broker_order_id,
+            0,
+            0,
+            at(601),
+            reason,
+            answers=IntentKind.PLACE,
+        )
+        day.feed(update, at(601))
+        day.feed(update, at(601, 1))
+    assert [code for code, _ in decisions(day)] == expected
 
 
 def test_a_refusal_is_said_to_a_person_and_repeated_when_asked_again() -> None:

@@ -1,0 +1,40 @@
+"""What was to be traded and never left has a last word of its own among the decisions (§5.3)."""
+
+from datetime import date
+
+from propdesk.engine.decision import decide
+from propdesk.engine.idea import Idea, Refusal
+from propdesk.engine.orders import on_broker_update
+from propdesk.engine.state import LiveGroup
+from propdesk.engine.turn import Turn
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, DecisionCode, IntentKind
+
+
+def take_update(turn: Turn, update: BrokerUpdate) -> None:
+    """Take in a broker fact; where it ends a group of which nothing ever left, say by which gate."""
+    group_id = turn.order_index.get(update.correlation_id)
+    before = None if group_id is None else turn.groups[group_id]
+    on_broker_update(turn, update)
+    if before is None or before.is_closed or update.kind is not BrokerUpdateKind.REJECTED:
+        return
+    live = turn.groups[before.group.group_id]
+    refusal = _gate_named(update)
+    if refusal is None or not live.is_closed or any(leg.filled_quantity for leg in live.group.legs):
+        return
+    decide(turn, live.signal, refusal, idea_of(live), live=live, is_unsent=True)
+
+
+def idea_of(live: LiveGroup) -> Idea:
+    """Give the idea a group was born of, with the labels it was matched by."""
+    return Idea(
+        live.signal, live.instrument, live.group.period, date.fromisoformat(live.trade_date), live.labels
+    )
+
+
+def _gate_named(update: BrokerUpdate) -> Refusal | None:
+    """Give the gate that kept an entry back; None where the broker refused what had left."""
+    code, separator, detail = update.reason.partition(": ")
+    is_own = update.answers is IntentKind.PLACE and not update.broker_order_id
+    if not is_own or code not in DecisionCode.__members__:
+        return None
+    return Refusal(DecisionCode(code), f"before its entry was sent{separator}{detail}")
