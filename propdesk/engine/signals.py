@@ -53,12 +53,54 @@ def _on_revision(turn: Turn, signal: Signal, seen: SeenSignal) -> None:
     turn.seen.put(signal.signal_id, replace(seen, revision=signal.revision))
     waiting = turn.pending.get(signal.signal_id)
     if waiting is not None:
-        turn.put_pending(replace(waiting, signal=signal))
+        _revise_waiting(turn, signal, waiting)
         return
     turn.notify(
         "REVISED_AFTER_DECISION",
         "info",
         f"signal {signal.signal_id} was revised after it was decided as {seen.code.value}",
+    )
+
+
+def _revise_waiting(turn: Turn, signal: Signal, waiting: PendingEntry) -> None:
+    """Let what waits be what the advisor says now: its instrument, its price and what the crowd follows."""
+    resolved = turn.context.resolve(signal, turn.context.trade_date)
+    if not isinstance(resolved, Instrument):
+        # Named by its reason when it is armed.
+        tracking.forget_waiting(turn, signal.signal_id)
+        turn.put_pending(replace(waiting, signal=signal))
+        return
+    signal = on_tick_grid(signal, resolved.tick_paise)
+    seen = turn.seen[signal.signal_id]
+    turn.seen.put(
+        signal.signal_id,
+        replace(
+            seen,
+            underlying=resolved.underlying,
+            instrument_key=resolved.instrument_key,
+            side=signal.side.value,
+            reference_paise=midpoint(signal),
+        ),
+    )
+    if resolved.underlying != seen.underlying:
+        key = f"{signal.advisor_id}|{resolved.underlying}"
+        turn.ideas_by_advisor.put(key, (*(turn.ideas_by_advisor.get(key) or ()), signal.signal_id))
+    idea = _make_idea(turn, signal, resolved, waiting)
+    if tracking.forget_waiting(turn, signal.signal_id):
+        tracking.track_signal(turn, signal, resolved, idea.period, idea.trade_date)
+    turn.subscribe(price_key_of(resolved))
+    if resolved.category.is_derivative:
+        turn.subscribe(underlying_key_of(resolved))
+    is_timed = waiting.why == "AWAITING_PRICE"
+    deadline_ns = waiting.deadline_ns if is_timed else lifetime_of_idea(turn, idea).valid_until_ns
+    turn.put_pending(
+        replace(
+            waiting,
+            signal=signal,
+            deadline_ns=deadline_ns,
+            trade_date=idea.trade_date,
+            price_key=price_key_of(resolved),
+        )
     )
 
 

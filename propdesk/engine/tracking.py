@@ -85,6 +85,20 @@ def track_signal(
     turn.tracked_by_key.put(price_key, (*(turn.tracked_by_key.get(price_key) or ()), signal.signal_id))
 
 
+def forget_waiting(turn: Turn, signal_id: str) -> bool:
+    """Stop following an idea that has not opened; False where it is open or was not followed at all.
+
+    What the crowd holds it holds, whatever the advisor says of the entry afterwards.
+    """
+    idea = turn.tracked.get(signal_id)
+    if idea is None or idea.is_open:
+        return False
+    turn.tracked.drop(signal_id)
+    rest = tuple(name for name in turn.tracked_by_key[idea.price_key] if name != signal_id)
+    turn.tracked_by_key.put(idea.price_key, rest)
+    return True
+
+
 def _virtual_group(turn: Turn, signal: Signal, instrument: Instrument, period: Period) -> TradeGroup:
     lots = max(1, len(signal.targets_paise))
     return TradeGroup(

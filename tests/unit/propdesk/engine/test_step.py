@@ -1,23 +1,28 @@
 """The reducer: one day, one decision per signal, books that add up."""
 
+from dataclasses import replace
+
 import pytest
 
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine.entry_reserve import book_of
+from propdesk.engine.state import PendingEntry
 from propdesk.engine.step import initial_state, step
 from propdesk.engine.turn import Turn
 from propdesk.model.enums import Category, Direction, ExitReason, FollowupKind, Period, RuleLevel
-from propdesk.model.messages import DayOpened, IntentKind, OrderIntent, SignalReceived
+from propdesk.model.messages import DayOpened, IntentKind, OrderIntent, SignalReceived, TimerFired, Track
 from propdesk.model.order import LegState
 from propdesk.model.rule import RuleKey
 from tests.support.engine_day import (
     CORPUS_PAISE,
+    DAY,
     Day,
     at,
     flat_bar,
     make_bar,
     make_context,
     make_followup,
+    make_instrument,
     make_rule,
     make_ruleset,
     make_signal,
@@ -93,6 +98,56 @@ def test_the_same_signal_twice_gives_one_decision() -> None:
     day.signal(make_signal())
     assert day.codes() == {"signal-0001": ["TRADED"]}
     assert day.state.groups == before.groups
+
+
+def waiting_for_a_price() -> Day:
+    """An idea on ALPHA waits for the first price of its series."""
+    day = Day(make_context([make_instrument("ALPHA"), make_instrument("BETA")])).open()
+    day.signal(make_signal())
+    assert day.codes() == {"signal-0001": ["PENDING_ENTRY"]}
+    return day
+
+
+def test_a_revision_of_what_waits_moves_it_to_its_new_instrument() -> None:
+    day = waiting_for_a_price()
+    revised = make_signal(revision=2, underlying="BETA", stoploss_paise=9_700, received_ns=at(600, 40))
+    result = day.signal(revised)
+    assert [c.price_key for c in result.commands if isinstance(c, Track)] == ["NSE_EQ:BETA"]
+    assert day.state.pending["signal-0001"].price_key == "NSE_EQ:BETA"
+    idea = day.state.tracked["signal-0001"]
+    assert (idea.price_key, idea.group.stop_paise, idea.underlying) == ("NSE_EQ:BETA", 9_700, "BETA")
+    assert day.state.tracked_by_key["NSE_EQ:ALPHA"] == ()
+    day.feed(flat_bar(600, 10_050, "NSE_EQ:ALPHA"), at(601))
+    assert day.codes() == {"signal-0001": ["PENDING_ENTRY"]}, "the old series means nothing any more"
+    day.feed(flat_bar(600, 10_050, "NSE_EQ:BETA"), at(601))
+    assert day.codes() == {"signal-0001": ["PENDING_ENTRY", "TRADED"]}
+    (live,) = day.state.groups.values()
+    assert (live.group.instrument_key, live.group.stop_paise) == ("NSE_EQ:BETA", 9_700)
+
+
+def test_a_revision_that_names_no_instrument_is_followed_by_nobody() -> None:
+    day = waiting_for_a_price()
+    day.signal(make_signal(revision=2, underlying="NOBODY", received_ns=at(600, 40)))
+    assert day.state.tracked == {}
+    day.feed(TimerFired("MINUTE", at(601)), at(601))
+    assert day.codes() == {"signal-0001": ["PENDING_ENTRY", "UNKNOWN_SYMBOL"]}
+
+
+def test_a_revision_leaves_what_the_crowd_is_in_alone() -> None:
+    """It was entered in the last session, which our own order did not reach."""
+    day = opened()
+    day.signal(make_signal())
+    live = next(iter(day.state.groups.values()))
+    entry = PendingEntry(
+        live.signal, "UNFILLED", at(930), at(940), DAY, live.group.instrument_key, live.labels
+    )
+    day.bars([flat_bar(601, 9_990)])
+    assert day.state.tracked["signal-0001"].is_open
+    day.state = replace(day.state, pending={"signal-0001": entry})
+    day.signal(make_signal(revision=2, stoploss_paise=9_700, received_ns=at(602)))
+    assert day.state.pending["signal-0001"].signal.stoploss_paise == 9_700
+    idea = day.state.tracked["signal-0001"]
+    assert (idea.is_open, idea.group.stop_paise) == (True, 9_800)
 
 
 def test_a_revision_after_the_decision_is_told_to_a_person() -> None:
