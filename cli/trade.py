@@ -1,6 +1,6 @@
 """Commands of the daemon: ``trade``, ``replay``, ``premarket``, ``why``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -334,6 +334,19 @@ def idea_text(document: Mapping[str, Any]) -> str:
     return f"{said('advisor_id')}: " + ", ".join(part for part in parts if part)
 
 
+def order_state(intent: Mapping[str, Any], legs: Iterable[Mapping[str, Any]]) -> str:
+    """Say what became of an order: one the broker took works until its leg is over.
+
+    The intent keeps the broker's answer, whatever happens to the order afterwards.
+    """
+    key = (intent["group_id"], intent["leg_number"])
+    is_over = any(
+        (leg["group_id"], leg["leg_number"]) == key and leg["state"] in ("CLOSED", "CANCELLED")
+        for leg in legs
+    )
+    return "DONE" if is_over and intent["state"] == "WORKING" else str(intent["state"])
+
+
 def _show_orders(found: dict[str, Any]) -> None:
     if found["groups"]:
         show_table(
@@ -360,7 +373,7 @@ def _show_orders(found: dict[str, Any]) -> None:
                     ist_text(i["prepared_ns"]),
                     i["kind"],
                     i["leg_number"],
-                    i["state"],
+                    order_state(i, found["legs"]),
                     (i["broker_order_id"] or "")[:13],
                     i["reason"],
                 )

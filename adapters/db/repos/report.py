@@ -224,7 +224,7 @@ def explain_signal(connection: Connection, account_id: str, signal_id: str) -> d
         ),
         "intents": _rows(
             connection,
-            "SELECT kind, leg_number, state, payload, prepared_ns, sent_ns, answered_ns, "
+            "SELECT group_id, kind, leg_number, state, payload, prepared_ns, sent_ns, answered_ns, "
             "broker_order_id, reason "
             "FROM trading.order_intents WHERE account_id = %s AND group_id = ANY(%s) ORDER BY "
             "journal_seq, position",

@@ -1,6 +1,6 @@
 import pytest
 
-from cli.trade import idea_text
+from cli.trade import idea_text, order_state
 
 OPTION = {
     "advisor_id": "ADV003",
@@ -40,3 +40,22 @@ OPTION = {
 )  # fmt: skip
 def test_an_idea_is_one_line_in_the_advisors_figures(changes: dict[str, object], words: str) -> None:
     assert idea_text({**OPTION, **changes}) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "leg_state", "expected"),
+    [
+        ("WORKING", "OPEN", "WORKING"),
+        ("WORKING", "CLOSED", "DONE"),
+        ("WORKING", "CANCELLED", "DONE"),
+        ("REJECTED", "CANCELLED", "REJECTED"),
+    ],
+)
+def test_an_order_the_broker_took_works_until_its_leg_is_over(
+    state: str, leg_state: str, expected: str
+) -> None:
+    legs = [
+        {"group_id": "g", "leg_number": 1, "state": leg_state},
+        {"group_id": "g", "leg_number": 2, "state": "OPEN" if leg_state == "CLOSED" else "CLOSED"},
+    ]
+    assert order_state({"group_id": "g", "leg_number": 1, "state": state}, legs) == expected
