@@ -64,10 +64,10 @@ def segments(connection: Connection, settings: Settings) -> list[str]:
 
 
 def codes(connection: Connection, settings: Settings) -> list[str]:
-    """Last word on each signal, in order."""
+    """Decision on each signal, in order, apart from what became of its entry: these lives send none."""
     rows = connection.execute(
         "SELECT code FROM trading.decisions WHERE account_id = %s AND code <> 'PENDING_ENTRY' "
-        "ORDER BY trade_date, journal_seq",
+        "AND detail NOT LIKE 'before its entry was sent%%' ORDER BY trade_date, journal_seq",
         (settings.account_id,),
     )
     return [code for (code,) in rows]
