@@ -34,7 +34,7 @@ class Check:
     about: str
 
 
-WORKERS = ("-n", "2", "--dist", "loadfile")
+WORKERS = ("-n", "2", "--dist", "loadfile", "--durations", "20")
 """The whole suite runs in two processes, each with servers of its own: half of a test is waiting. A file's
 tests stay together, since they share what its fixtures built."""
 
