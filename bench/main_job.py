@@ -21,7 +21,8 @@ from pathlib import Path
 from bench.machine import machine
 
 _ROOT = Path(__file__).resolve().parents[1]
-_SAMPLE_SECONDS = 2.0  # the kernel walks every page table for one sample: half a second cost a fifth of a core
+_SAMPLE_SECONDS = 2.0
+"""The kernel walks every page table for one sample: every half second cost a fifth of a core."""
 _PROGRAMS = {
     "from multiprocessing.forkserver": "forked run, and the process it is forked from",
     "orchestration.code_server": "code server",
