@@ -198,7 +198,8 @@ def _stamps(
 ) -> tuple[int, int, int | None] | Rejection:
     """Read posted_at, received_at and edited_at, ns UTC (§1).
 
-    A text that was edited could be known as it stands from the edit on, not from the first posting.
+    A text that was edited could be known as it stands from the edit on, not from the first posting, nor from
+    the moment its first wording was heard.
     """
     read: dict[str, int] = {}
     for name in ("posted_at", "received_at", "edited_at"):
@@ -219,12 +220,13 @@ def _stamps(
     posted = read["posted_at"]
     edited = read.get("edited_at")
     said = posted if edited is None else max(posted, edited)
-    received = read.get("received_at", said + times.receive_lag_ns)
+    heard = read.get("received_at", said + times.receive_lag_ns)
+    received = heard if edited is None else max(heard, edited)
     if max(said, read.get("received_at", said)) > times.ingested_ns + times.future_tolerance_ns:
         sentence = f"{time_text(max(said, received))} lies after the moment of ingestion"
         return _refuse(RejectReason.FUTURE_TIME, sentence)
-    if received < posted - times.future_tolerance_ns:
-        sentence = f"received_at {time_text(received)} lies before posted_at {time_text(posted)}"
+    if heard < posted - times.future_tolerance_ns:
+        sentence = f"received_at {time_text(heard)} lies before posted_at {time_text(posted)}"
         return _refuse(RejectReason.RECEIVED_BEFORE_POSTED, sentence)
     return posted, received, edited
 

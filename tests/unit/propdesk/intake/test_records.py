@@ -20,6 +20,7 @@ from propdesk.intake import (
     document_to_record,
     land_row,
 )
+from propdesk.intake.fields import time_text
 from propdesk.model.enums import Category, EntryType, FollowupKind, OptionType, Period, Side
 from propdesk.model.signal import Followup, Signal
 
@@ -102,6 +103,32 @@ def test_receipt_defaults_to_posting_and_the_lag() -> None:
     record = land()
     assert isinstance(record, LandedRecord)
     assert record.received_ns - record.posted_ns == 30 * NS_PER_SECOND
+
+
+@pytest.mark.parametrize(
+    ("heard", "edited", "known"),
+    [
+        ("09:21", "11:05", "11:05:00"),  # what was heard first is not what the row says
+        ("11:06", "11:05", "11:06:00"),
+        ("09:21", "09:20", "09:21:00"),
+        ("", "11:05", "11:05:30"),
+    ],
+)
+def test_a_wording_is_known_from_its_edit_on_whenever_the_first_was_heard(
+    heard: str, edited: str, known: str
+) -> None:
+    record = land(
+        received_at=heard and f"2025-01-02T{heard}:00+05:30", edited_at=f"2025-01-02T{edited}:00+05:30"
+    )
+    assert isinstance(record, LandedRecord)
+    assert from_ns(record.received_ns) == datetime.fromisoformat(f"2025-01-02T{known}+05:30")
+    assert record.content["received_at"] == time_text(record.received_ns)
+
+
+def test_an_edit_does_not_hide_a_receipt_before_the_posting() -> None:
+    record = land(received_at="2025-01-02T09:10:00+05:30", edited_at="2025-01-02T11:05:00+05:30")
+    assert isinstance(record, Rejection)
+    assert record.reasons == (RejectReason.RECEIVED_BEFORE_POSTED,)
 
 
 def test_paise_and_words_of_a_profile() -> None:
