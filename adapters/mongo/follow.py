@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from bson import ObjectId, json_util
+from bson import MinKey, ObjectId, json_util
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
@@ -17,6 +17,7 @@ _WAIT_MS: Final = 250
 _QUIET_READS: Final = 2
 """Reads without news after which the stream counts as drained; what comes later is for the next batch."""
 _CHANGES: Final = [{"$match": {"operationType": {"$in": ["insert", "replace", "update", "delete"]}}}]
+_BEFORE_ALL: Final = json_util.dumps(MinKey())
 _Document = dict[str, Any]
 
 
@@ -58,19 +59,30 @@ class CollectionReader:
         position : CollectionPosition or None
             None: from the beginning. The stream's token is taken before the first document is read, so that
             what changes meanwhile is not missed by `changes`.
+
+        Yields
+        ------
+        CollectionBatch
+            Each with the key it came to, the last one too: what is known and was not met has still to be
+            looked for, and only then is the reading complete.
         """
         try:
             token = self._token() if position is None or position.token is None else position.token
+            last_key = None if position is None else position.last_key
+            if last_key is None:
+                last_key = _BEFORE_ALL
             cursor = self._collection.find(hint=[("_id", 1)], batch_size=1_000).sort("_id", 1)
-            if position is not None and position.last_key is not None:
-                cursor = cursor.min([("_id", json_util.loads(position.last_key))])
+            cursor = cursor.min([("_id", json_util.loads(last_key))])
             held: list[_Document] = []
             for document in cursor:
                 held.append(document)
                 if len(held) == self._size:
-                    yield _batch(held, (), CollectionPosition(token, json_util.dumps(document["_id"])))
+                    last_key = json_util.dumps(document["_id"])
+                    yield _batch(held, (), CollectionPosition(token, last_key))
                     held = []
-            yield _batch(held, (), CollectionPosition(token, None))
+            if held:
+                last_key = json_util.dumps(held[-1]["_id"])
+            yield _batch(held, (), CollectionPosition(token, last_key))
         except PyMongoError as error:
             raise unreachable(error) from error
 
@@ -135,7 +147,9 @@ class CollectionReader:
     def has_news(self, position: CollectionPosition | None) -> bool:
         """Tell whether a batch would bring anything; quick."""
         try:
-            if position is None or position.token is None or position.last_key is not None:
+            if position is not None and position.last_key is not None:
+                return True  # the reading was cut off; there is something to do even if all is gone since
+            if position is None or position.token is None:
                 return self._collection.find_one({}, {"_id": 1}) is not None
             with self._collection.watch(
                 _CHANGES, resume_after={"_data": position.token}, max_await_time_ms=_WAIT_MS

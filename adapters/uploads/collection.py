@@ -19,7 +19,7 @@ from adapters.uploads.ingest import Door, ProgressCallback, UploadProgress, Uplo
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import Clock, from_ns
 from propdesk.intake import SourceProfile
-from propdesk.model.live import CollectionBatch
+from propdesk.model.live import CollectionBatch, CollectionPosition
 
 BATCH_SIZE: Final = 20_000
 """Documents of one transaction; a reading that is cut off goes on after the last of them."""
@@ -205,6 +205,8 @@ def _follow(intake: _Intake, reader: CollectionReader) -> CollectionSummary:
         return intake.summary(history_lost=is_lost)
     if had_documents:
         _sweep(intake, reader, last)
+    # Only now: a process that dies before must compare again, for no change stream tells of the gap.
+    intake.take(CollectionBatch((), (), CollectionPosition(last.position.token, None)))
     for batch in reader.changes(last.position.token):
         intake.take(batch)
     return intake.summary(history_lost=is_lost)

@@ -104,8 +104,9 @@ class ReplayMark:
 class CollectionPosition:
     """Where the batch reader of a collection was left.
 
-    ``token``: resume token of its change stream. ``last_key``: key (extended JSON) up to which the first
-    read-through came; None once it is complete, then the token alone says where to go on.
+    ``token``: resume token of its change stream. ``last_key``: key (extended JSON) up to which a reading of
+    the whole came; None once it is complete and compared with what was known, then the token alone says where
+    to go on.
     """
 
     token: str | None

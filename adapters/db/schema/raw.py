@@ -99,7 +99,8 @@ collection_positions = Table(
     moment("updated_at"),
     schema="raw",
 )
-"""How far the batch reader of a MongoDB collection is: key of the first read-through, then resume token."""
+"""How far the batch reader of a MongoDB collection is: key of a reading of the whole until that is compared
+with what was known, then resume token."""
 
 raw_signals = Table(
     "raw_signals",

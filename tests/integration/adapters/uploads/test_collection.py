@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from adapters.calendar import load_calendar
 from adapters.db.engine import begin, create_engine
+from adapters.db.repos.collections import read_position
 from adapters.db.repos.verify import verify_all
 from adapters.mongo.follow import CollectionReader, HistoryLost
 from adapters.settings import Settings
@@ -70,6 +71,13 @@ class Source:
                 " JOIN raw.landed_rows r USING (record_id, content_hash) WHERE l.chain = %s ORDER BY l.seq",
                 (f"mongo:{self.settings.mongo_database}.{self.collection.name}",),
             ).fetchall()
+
+    def has_news(self) -> bool:
+        database = self.settings.mongo_database
+        with begin(self.engine) as connection:
+            position = read_position(connection, f"mongo:{database}.{self.collection.name}")
+        with CollectionReader(self.settings.mongo_dsn(), database, self.collection.name, 1) as reader:
+            return reader.has_news(position)
 
     def broken(self) -> list[str]:
         with begin(self.engine) as connection:
@@ -145,11 +153,8 @@ def test_a_reading_cut_off_goes_on_where_it_was(source: Source, monkeypatch: pyt
     assert rest.rows_read < 6, "what was taken is not read again, but for the one it starts from"
 
 
-def test_a_lost_history_is_made_good_by_comparing(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    source.collection.insert_many([document(n, source=source.collection.name) for n in range(3)])
-    source.ingest()
-    source.collection.delete_one({"source_message_id": "M0"})
-    source.collection.update_one({"source_message_id": "M1"}, {"$set": {"stoploss": 98}})
+def lose_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the server forget the place once."""
     real, lost = CollectionReader.changes, [True]
 
     def forgotten(self: CollectionReader, token: str) -> Any:
@@ -158,10 +163,45 @@ def test_a_lost_history_is_made_good_by_comparing(source: Source, monkeypatch: p
         yield from real(self, token)
 
     monkeypatch.setattr(CollectionReader, "changes", forgotten)
+
+
+def test_a_lost_history_is_made_good_by_comparing(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.collection.insert_many([document(n, source=source.collection.name) for n in range(3)])
+    source.ingest()
+    source.collection.delete_one({"source_message_id": "M0"})
+    source.collection.update_one({"source_message_id": "M1"}, {"$set": {"stoploss": 98}})
+    lose_history(monkeypatch)
     summary = source.ingest()
     assert summary.history_lost
     assert (summary.rows_revised, summary.rows_deleted, summary.rows_duplicate) == (1, 1, 1)
     assert source.changes()[3:] == [("EDITED", "M1"), ("DELETED", "M0")]
+
+
+@pytest.mark.parametrize("gone", [("M0", "M2"), ("M0", "M1", "M2")], ids=["some", "all"])
+@pytest.mark.parametrize("crash", [1, 2, 3])
+def test_a_comparison_cut_off_is_made_again(
+    source: Source, monkeypatch: pytest.MonkeyPatch, gone: tuple[str, ...], crash: int
+) -> None:
+    source.collection.insert_many([document(n, source=source.collection.name) for n in range(3)])
+    source.ingest()
+    source.collection.delete_many({"source_message_id": {"$in": gone}})
+    lose_history(monkeypatch)
+    real, calls = CollectionReader.present, count(1)
+
+    def dies(self: CollectionReader, keys: Any) -> set[str]:
+        if next(calls) == crash:
+            raise KeyboardInterrupt
+        return real(self, keys)
+
+    monkeypatch.setattr(CollectionReader, "present", dies)
+    monkeypatch.setattr("adapters.uploads.collection._KEYS_AT_ONCE", 1)
+    with pytest.raises(KeyboardInterrupt):
+        source.ingest()
+    assert source.has_news()
+    source.ingest()
+    assert sorted(source.changes()[3:]) == [("DELETED", name) for name in gone]
+    assert not source.has_news()
+    assert source.ingest().batches == 0
 
 
 def test_rows_are_judged_as_those_of_a_file(source: Source) -> None:
