@@ -1,10 +1,11 @@
 """The signals of some days, read from the collection at once (step 1 of the pipeline)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, Final
 
+from bson import json_util
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
@@ -12,6 +13,7 @@ from adapters.mongo.source import plain_document
 from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.clock import from_ns
 from propdesk.core.errors import PropdeskError
+from propdesk.model.live import KeyedDocument
 
 _SELECT_MS: Final = 5_000
 _BATCH: Final = 1_000
@@ -24,7 +26,7 @@ class MongoUnreachable(PropdeskError):
 @contextmanager
 def posted_documents(
     url: str, database: str, collection: str, first: date, last: date
-) -> Iterator[Iterator[dict[str, object]]]:
+) -> Iterator[Iterator[KeyedDocument]]:
     """Give the documents posted on the closed range of IST days, oldest id first.
 
     Parameters
@@ -36,7 +38,7 @@ def posted_documents(
 
     Yields
     ------
-    iterator of dict
+    iterator of KeyedDocument
         Plain values, read in batches; only inside the block.
 
     Raises
@@ -54,11 +56,32 @@ def posted_documents(
         cursor = client[database][collection].find(
             {"$or": [{"posted_at": stamps}, {"posted_at": texts}]}, batch_size=_BATCH
         )
-        yield (plain_document(found) for found in cursor.sort("_id", 1))
+        yield (keyed_document(found) for found in cursor.sort("_id", 1))
     except PyMongoError as error:
         raise unreachable(error) from error
     finally:
         client.close()
+
+
+def document_key(key: object) -> str:
+    """Write an ``_id`` as extended JSON: the one form in which keys are stored and compared.
+
+    Examples
+    --------
+    >>> document_key("7"), document_key(7), document_key({"day": 1, "no": 2})
+    ('"7"', '7', '{"day": 1, "no": 2}')
+    """
+    return json_util.dumps(key)
+
+
+def key_of_text(text: str) -> Any:
+    """Read back what `document_key` wrote, as a query needs it."""
+    return json_util.loads(text)
+
+
+def keyed_document(document: Mapping[str, Any]) -> KeyedDocument:
+    """Make a document's values plain and keep its key beside them."""
+    return KeyedDocument(plain_document(document), document_key(document["_id"]))
 
 
 def unreachable(error: PyMongoError) -> MongoUnreachable:

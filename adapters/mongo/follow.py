@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from bson import MinKey, ObjectId, json_util
+from bson import MinKey
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
-from adapters.mongo.batch import MongoUnreachable, unreachable
-from adapters.mongo.source import HISTORY_LOST_CODES, plain_document
+from adapters.mongo.batch import MongoUnreachable, document_key, key_of_text, keyed_document, unreachable
+from adapters.mongo.source import HISTORY_LOST_CODES
 from propdesk.model.live import CollectionBatch, CollectionPosition
 
 _SELECT_MS: Final = 5_000
@@ -17,7 +17,7 @@ _WAIT_MS: Final = 250
 _QUIET_READS: Final = 2
 """Reads without news after which the stream counts as drained; what comes later is for the next batch."""
 _CHANGES: Final = [{"$match": {"operationType": {"$in": ["insert", "replace", "update", "delete"]}}}]
-_BEFORE_ALL: Final = json_util.dumps(MinKey())
+_BEFORE_ALL: Final = document_key(MinKey())
 _Document = dict[str, Any]
 
 
@@ -72,16 +72,16 @@ class CollectionReader:
             if last_key is None:
                 last_key = _BEFORE_ALL
             cursor = self._collection.find(hint=[("_id", 1)], batch_size=1_000).sort("_id", 1)
-            cursor = cursor.min([("_id", json_util.loads(last_key))])
+            cursor = cursor.min([("_id", key_of_text(last_key))])
             held: list[_Document] = []
             for document in cursor:
                 held.append(document)
                 if len(held) == self._size:
-                    last_key = json_util.dumps(document["_id"])
+                    last_key = document_key(document["_id"])
                     yield _batch(held, (), CollectionPosition(token, last_key))
                     held = []
             if held:
-                last_key = json_util.dumps(held[-1]["_id"])
+                last_key = document_key(held[-1]["_id"])
             yield _batch(held, (), CollectionPosition(token, last_key))
         except PyMongoError as error:
             raise unreachable(error) from error
@@ -118,7 +118,7 @@ class CollectionReader:
                 if change is None:
                     quiet += 1
                     continue
-                key = str(change["documentKey"]["_id"])
+                key = document_key(change["documentKey"]["_id"])
                 document = change.get("fullDocument")
                 # Deletions are logged after the documents of a batch: one that comes back starts the next.
                 if len(held) + len(gone) >= self._size or (document is not None and key in gone):
@@ -134,13 +134,10 @@ class CollectionReader:
         yield _batch(held, gone, CollectionPosition(token, None))
 
     def present(self, keys: Sequence[str]) -> set[str]:
-        """Tell which of these keys (as text) the collection still holds."""
-        wanted: list[object] = [*keys]
-        wanted += [ObjectId(key) for key in keys if ObjectId.is_valid(key)]
-        wanted += [int(key) for key in keys if key.lstrip("-").isascii() and key.lstrip("-").isdigit()]
+        """Tell which of these keys (extended JSON) the collection still holds."""
         try:
-            found = self._collection.find({"_id": {"$in": wanted}}, {"_id": 1})
-            return {str(document["_id"]) for document in found}
+            found = self._collection.find({"_id": {"$in": [key_of_text(key) for key in keys]}}, {"_id": 1})
+            return {document_key(document["_id"]) for document in found}
         except PyMongoError as error:
             raise unreachable(error) from error
 
@@ -172,4 +169,4 @@ class CollectionReader:
 def _batch(
     documents: Sequence[_Document], gone: "dict[str, None] | tuple[()]", position: CollectionPosition
 ) -> CollectionBatch:
-    return CollectionBatch(tuple(plain_document(one) for one in documents), tuple(gone), position)
+    return CollectionBatch(tuple(keyed_document(one) for one in documents), tuple(gone), position)

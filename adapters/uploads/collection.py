@@ -1,6 +1,6 @@
 """A MongoDB collection as a source of step 1: the rules of files, resumable, deletions seen (§1.4)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from itertools import chain
@@ -19,7 +19,7 @@ from adapters.uploads.ingest import Door, ProgressCallback, UploadProgress, Uplo
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import Clock, from_ns
 from propdesk.intake import SourceProfile
-from propdesk.model.live import CollectionBatch, CollectionPosition
+from propdesk.model.live import CollectionBatch, CollectionPosition, KeyedDocument
 
 BATCH_SIZE: Final = 20_000
 """Documents of one transaction; a reading that is cut off goes on after the last of them."""
@@ -83,7 +83,7 @@ class _Intake:
             moment = from_ns(self._clock.now_ns())
             save_position(connection, self.chain, batch.position, moment)
 
-    def ingest(self, documents: "Iterator[Any] | tuple[Any, ...]", door: Door) -> None:
+    def ingest(self, documents: Iterable[KeyedDocument], door: Door) -> None:
         """Land documents in one transaction."""
         before = sum(one.rows_read for one in self._done)
         refused = sum(one.rows_quarantined for one in self._done)

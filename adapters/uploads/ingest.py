@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -46,6 +46,7 @@ from propdesk.intake import (
 )
 from propdesk.intake.reasons import RejectStage
 from propdesk.model.enums import Category
+from propdesk.model.live import KeyedDocument
 
 _CHUNK = 10_000
 _CONTENT_LENGTH_MAX = 20_000
@@ -288,7 +289,7 @@ def ingest_file(
 
 def ingest_documents(
     engine: Engine,
-    documents: Iterable[Mapping[str, object]],
+    documents: Iterable[KeyedDocument],
     profile: SourceProfile | str,
     calendar: MarketCalendar,
     clock: Clock,
@@ -303,8 +304,8 @@ def ingest_documents(
 
     Parameters
     ----------
-    documents : iterable of mapping
-        For example a MongoDB cursor; read once. A document's ``_id`` is kept as its source's key.
+    documents : iterable of KeyedDocument
+        For example of a MongoDB cursor; read once.
     name : str
         Recorded as file name.
     door : Door, optional
@@ -332,17 +333,14 @@ def ingest_documents(
         raise _failed(engine, record, error) from error
 
 
-def _document_rows(
-    documents: Iterable[Mapping[str, object]], profile: SourceProfile
-) -> Iterator[Row | BadRow]:
-    for number, document in enumerate(documents, start=1):
+def _document_rows(documents: Iterable[KeyedDocument], profile: SourceProfile) -> Iterator[Row | BadRow]:
+    for number, (document, key) in enumerate(documents, start=1):
         row = document_to_row(document, profile)
         if isinstance(row, Rejection):
             raw = json.dumps(dict(document), default=str)
             yield BadRow(number, row.reasons[0], row.message, raw)
         else:
-            key = document.get("_id")
-            yield Row(number, row, None if key is None else str(key))
+            yield Row(number, row, key)
 
 
 def _ingest(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from propdesk.model.messages import OrderIntent
 
@@ -113,10 +114,21 @@ class CollectionPosition:
     last_key: str | None
 
 
+class KeyedDocument(NamedTuple):
+    """A document of plain values beside the key by which its source knows it, if it has one.
+
+    ``key``: extended JSON, so that no two keys of different type read alike and each leads back to its
+    document. The document's own ``_id`` is text for people and profiles and does not.
+    """
+
+    document: Mapping[str, object]
+    key: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionBatch:
-    """Documents and deletions of a collection to take together, and the position after them."""
+    """Documents and deletions (by key) of a collection to take together, and the position after them."""
 
-    documents: tuple[Mapping[str, object], ...]
+    documents: tuple[KeyedDocument, ...]
     deleted_keys: tuple[str, ...]
     position: CollectionPosition

@@ -1,12 +1,13 @@
 """A MongoDB collection as a source: resumable, idempotent, edits and deletions seen."""
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 import pytest
-from bson import Decimal128, ObjectId
+from bson import Binary, Decimal128, ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from sqlalchemy import Engine
@@ -175,6 +176,41 @@ def test_a_lost_history_is_made_good_by_comparing(source: Source, monkeypatch: p
     assert summary.history_lost
     assert (summary.rows_revised, summary.rows_deleted, summary.rows_duplicate) == (1, 1, 1)
     assert source.changes()[3:] == [("EDITED", "M1"), ("DELETED", "M0")]
+
+
+KEYS: list[Any] = [
+    ObjectId("65f000000000000000000001"),
+    "65f000000000000000000001",  # the same to a person, another document to the server
+    "plain",
+    "with \\ \t \x00 \u20b9",
+    "7",
+    7,
+    2**62,
+    "9" * 30,
+    2.5,
+    Binary.from_uuid(UUID(int=5)),
+    datetime(2025, 6, 12, 4, 30, 0, 5000, tzinfo=UTC),
+    Decimal128("1.50"),
+    {"day": datetime(2025, 6, 12, tzinfo=UTC), "no": 1},
+    True,
+]
+
+
+def test_a_key_of_any_type_is_known_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = source.collection.name
+    source.collection.insert_many([document(n, _id=key, source=name) for n, key in enumerate(KEYS)])
+    assert source.ingest().rows_accepted == len(KEYS)
+    lose_history(monkeypatch)
+    compared = source.ingest()
+    assert (compared.history_lost, compared.rows_deleted) == (True, 0)
+    for key in KEYS[::2]:
+        source.collection.delete_one({"_id": key})
+    assert source.ingest().rows_deleted == len(KEYS[::2]), "seen by the change stream"
+    lose_history(monkeypatch)
+    for key in KEYS[1::2]:
+        source.collection.delete_one({"_id": key})
+    assert source.ingest().rows_deleted == len(KEYS[1::2]), "seen by comparing"
+    assert source.broken() == []
 
 
 @pytest.mark.parametrize("gone", [("M0", "M2"), ("M0", "M1", "M2")], ids=["some", "all"])

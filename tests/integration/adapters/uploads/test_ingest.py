@@ -44,6 +44,7 @@ from propdesk.core.clock import ManualClock, from_ns, to_ns
 from propdesk.intake import FullExport
 from propdesk.model.enums import Category
 from propdesk.model.instrument import Instrument, instrument_key
+from propdesk.model.live import KeyedDocument
 from propdesk.pipeline.conduct import ConductRule, flag_conduct
 from propdesk.pipeline.normalise import normalise_signals
 from propdesk.pipeline.raw import current_revisions
@@ -286,8 +287,9 @@ def test_documents_and_file_name_a_signal_alike(desk: Desk) -> None:
     desk.ingest([row(1)])
     documents = [{name: value for name, value in row(i).items() if value} for i in (1, 2)]
     documents[1]["entry_low"] = 102  # type: ignore[assignment]  # numbers are as good as text
+    keyless = [KeyedDocument(one, None) for one in documents]
     summary = ingest_documents(
-        desk.engine, documents, "sample", load_calendar(), desk.clock, desk.settings, name="mongodb:signals"
+        desk.engine, keyless, "sample", load_calendar(), desk.clock, desk.settings, name="mongodb:signals"
     )
     assert (summary.rows_accepted, summary.rows_duplicate) == (1, 1)
     assert summary.sha256
