@@ -89,6 +89,11 @@ def _ingest_file(file: Path, profile: str, now: str | None, *, as_json: bool) ->
     if as_json:
         emit(as_plain(summary))
         return
+    if summary.rows_unnamed:
+        say(
+            f"Refused rows that name no message: {summary.rows_unnamed}. The export was not searched for "
+            "what was taken back: correct them (`quarantine list`) and send it again."
+        )
     title = f"{summary.file_name} ({summary.format}, {summary.seconds:.1f} s)"
     _show_counts(title, summary, summary.trade_dates, (summary.upload_id,))
 

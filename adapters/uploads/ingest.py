@@ -73,8 +73,9 @@ class UploadSummary:
 
     ``rows_read = rows_accepted + rows_duplicate + rows_revised + rows_quarantined``, counted in records
     (a message with two calls is two). ``rows_deleted``: records known before that the source has taken back;
-    they stay where they are and are logged as DELETED. ``trade_dates``: partitions that changed, rising.
-    ``seconds`` of wall time.
+    they stay where they are and are logged as DELETED. ``rows_unnamed``: refused rows of a full export that
+    do not say which message they are; each may be any known record: nothing is taken for missing then.
+    ``trade_dates``: partitions that changed, rising. ``seconds`` of wall time.
     """
 
     upload_id: str
@@ -87,6 +88,7 @@ class UploadSummary:
     rows_revised: int
     rows_quarantined: int
     rows_deleted: int
+    rows_unnamed: int
     trade_dates: tuple[date, ...]
     seconds: float
 
@@ -156,7 +158,7 @@ class Sorter:
         """Sort one row; a message may hold several records."""
         if isinstance(outcome, BadRow):
             refusal = Rejection(RejectStage.INGEST, (outcome.reason,), outcome.message)
-            yield self._refused(outcome.number, refusal, outcome.raw, None)
+            yield self._refused(outcome.number, refusal, outcome.raw, outcome.message_id)
             return
         records = land_row(
             outcome.fields, self._profile, self._times, field_length_max=self._field_length_max
@@ -217,8 +219,9 @@ class Sorter:
     def _refused(self, number: int, refusal: Rejection, raw: str, message_id: str | None) -> QuarantinedRow:
         codes = tuple(reason.value for reason in refusal.reasons)
         kept = raw[:_CONTENT_LENGTH_MAX]
+        named = (message_id or "").strip() or None  # as `land_row` strips what it names a record by
         return QuarantinedRow(
-            number, self._upload_day, refusal.record_id, codes, refusal.message, kept, message_id
+            number, self._upload_day, refusal.record_id, codes, refusal.message, kept, named
         )
 
 
@@ -399,6 +402,7 @@ def _ingest(
         record.rows_revised,
         record.rows_quarantined,
         record.rows_deleted,
+        landed.unnamed,
         tuple(days),
         time.monotonic() - started,
     )

@@ -25,7 +25,7 @@ _BATCH_ROWS = 8_192
 _JSON_BLOCK_BYTES = 1 << 18
 _BLANK = " \t\r\n"
 _REPEATED = "\x00repeated"
-"""Key under which a JSON object that names a key twice carries that name."""
+"""Key under which a JSON object that names keys twice carries their names."""
 
 
 class UploadFormat(StrEnum):
@@ -50,12 +50,16 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that could not be taken apart; ``raw`` is what stood there."""
+    """A row that could not be taken apart; ``raw`` is what stood there.
+
+    ``message_id``: which message it is, where it says so beyond doubt.
+    """
 
     number: int
     reason: RejectReason
     message: str
     raw: str
+    message_id: str | None = None
 
 
 class UploadReader:
@@ -183,13 +187,22 @@ class UploadReader:
         if not isinstance(record, Mapping):
             return BadRow(number, RejectReason.MALFORMED_ROW, "the record is no JSON object", raw)
         if _REPEATED in record:
-            sentence = f"the record names {record[_REPEATED]!r} twice: send it once"
-            return BadRow(number, RejectReason.MALFORMED_ROW, sentence, raw)
+            sentence = f"the record names {record[_REPEATED][0]!r} twice: send it once"
+            return BadRow(number, RejectReason.MALFORMED_ROW, sentence, raw, self._message_id(record))
         row = document_to_row(record, self._profile)
         if isinstance(row, Rejection):
-            return BadRow(number, row.reasons[0], row.message, raw)
+            return BadRow(number, row.reasons[0], row.message, raw, self._message_id(record))
         seen.update(row)
         return Row(number, row)
+
+    def _message_id(self, record: Mapping[str, Any]) -> str | None:
+        """Tell which message a record is that cannot be taken; None where it does not say so exactly once."""
+        titles = [str(key) for key in record]
+        places = self._profile.map_header_leniently(titles)
+        own = [titles[place] for place, name in places.items() if name == "source_message_id"]
+        if len(own) != 1 or own[0] in record.get(_REPEATED, ()):
+            return None
+        return value_text(record[own[0]])
 
     def _check_seen(self, seen: set[str], count: int) -> None:
         missing = [name for name in self._profile.required if name not in seen]
@@ -285,7 +298,7 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
-        made[_REPEATED] = next(name for name in names if names.count(name) > 1)
+        made[_REPEATED] = [name for name in made if names.count(name) > 1]
     return made
 
 

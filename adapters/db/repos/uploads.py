@@ -156,7 +156,8 @@ class QuarantinedRow:
 class LandedCounts:
     """What became of the incoming records, and the trade dates whose partitions changed (rising).
 
-    ``deleted``: records that a full export lacks, now logged as taken back by their source.
+    ``deleted``: records that a full export lacks, now logged as taken back by their source. ``unnamed``: rows
+    of a full export that were refused without saying which message they are, for which nothing was so logged.
     """
 
     accepted: int
@@ -164,6 +165,7 @@ class LandedCounts:
     duplicate: int
     trade_dates: tuple[date, ...]
     deleted: int = 0
+    unnamed: int = 0
 
 
 class UploadWriter:
@@ -188,6 +190,7 @@ class UploadWriter:
         self._upload_id = upload_id
         self.entry = LogEntry(chain, from_ns(logged_ns), upload_id)
         self._incoming = 0
+        self._unnamed = 0
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
         connection.execute(_INCOMING)
         connection.execute(_REFUSED_MESSAGES)
@@ -204,6 +207,7 @@ class UploadWriter:
 
     def _quarantine(self, rows: Sequence[QuarantinedRow]) -> None:
         named = [row.message_id for row in rows if row.message_id]
+        self._unnamed += len(rows) - len(named)
         if named:
             with self._connection.cursor() as cursor, cursor.copy(_COPY_REFUSED) as copy:
                 for name in named:
@@ -232,7 +236,8 @@ class UploadWriter:
         Parameters
         ----------
         full_export : FullExport
-            Whether a known record that did not come was taken back by its source.
+            Whether a known record that did not come was taken back by its source. Not so where a row was
+            refused that does not say which message it is: it may be any of them.
         """
         connection = self._connection
         connection.execute(_MORE_MEMORY)
@@ -247,13 +252,14 @@ class UploadWriter:
         log_restored(connection, self.entry)
         log_fresh(connection, self.entry)
         deleted = 0
-        if full_export is not FullExport.NO and self._incoming:
+        unnamed = 0 if full_export is FullExport.NO else self._unnamed
+        if full_export is not FullExport.NO and self._incoming and not unnamed:
             advisors_only = full_export is FullExport.ADVISOR
             deleted = log_missing_records(connection, self.entry, advisors_only=advisors_only)
         connection.execute("DROP VIEW fresh")
         connection.execute("DROP TABLE numbered, incoming, refused_messages")
         repeated = self._incoming - accepted - revised
-        return LandedCounts(accepted, revised, repeated, touched, deleted)
+        return LandedCounts(accepted, revised, repeated, touched, deleted, unnamed)
 
     def record(self, upload: UploadRecord) -> None:
         """Store the upload's own record."""

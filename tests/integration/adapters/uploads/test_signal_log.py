@@ -53,8 +53,11 @@ class Door:
         self.clock = ManualClock(NOW)
 
     def ingest(self, rows: list[dict[str, str]], profile: SourceProfile | str = "sample") -> UploadSummary:
-        self.clock.advance_to(self.clock.now_ns() + 60_000_000_000)
         self.path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+        return self.take(profile)
+
+    def take(self, profile: SourceProfile | str) -> UploadSummary:
+        self.clock.advance_to(self.clock.now_ns() + 60_000_000_000)
         return ingest_file(self.engine, self.path, profile, load_calendar(), self.clock, self.settings)
 
     def full(self, scope: FullExport) -> SourceProfile:
@@ -136,6 +139,43 @@ def test_a_message_that_no_longer_reads_is_not_missing(door: Door) -> None:
     door.ingest([row(1), row(2)])
     summary = door.ingest([row(1), row(2, posted_at="soon")], door.full(FullExport.SOURCE))
     assert (summary.rows_quarantined, summary.rows_deleted) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("second", "unnamed", "deleted"),
+    [
+        ('{"source_message_id": "m2", "symbol": {"a": 1}}', 0, 0),
+        ('{"source_message_id": " m2 ", "advisor_id": "A1", "posted_at": "soon"}', 0, 0),
+        ('{"source_message_id": "m2", "side": "BUY", "side": "SELL"}', 0, 0),
+        ('{"source_message_id": "m1", "side": "BUY", "side": "SELL"}', 0, 1),
+        ('{"side": "BUY", "side": "BUY", "source_message_id": "m1", "source_message_id": "m2"}', 1, 0),
+        ('{"symbol": {"a": 1}}', 1, 0),
+        ('{"source_message_id": "m2", "symb', 1, 0),
+        ("7", 1, 0),
+    ],
+)
+def test_a_malformed_record_of_a_full_export_is_not_missing(
+    door: Door, second: str, unnamed: int, deleted: int
+) -> None:
+    door.ingest([row(1), row(2)])
+    door.path.write_text(f"{json.dumps(row(1))}\n{second}\n", encoding="utf-8")
+    summary = door.take(door.full(FullExport.ADVISOR))
+    assert (summary.rows_quarantined, summary.rows_unnamed, summary.rows_deleted) == (1, unnamed, deleted)
+    assert door.ingest([row(1), row(2)]).rows_unnamed == 0, "only a full export is searched"
+
+
+def test_a_malformed_message_of_an_exported_chat_is_not_taken_back(door: Door) -> None:
+    stamp = {"type": "message", "date": "2025-01-02T09:21:00"}
+    messages: list[dict[str, Any]] = [
+        stamp | {"id": n, "from_id": "c9", "from": "Calls", "text": f"BUY TCS ABOVE {100 + n} SL 90 TGT 120"}
+        for n in (1, 2, 3)
+    ]
+    bad = messages[1] | {"text": [{"type": "bold"}]}
+    for sent, gone in ((messages, 0), ([messages[0], bad, messages[2]], 0), ([messages[0], bad], 1)):
+        door.path.write_text(json.dumps({"name": "Calls", "id": 9, "messages": sent}), encoding="utf-8")
+        summary = door.take("telegram_desktop")
+        assert (summary.rows_deleted, summary.rows_unnamed) == (gone, 0)
+    assert [change for change in door.changes() if change[0] != "POSTED"] == [("DELETED", "3", 1)]
 
 
 def test_versions_of_a_record_carry_their_content(door: Door) -> None:
