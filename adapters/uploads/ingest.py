@@ -158,7 +158,7 @@ class Sorter:
         """Sort one row; a message may hold several records."""
         if isinstance(outcome, BadRow):
             refusal = Rejection(RejectStage.INGEST, (outcome.reason,), outcome.message)
-            yield self._refused(outcome.number, refusal, outcome.raw, outcome.message_id)
+            yield self._refused(outcome, refusal, outcome.raw, outcome.message_id)
             return
         records = land_row(
             outcome.fields, self._profile, self._times, field_length_max=self._field_length_max
@@ -168,7 +168,7 @@ class Sorter:
             if isinstance(dated, Rejection):
                 raw = json.dumps(outcome.fields)
                 message_id = outcome.fields.get("source_message_id")
-                yield self._refused(outcome.number, dated, raw, message_id)
+                yield self._refused(outcome, dated, raw, message_id)
             else:
                 yield dated
 
@@ -216,12 +216,18 @@ class Sorter:
         )
         return segment_of(is_derivative=is_derivative, has_derivatives=has_derivatives)
 
-    def _refused(self, number: int, refusal: Rejection, raw: str, message_id: str | None) -> QuarantinedRow:
-        codes = tuple(reason.value for reason in refusal.reasons)
-        kept = raw[:_CONTENT_LENGTH_MAX]
-        named = (message_id or "").strip() or None  # as `land_row` strips what it names a record by
+    def _refused(
+        self, outcome: Row | BadRow, refusal: Rejection, raw: str, message_id: str | None
+    ) -> QuarantinedRow:
         return QuarantinedRow(
-            number, self._upload_day, refusal.record_id, codes, refusal.message, kept, named
+            outcome.number,
+            self._upload_day,
+            refusal.record_id,
+            tuple(reason.value for reason in refusal.reasons),
+            refusal.message,
+            raw[:_CONTENT_LENGTH_MAX],
+            (message_id or "").strip() or None,  # as `land_row` strips what it names a record by
+            outcome.source_key,
         )
 
 
@@ -341,7 +347,7 @@ def _document_rows(documents: Iterable[KeyedDocument], profile: SourceProfile) -
         row = document_to_row(document, profile)
         if isinstance(row, Rejection):
             raw = json.dumps(dict(document), default=str)
-            yield BadRow(number, row.reasons[0], row.message, raw)
+            yield BadRow(number, row.reasons[0], row.message, raw, source_key=key)
         else:
             yield Row(number, row, key)
 

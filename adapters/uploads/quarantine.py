@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 
 from adapters.db.engine import begin
 from adapters.db.repos.instruments import read_derivative_listings
-from adapters.db.repos.signal_log import file_chain
 from adapters.db.repos.uploads import (
     IncomingRow,
     LandedCounts,
@@ -135,7 +134,7 @@ def retry_rows(
     with begin(engine) as connection:
         rows = [row for row in list_quarantine(connection, where) if row["stage"] == "INGEST"]
         listings = read_derivative_listings(connection)
-        for name in sorted({row["source_profile"] for row in rows}):
+        for name, chain in sorted({(row["source_profile"], row["chain"]) for row in rows}):
             sorter = Sorter(
                 load_profile(name),
                 calendar,
@@ -144,28 +143,36 @@ def retry_rows(
                 listings=listings,
                 field_length_max=settings.upload_field_length_max,
             )
-            own = [row for row in rows if row["source_profile"] == name]
-            done, counts = _retry_profile(connection, name, own, sorter, now_ns)
+            own = [row for row in rows if (row["source_profile"], row["chain"]) == (name, chain)]
+            done, counts = _retry_door(connection, name, chain, own, sorter, now_ns)
             tried, landed = tried + len(own), landed + done
             touched.update(counts.trade_dates)
     return RetryResult(tried, landed, tried - landed, tuple(sorted(touched)))
 
 
-def _retry_profile(
-    connection: psycopg.Connection[Any], name: str, rows: list[dict[str, Any]], sorter: Sorter, now_ns: int
+def _retry_door(
+    connection: psycopg.Connection[Any],
+    name: str,
+    chain: str,
+    rows: list[dict[str, Any]],
+    sorter: Sorter,
+    now_ns: int,
 ) -> tuple[int, LandedCounts]:
-    """Try the rows of one profile; they are an upload of their own in that profile's chain."""
+    """Try the rows that came by one door; they are an upload of their own in its chain.
+
+    A document keeps its source's key there, so that its deletion is noticed.
+    """
     incoming: list[IncomingRow] = []
     landed: list[str] = []
     for number, row in enumerate(rows, start=1):
         fields = _fields(row["content"])
-        found = [] if fields is None else list(sorter.sort(Row(number, fields)))
+        found = [] if fields is None else list(sorter.sort(Row(number, fields, row["source_key"])))
         good = [one for one in found if isinstance(one, IncomingRow)]
         incoming += good
         if good and len(good) == len(found):
             landed.append(row["quarantine_id"])
-    retry_id = free_upload_id(connection, derived_id("retry", name, now_ns))
-    writer = UploadWriter(connection, retry_id, chain=file_chain(name), logged_ns=now_ns)
+    retry_id = free_upload_id(connection, derived_id("retry", chain, name, now_ns))
+    writer = UploadWriter(connection, retry_id, chain=chain, logged_ns=now_ns)
     writer.add(incoming, [])
     counts = writer.land()
     if incoming:

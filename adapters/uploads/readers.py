@@ -52,7 +52,7 @@ class Row(NamedTuple):
 class BadRow:
     """A row that could not be taken apart; ``raw`` is what stood there.
 
-    ``message_id``: which message it is, where it says so beyond doubt.
+    ``message_id``: which message it is, where it says so beyond doubt. ``source_key`` as in `Row`.
     """
 
     number: int
@@ -60,6 +60,7 @@ class BadRow:
     message: str
     raw: str
     message_id: str | None = None
+    source_key: str | None = None
 
 
 class UploadReader:

@@ -42,7 +42,7 @@ FROM STDIN
 """
 _COPY_QUARANTINE = """
 COPY raw.quarantine (quarantine_id, stage, upload_id, row_number, trade_date, record_id, reason_codes,
-                     message, content, status)
+                     message, content, chain, source_key, status)
 FROM STDIN
 """
 # A content that was seen before, in this file or any other, is a repeat, whatever came after it: else an
@@ -141,7 +141,7 @@ class IncomingRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """A row that was not taken; ``content`` is the row as JSON text."""
+    """A row that was not taken; ``content`` is the row as JSON text, ``source_key`` as in `IncomingRow`."""
 
     row_number: int
     trade_date: date
@@ -150,6 +150,7 @@ class QuarantinedRow:
     message: str
     content: str
     message_id: str | None = None
+    source_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,8 @@ class UploadWriter:
                         list(row.reason_codes),
                         _sendable(row.message),
                         _sendable(row.content),
+                        self.entry.chain,
+                        None if row.source_key is None else _sendable(row.source_key),
                         "OPEN",
                     )
                 )

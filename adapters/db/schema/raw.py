@@ -131,6 +131,8 @@ quarantine = Table(
     text_list("reason_codes"),
     text("message"),
     text("content"),
+    text("chain", null=True),
+    text("source_key", null=True),
     text("status"),
     CheckConstraint("stage IN ('INGEST', 'VALIDATE', 'NORMALISE', 'RESOLVE')", name="stage"),
     CheckConstraint("status IN ('OPEN', 'RETRIED')", name="status"),
@@ -140,5 +142,7 @@ quarantine = Table(
 )
 """Rows that could not be taken, with reasons.
 
-`content` is the row as JSON text: jsonb refuses some of what comes in.
+`content` is the row as JSON text: jsonb refuses some of what comes in. `chain` is the chain of the signal log
+by whose door it came and `source_key` the source's own key of the document (stage INGEST only): a retry lands
+it there.
 """

@@ -61,6 +61,8 @@ def upgrade() -> None:
         sa.Column("reason_codes", postgresql.ARRAY(sa.Text()), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("chain", sa.Text(), nullable=True),
+        sa.Column("source_key", sa.Text(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "stage IN ('INGEST', 'VALIDATE', 'NORMALISE', 'RESOLVE')", name=op.f("ck_quarantine_stage")

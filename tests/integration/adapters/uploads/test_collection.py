@@ -15,10 +15,12 @@ from sqlalchemy import Engine
 from adapters.calendar import load_calendar
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.collections import read_position
+from adapters.db.repos.uploads import QuarantineFilter
 from adapters.db.repos.verify import verify_all
 from adapters.mongo.follow import CollectionReader, HistoryLost
 from adapters.settings import Settings
 from adapters.uploads.collection import CollectionSummary, ingest_collection
+from adapters.uploads.quarantine import retry_rows
 from propdesk.core.calendar import IST
 from propdesk.core.clock import ManualClock, to_ns
 from propdesk.intake.document import document_hash
@@ -258,6 +260,24 @@ def test_rows_are_judged_as_those_of_a_file(source: Source) -> None:
             (summary.upload_ids[0],),
         ).fetchall()
     assert [code for (code,) in reasons] == ["BAD_CHARACTER", "BAD_TIME", "MALFORMED_ROW", "BAD_KIND"]
+
+
+def test_a_retried_document_is_still_watched(source: Source) -> None:
+    ahead = datetime(2025, 7, 2, 10, 0, tzinfo=IST)
+    for number in (1, 2):
+        source.collection.insert_one(
+            document(number, source=source.collection.name, posted_at=ahead, _id={"no": number})
+        )
+    refused = source.ingest()
+    assert (refused.rows_quarantined, source.changes()) == (2, [])
+    source.clock.advance_to(to_ns(datetime(2025, 7, 2, 11, 0, tzinfo=IST)))
+    where = QuarantineFilter(upload_id=refused.upload_ids[0])
+    done = retry_rows(source.engine, where, load_calendar(), source.clock, source.settings)
+    assert done.landed == 2
+    source.collection.delete_one({"_id": {"no": 1}})
+    assert source.ingest().rows_deleted == 1
+    assert source.changes() == [("POSTED", "M1"), ("POSTED", "M2"), ("DELETED", "M1")]
+    assert source.broken() == []
 
 
 def test_a_range_of_days_is_taken_without_moving_the_position(source: Source) -> None:
