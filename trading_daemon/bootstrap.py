@@ -42,7 +42,7 @@ from trading_daemon.bus import Bus
 from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts, restore_day
 from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
-from trading_daemon.feeds import ReplayFeed, StoredDay, StoreFeed
+from trading_daemon.feeds import PastFeed, ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
 from trading_daemon.past_day import PastDayDriver, owed_day
 from trading_daemon.ports import Driver, Log, SignalSource
@@ -271,13 +271,15 @@ class Bootstrap:
 
     def _feed(
         self, day: Day, plan: ReplayPlan | None, clock: Clock, done_ns: int, mode: StartMode
-    ) -> ReplayFeed | StoreFeed:
+    ) -> ReplayFeed | PastFeed | StoreFeed:
         store = ParquetPriceStore(self._settings.price_store_url, day.context.calendar)
-        if mode is not StartMode.LIVE:
+        if mode is StartMode.REPLAY:
             feed = ReplayFeed(store, day.context.trade_date)
             feed.load(() if plan is None else plan.keys_hint)
             return feed
         first, last = _session(day)
+        if mode is StartMode.PAST:
+            return PastFeed(store, day.context.trade_date, max(first, done_ns))
         return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
 
     async def _broker(
@@ -437,6 +439,7 @@ def _past_driver(
     bus: Bus, clock: Clock, day: Day, feed: StoredDay, monitor: PositionMonitor, minute_ns: int
 ) -> PastDayDriver:
     assert isinstance(clock, ManualClock)  # noqa: S101 - made in _clock
+    assert isinstance(feed, PastFeed)  # noqa: S101 - made in _feed
     first, last = _session(day)
     return PastDayDriver(bus, clock, feed, monitor, done_ns=max(first, minute_ns), close_ns=last)
 

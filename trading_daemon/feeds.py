@@ -14,6 +14,8 @@ from trading_daemon.ports import MinuteClosed
 
 GRACE_NS: Final = 2 * NS_PER_SECOND
 """How long after a minute's end its bar may take to be written."""
+LAST_GRACE_NS: Final = 60 * NS_PER_SECOND
+"""How long the session's last minute waits for a series whose last bar is missing: none comes after it."""
 
 
 class StoredDay:
@@ -88,7 +90,63 @@ class ReplayFeed(StoredDay):
         yield MinuteClosed(0, ())
 
 
-class StoreFeed(StoredDay):
+class DeliveredDay(StoredDay):
+    """A day whose every bar is delivered once, however late it was written.
+
+    Parameters
+    ----------
+    done_ns : int
+        End of the last minute that needs no report any more (the open before the first).
+
+    Notes
+    -----
+    Each series has a mark up to which it was delivered. Every complete bar beyond it goes out with the next
+    minute, oldest first: a bar that is passed over would be a stop that never filled.
+    """
+
+    def __init__(self, prices: PriceSource, day: date, done_ns: int) -> None:
+        super().__init__(prices, day)
+        self._done_ns = done_ns
+        self._delivered: dict[str, int] = {}
+
+    def follow(self, price_keys: Sequence[str]) -> None:
+        """Deliver these series from the next minute on."""
+        super().follow(price_keys)
+        for key in price_keys:
+            self._delivered.setdefault(key, self._done_ns)
+
+    def resume(self, known_ns: Mapping[str, int]) -> None:
+        """Take up followed series after the last bar that is journalled of each (at a restart)."""
+        for key, end_ns in known_ns.items():
+            if key in self._delivered:
+                self._delivered[key] = min(self._delivered[key], end_ns)
+
+    def close(self, end_ns: int) -> tuple[BarObserved, ...]:
+        """End a minute: bars of the followed series that no minute held so far, oldest first, then by key."""
+        self._done_ns = end_ns
+        found: list[BarObserved] = []
+        for key in self._followed:
+            bars = self._bars.get(key)
+            if bars is None:
+                continue
+            ends = bars.start_ns + bars.interval_ns
+            first, last = np.searchsorted(ends, [self._delivered[key], end_ns], side="right")
+            found.extend(_bar(key, bars, index) for index in range(int(first), int(last)))
+            if last > first:
+                self._delivered[key] = int(ends[last - 1])
+        return tuple(sorted(found, key=lambda bar: (bar.start_ns, bar.price_key)))
+
+
+class PastFeed(DeliveredDay):
+    """Feed of a past day that is brought to its end: a driver closes its minutes."""
+
+    async def minutes(self) -> AsyncIterator[MinuteClosed]:
+        """Wait for ever: minutes come from the driver."""
+        await asyncio.Event().wait()
+        yield MinuteClosed(0, ())
+
+
+class StoreFeed(DeliveredDay):
     """Feed of the running day from what a recorder writes into the price store.
 
     Parameters
@@ -104,10 +162,9 @@ class StoreFeed(StoredDay):
 
     Notes
     -----
-    Minutes are reported one after the other without a gap, however late the loop or the process is: a bar
-    that is passed over would be a stop that never filled. For the same reason a bar that is written later
-    than `GRACE_NS` is delivered with the first minute after it is there: each series has a mark up to which
-    it was delivered, and every complete bar beyond it goes out, oldest first.
+    Minutes are reported one after the other without a gap, however late the loop or the process is. A bar
+    that is written later than `GRACE_NS` is delivered with the first minute after it is there. The last
+    minute has none after it: it waits until every followed series has its bar, up to `LAST_GRACE_NS`.
 
     The store is read in a thread: a slow disk must not hold up the event loop.
     """
@@ -123,31 +180,19 @@ class StoreFeed(StoredDay):
         done_ns: int = 0,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(prices, day)
+        super().__init__(prices, day, max(open_ns, done_ns))
         self._clock = clock
         self._close_ns = close_ns
-        self._done_ns = max(open_ns, done_ns)
         self._read_ns = 0
         self._sleep = sleep
-        self._delivered: dict[str, int] = {}
-
-    def follow(self, price_keys: Sequence[str]) -> None:
-        """Deliver these series from the next minute on."""
-        super().follow(price_keys)
-        for key in price_keys:
-            self._delivered.setdefault(key, self._done_ns)
-
-    def resume(self, known_ns: Mapping[str, int]) -> None:
-        """Take up followed series after the last bar that is journalled of each (at a restart)."""
-        for key, end_ns in known_ns.items():
-            if key in self._delivered:
-                self._delivered[key] = min(self._delivered[key], end_ns)
 
     def missed(self) -> Iterator[MinuteClosed]:
         """Report at once, in order, the minutes that are over by now."""
         while self._done_ns < self._close_ns and self._due_ns <= self._clock.now_ns():
             if self._must_read():
                 self._take(self._prices.minute_bars(self._followed, self._day, self._day))
+            if self._must_hold():
+                return
             yield self._next()
 
     async def minutes(self) -> AsyncIterator[MinuteClosed]:
@@ -160,6 +205,9 @@ class StoreFeed(StoredDay):
             if self._must_read():
                 wanted = list(self._followed)
                 self._take(await asyncio.to_thread(self._prices.minute_bars, wanted, self._day, self._day))
+            if self._must_hold():
+                await self._sleep(GRACE_NS / NS_PER_SECOND)
+                continue
             yield self._next()
         await asyncio.Event().wait()
 
@@ -169,10 +217,23 @@ class StoreFeed(StoredDay):
 
     def _must_read(self) -> bool:
         """Say whether what was read may lack the due bar: it was read before that had to be there."""
-        if self._due_ns <= self._read_ns:
+        now_ns = self._clock.now_ns()
+        # Of the last minute the newest is read until nothing is waited for any more.
+        is_awaited = self._is_last and self._read_ns < min(now_ns, self._close_ns + LAST_GRACE_NS)
+        if self._due_ns <= self._read_ns and not is_awaited:
             return False
-        self._read_ns = self._clock.now_ns()
+        self._read_ns = now_ns
         return True
+
+    @property
+    def _is_last(self) -> bool:
+        return self._done_ns + NS_PER_MINUTE >= self._close_ns
+
+    def _must_hold(self) -> bool:
+        """Say whether the last minute waits for a bar that a recorder may still write."""
+        if not self._is_last or self._clock.now_ns() >= self._close_ns + LAST_GRACE_NS:
+            return False
+        return any(self._close_ns not in self._place.get(key, {}) for key in self._followed)
 
     def _take(self, found: Mapping[str, BarArrays]) -> None:
         """Hold what was read now; a series that began to be followed meanwhile is read when it is asked."""
@@ -182,23 +243,8 @@ class StoreFeed(StoredDay):
         self.load(self._followed)
 
     def _next(self) -> MinuteClosed:
-        self._done_ns += NS_PER_MINUTE
-        end_ns = self._done_ns
-        return MinuteClosed(end_ns, self._newer(end_ns), is_last=end_ns == self._close_ns)
-
-    def _newer(self, end_ns: int) -> tuple[BarObserved, ...]:
-        """Bars of the followed series that no minute held so far, oldest first, then by key."""
-        found: list[BarObserved] = []
-        for key in self._followed:
-            bars = self._bars.get(key)
-            if bars is None:
-                continue
-            ends = bars.start_ns + bars.interval_ns
-            first, last = np.searchsorted(ends, [self._delivered[key], end_ns], side="right")
-            found.extend(_bar(key, bars, index) for index in range(int(first), int(last)))
-            if last > first:
-                self._delivered[key] = int(ends[last - 1])
-        return tuple(sorted(found, key=lambda bar: (bar.start_ns, bar.price_key)))
+        end_ns = self._done_ns + NS_PER_MINUTE
+        return MinuteClosed(end_ns, self.close(end_ns), is_last=end_ns == self._close_ns)
 
 
 def _bar(price_key: str, bars: BarArrays, index: int) -> BarObserved:

@@ -7,7 +7,7 @@ from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_MINUTE, ManualClock
 from propdesk.engine.codec import decode_carry_over
 from trading_daemon.bus import Bus, end_if_cancelled
-from trading_daemon.feeds import GRACE_NS, StoredDay
+from trading_daemon.feeds import GRACE_NS, PastFeed
 from trading_daemon.ports import MinuteClosed
 from trading_daemon.tasks.position_monitor import PositionMonitor
 
@@ -58,6 +58,8 @@ class PastDayDriver:
         In lockstep: a minute is closed once everything the last one led to has come back.
     clock : ManualClock
         Nobody else moves it.
+    feed : PastFeed
+        Delivers with the first minute whatever was written too late for the minutes that are journalled.
     done_ns, close_ns : int
         End of the last minute that is journalled (the open where there is none), and of the last one of all.
     """
@@ -66,7 +68,7 @@ class PastDayDriver:
         self,
         bus: Bus,
         clock: ManualClock,
-        feed: StoredDay,
+        feed: PastFeed,
         monitor: PositionMonitor,
         *,
         done_ns: int,
@@ -90,7 +92,7 @@ class PastDayDriver:
         for end_ns in range(self._done_ns + NS_PER_MINUTE, self._close_ns + 1, NS_PER_MINUTE):
             self._clock.advance_to(max(self._clock.now_ns(), end_ns + GRACE_NS))
             is_last = end_ns == self._close_ns
-            await self._monitor.close_minute(MinuteClosed(end_ns, self._feed.ending(end_ns), is_last=is_last))
+            await self._monitor.close_minute(MinuteClosed(end_ns, self._feed.close(end_ns), is_last=is_last))
             await self._bus.quiescent()
             self._done_ns = end_ns
             end_if_cancelled()

@@ -15,7 +15,7 @@ from propdesk.ports import Broker
 from trading_daemon.bus import Bus, Envelope, TrackRequest
 from trading_daemon.day import Day
 from trading_daemon.documents import event_of
-from trading_daemon.feeds import StoredDay, StoreFeed
+from trading_daemon.feeds import DeliveredDay, StoredDay, StoreFeed
 from trading_daemon.ports import Log, PaperMarket
 from trading_daemon.recovery import Reconciled, ReconcileOutbox, carried_orders, reconcile
 from trading_daemon.tasks.decider import BATCH_ENVELOPES_MAX, Decider
@@ -35,7 +35,7 @@ class PaperExchange(Broker, PaperMarket, Protocol):
     """A broker whose market is shown to it."""
 
     async def refresh(self, bars: Sequence[BarObserved]) -> None:
-        """Show the newest bars it had met before its process died."""
+        """Show the newest bar of each series that it had met before its process died."""
         ...
 
 
@@ -72,6 +72,8 @@ class Startup:
             return
         await self._decide((*await self._news_of_carried(reconciled), *reconciled.untold))
         await self._decide(await self._unheard())
+        if isinstance(self.feed, DeliveredDay):
+            self._resume(self.feed)
         if not isinstance(self.feed, StoreFeed):
             return
         await self._catch_up(self.feed)
@@ -80,14 +82,26 @@ class Startup:
             rows = waiting[place : place + BATCH_ENVELOPES_MAX]
             await self.decider.decide([envelope_of(row, self.day.aliases) for row in rows])
 
+    def _resume(self, feed: DeliveredDay) -> None:
+        """Let every series go on after its own last bar; one without any has met nothing of the day."""
+        state = self.decider.position.state
+        keys = tuple(state.subscriptions)
+        feed.follow(keys)
+        feed.resume({key: self._met_ns(key) for key in keys})
+
+    def _met_ns(self, price_key: str) -> int:
+        """End of the last bar of a series that the journal is sure to hold (0: none).
+
+        A price may be newer than the last minute, as a quote; a recorder that stalled leaves it older.
+        """
+        last = self.recovered.state.prices.get(price_key)
+        return 0 if last is None else min(self.recovered.minute_ns, last.at_ns)
+
     async def _catch_up(self, feed: StoreFeed) -> None:
         """Let exchange and reducer meet every minute that ended while nobody watched, in order (§5.7).
 
         Prices of these minutes are as old as they are: none of them lets an entry through.
         """
-        state = self.decider.position.state
-        feed.follow(tuple(state.subscriptions))
-        feed.resume({key: last.at_ns for key, last in state.prices.items()})
         count = 0
         for minute in feed.missed():
             await meet_minute(self.broker, minute)
@@ -152,7 +166,8 @@ class Startup:
         keys = tuple(sorted(state.subscriptions))
         if keys:
             self.feed.follow(keys)
-            met = (self.feed.latest(key, self.recovered.minute_ns) for key in keys)
+            # No bar beyond what was delivered: the exchange ignores whatever is older than what it has seen.
+            met = (self.feed.latest(key, self._met_ns(key)) for key in keys)
             await self.broker.refresh([bar for bar in met if bar is not None])
             quote = tuple(key for key in keys if key not in state.prices)
             await self.bus.tracks.put(TrackRequest(keys, quote))

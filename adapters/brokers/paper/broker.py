@@ -50,7 +50,6 @@ class PaperBroker:
         self._clock = clock
         self._facts: list[tuple[int, BrokerUpdate]] = []
         self._handled: dict[str, str] = {}
-        self._last_end_ns = 0
         self._news = asyncio.Event()
         self._seen: frozenset[str] = frozenset()
         self._turn = asyncio.Lock()
@@ -68,7 +67,6 @@ class PaperBroker:
         if state is not None:
             self._sim.import_state(state["sim"])
             self._handled = dict(state["handled"])
-            self._last_end_ns = int(state["last_end_ns"])
         for fact in await self._exchange.facts():
             update = codec.from_plain(BrokerUpdate, fact.content)
             self._facts.append((fact.known_ns, update))
@@ -138,15 +136,17 @@ class PaperBroker:
             await self._news.wait()
 
     async def on_bars(self, bars: Sequence[BarObserved], end_ns: int) -> None:
-        """Let resting orders meet a minute's bars; a minute met before changes nothing."""
+        """Let resting orders meet a minute's bars; a bar met before changes nothing.
+
+        It is the bar that counts, not the minute: after a restart a minute may bring bars along that were
+        written too late for the first time it was met.
+        """
         async with self._turn:
             self._trust_memory()
-            if end_ns > self._last_end_ns:
-                updates = self._sim.on_bars(bars)
-                self._last_end_ns = end_ns
-                # A minute without a fact leaves nothing behind but last prices, which `refresh` restores.
-                if updates:
-                    await self._commit(updates, end_ns)
+            updates = self._sim.on_bars(bars)
+            # A minute without a fact leaves nothing behind but last prices, which `refresh` restores.
+            if updates:
+                await self._commit(updates, end_ns)
         self._news.set()
 
     async def end_session(self, now_ns: int) -> None:
@@ -159,7 +159,7 @@ class PaperBroker:
         self._news.set()
 
     async def refresh(self, bars: Sequence[BarObserved]) -> None:
-        """Show the exchange the newest bars it had met before its process died."""
+        """Show the exchange the newest bar of each series that it had met before its process died."""
         async with self._turn:
             self._trust_memory()
             updates = self._sim.on_bars(bars)
@@ -198,11 +198,7 @@ class PaperBroker:
         self._news.set()
 
     def _state(self) -> dict[str, Any]:
-        return {
-            "sim": self._sim.export_state(),
-            "handled": self._handled,
-            "last_end_ns": self._last_end_ns,
-        }
+        return {"sim": self._sim.export_state(), "handled": self._handled}
 
 
 def _received(intent: OrderIntent, now_ns: int) -> OrderIntent:

@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import psycopg
 from prometheus_client import CollectorRegistry
 
+from adapters.calendar import load_calendar
 from adapters.settings import Settings
+from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
 from propdesk.engine import codec
@@ -171,3 +174,17 @@ def heard(connection: Connection, settings: Settings) -> tuple[list[int], list[s
     events = [event for row in rows for event in codec.decode_events(bytes(row[0]))]
     minutes = [event.ts_ns for event in events if isinstance(event, TimerFired)]
     return minutes, [event.update_id for event in events if isinstance(event, BrokerUpdate)]
+
+
+def until(bars: BarArrays, end_ns: int) -> BarArrays:
+    """What a recorder had written of a series that it followed up to a moment."""
+    count = int((bars.start_ns + bars.interval_ns <= end_ns).sum())
+    columns = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise", "volume")
+    return replace(bars, **{name: getattr(bars, name)[:count] for name in columns})
+
+
+def stalled(settings: Settings, bars: dict[str, BarArrays], day: date = DAY) -> Settings:
+    """The same account with a price store of its own that holds these bars only."""
+    url = f"{settings.price_store_url}-{settings.account_id}"
+    ParquetPriceStore(url, load_calendar()).write_minutes(day, bars_table(bars.items()))
+    return settings.model_copy(update={"price_store_url": url})

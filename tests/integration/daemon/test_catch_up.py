@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
 
-from adapters.calendar import load_calendar
 from adapters.settings import Settings
-from adapters.ticks.store import ParquetPriceStore, bars_table
-from propdesk.core.clock import ManualClock
+from propdesk.core.clock import NS_PER_MINUTE, ManualClock
 from propdesk.engine.state import EngineState
 from propdesk.ports import BarArrays
 from tests.integration.daemon.starts import (
@@ -26,8 +23,10 @@ from tests.integration.daemon.starts import (
     live,
     settle,
     signal_at,
+    stalled,
     started,
     trades,
+    until,
 )
 from tests.support.daemon_day import DAY
 from trading_daemon.bus import Envelope
@@ -87,12 +86,8 @@ def test_a_recovered_bar_lets_no_entry_through(
     make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
 ) -> None:
     """The recorder died too: the newest bar that is met at the start is old, and so is its price."""
-    settings = make_account()
-    url = f"{settings.price_store_url}-cut"
-    cut = settings.model_copy(update={"price_store_url": url})
     known = FIRST + 5
-    series = {key: _until(one, at(known)) for key, one in bars.items()}
-    ParquetPriceStore(url, load_calendar()).write_minutes(DAY, bars_table(series.items()))
+    cut = stalled(make_account(), {key: until(one, at(known)) for key, one in bars.items()})
     live(cut, FIRST, FIRST, *ideas(bars))
 
     async def late() -> None:
@@ -105,15 +100,26 @@ def test_a_recovered_bar_lets_no_entry_through(
     asyncio.run(late())
     found = connection.execute(
         "SELECT code FROM trading.decisions WHERE account_id = %s ORDER BY journal_seq DESC LIMIT 1",
-        (settings.account_id,),
+        (cut.account_id,),
     ).fetchone()
     assert found == ("PRICE_STALE",)
 
 
-def _until(bars: BarArrays, end_ns: int) -> BarArrays:
-    count = int((bars.start_ns + bars.interval_ns <= end_ns).sum())
-    columns = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise", "volume")
-    return replace(bars, **{name: getattr(bars, name)[:count] for name in columns})
+def test_bars_written_while_nobody_watched_act_though_their_minutes_were_over(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    """The recorder stalls for one series before the stop, the process dies, the rest is written after."""
+    unharmed, harmed = make_account(), make_account()
+    live(unharmed, FIRST, LAST, *ideas(bars))
+    expected = trades(connection, unharmed)
+    key, entry_ns, exit_ns = (expected[1][place] for place in (0, 3, 6))
+    assert exit_ns > entry_ns
+    minute = FIRST + (exit_ns - at(FIRST)) // NS_PER_MINUTE
+    cut = stalled(harmed, {**bars, key: until(bars[key], at(minute))})
+    live(cut, FIRST, minute + 4, *ideas(bars))  # has met three minutes without a bar of this series
+    assert not trades(connection, harmed)[1][4]
+    live(harmed, minute + 5, LAST)
+    assert trades(connection, harmed) == expected
 
 
 # ------------------------------------------------------- entries nobody sent

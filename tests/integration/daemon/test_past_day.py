@@ -15,7 +15,7 @@ from adapters.db.repos.journal import JournalRepo
 from adapters.db.repos.readiness import Readiness, closing_corpus, read_readiness, write_readiness
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore, bars_table
-from propdesk.core.clock import NS_PER_DAY, ManualClock, from_ns
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, ManualClock, from_ns
 from propdesk.engine.batch import Batch
 from propdesk.engine.state import EngineState
 from propdesk.model.enums import KillLevel
@@ -35,8 +35,10 @@ from tests.integration.daemon.starts import (
     live,
     settle,
     signal_at,
+    stalled,
     started,
     trades,
+    until,
 )
 from tests.support.daemon_day import DAY
 from trading_daemon.ports import MinuteClosed
@@ -113,6 +115,23 @@ def test_a_day_that_died_ends_like_one_that_did_not(
     minutes, facts = heard(connection, harmed)
     assert minutes == [at(minute) for minute in range(OPEN + 1, CLOSE + 1)]
     assert len(facts) == len(set(facts))
+
+
+def test_bars_that_were_late_when_a_day_died_act_at_its_end(
+    make_account: MakeAccount, bars: Bars, connection: Connection
+) -> None:
+    """The recorder stalls before a stop, the process dies minutes later, the rest is written at night."""
+    unharmed, harmed = make_account(), make_account()
+    live(unharmed, FIRST, CLOSE, *ideas(bars))
+    expected = trades(connection, unharmed)
+    key, exit_ns = expected[1][0], expected[1][6]
+    minute = FIRST + (exit_ns - at(FIRST)) // NS_PER_MINUTE
+    cut = stalled(harmed, {**bars, key: until(bars[key], at(minute))})
+    live(cut, FIRST, minute + 4, *ideas(bars))
+    assert not trades(connection, harmed)[1][4]
+    begin(harmed)
+    assert trades(connection, harmed) == expected
+    assert outcome(connection, harmed)["open"] == []
 
 
 def test_what_the_exchange_filled_and_no_journal_holds_is_booked_on_its_day(

@@ -8,7 +8,7 @@ import pytest
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
 from propdesk.ports import BarArrays
-from trading_daemon.feeds import GRACE_NS, ReplayFeed, StoreFeed
+from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed, ReplayFeed, StoreFeed
 from trading_daemon.ports import MinuteClosed
 
 DAY = date(2025, 7, 1)
@@ -183,6 +183,63 @@ def test_a_bar_that_was_late_when_the_process_died_is_delivered_after_the_restar
     feed.resume({"A": minute(OPEN + 1), "B": minute(OPEN)})
     (one,) = feed.missed()
     assert [bar.start_ns for bar in one.bars] == [minute(OPEN + 1), minute(OPEN + 2)]
+
+
+class LastLate(Growing):
+    """The session's last bar of A is written so many seconds after its end; B trades no more at the end."""
+
+    late_s = 20
+
+    def minute_bars(self, price_keys: Sequence[str], _first: date, _last: date) -> dict[str, BarArrays]:
+        self.reads += 1
+        late = {CLOSE - 1: self.late_s}
+        ends = [(n, minute(n + 1) + late.get(n, 1) * NS_PER_SECOND) for n in range(OPEN, CLOSE)]
+        have = [n for n, written_ns in ends if written_ns <= self.clock.now_ns()]
+        minutes = {"A": have, "B": [n for n in have if n < CLOSE - 2]}
+        return {key: _bars(minutes[key]) for key in price_keys if minutes[key]}
+
+
+async def test_the_last_minute_waits_for_the_bar_that_is_not_there_yet() -> None:
+    clock = ManualClock(minute(CLOSE - 1))
+    feed = running(clock, LastLate(clock), done=CLOSE - 1)
+    feed.follow(["A"])
+    (last,) = await take(feed, 1)
+    assert last.is_last
+    assert [bar.start_ns for bar in last.bars] == [minute(CLOSE - 1)]
+    assert clock.now_ns() == minute(CLOSE) + LastLate.late_s * NS_PER_SECOND
+
+
+@pytest.mark.parametrize("late_s", [LastLate.late_s, 3_600])
+async def test_the_last_minute_waits_no_longer_than_it_may(
+    late_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LastLate, "late_s", late_s)
+    clock = ManualClock(minute(CLOSE - 1))
+    feed = running(clock, LastLate(clock), done=CLOSE - 1)
+    feed.follow(["A", "B"])
+    (last,) = await take(feed, 1)
+    assert clock.now_ns() == minute(CLOSE) + LAST_GRACE_NS, "nobody can say that B has no last bar"
+    assert len(last.bars) == (late_s < 60)
+    assert last.is_last
+
+
+def test_a_start_leaves_the_last_minute_to_the_running_day_while_it_waits() -> None:
+    clock = ManualClock(minute(CLOSE) + GRACE_NS)
+    feed = running(clock, LastLate(clock), done=CLOSE - 2)
+    feed.follow(["A"])
+    assert [one.end_ns for one in feed.missed()] == [minute(CLOSE - 1)]
+    clock.advance_to(minute(CLOSE) + LAST_GRACE_NS)
+    (last,) = feed.missed()
+    assert [bar.start_ns for bar in last.bars] == [minute(CLOSE - 1)]
+
+
+def test_a_past_day_goes_on_after_the_last_bar_of_each_series() -> None:
+    feed = PastFeed(Prices(), DAY, 2 * NS_PER_MINUTE)
+    feed.follow(["A", "B"])
+    feed.resume({"A": NS_PER_MINUTE, "B": 0})
+    found = [(bar.price_key, bar.start_ns // NS_PER_MINUTE) for bar in feed.close(3 * NS_PER_MINUTE)]
+    assert found == [("B", 0), ("A", 1), ("A", 2), ("B", 2)]
+    assert feed.close(4 * NS_PER_MINUTE) == ()
 
 
 async def test_a_series_followed_later_brings_no_history_along() -> None:

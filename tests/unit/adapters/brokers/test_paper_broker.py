@@ -177,3 +177,17 @@ async def test_facts_of_an_earlier_day_are_told_of_the_orders_asked_for() -> Non
     assert [update.correlation_id for update in await second.snapshot({"c1"})] == ["c1"]
     await second.place(entry(3))
     assert [update.correlation_id for update in await second.snapshot({"c1", "c3"})] == ["c1", "c3"]
+
+
+async def test_a_minute_that_is_met_again_lets_a_bar_act_that_was_late_the_first_time() -> None:
+    """The process died before its journal held the minute, and the recorder wrote what it had held back."""
+    exchange = Exchange()
+    broker = make_broker(exchange)
+    other = "NSE_EQ:B"
+    await broker.place(entry(1))
+    await broker.place(replace(entry(2), instrument_key=other))
+    late = replace(minute(1), price_key=other)
+    await broker.on_bars([minute(1)], 2 * NS_PER_MINUTE)
+    await broker.on_bars([minute(1), late], 2 * NS_PER_MINUTE)
+    facts = [fact for fact in await broker.snapshot() if fact.kind is BrokerUpdateKind.ENTRY_FILLED]
+    assert [fact.correlation_id for fact in facts] == ["c1", "c2"]
