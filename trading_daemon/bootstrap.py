@@ -26,7 +26,7 @@ from adapters.log import get_logger
 from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
-from propdesk.core.calendar import Segment, ist_midnight_ns
+from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE, Clock, ManualClock, from_ns
 from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
@@ -44,7 +44,7 @@ from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
 from trading_daemon.feeds import PastFeed, ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
-from trading_daemon.past_day import PastDayDriver, owed_day
+from trading_daemon.past_day import PastDayDriver, owed_day, session_of
 from trading_daemon.ports import Driver, Log, SignalSource
 from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.startup import StartMode, Startup, envelope_of
@@ -119,20 +119,24 @@ class Bootstrap:
         self._log: Log = get_logger(account_id=settings.account_id)
 
     async def owed_day(self, trade_date: date) -> date | None:
-        """Give the past day that must be brought to its end before ``trade_date`` can begin."""
+        """Give the day that must be brought to its end before ``trade_date`` can begin or go on."""
         async with AsyncExitStack() as self._stack:
             journal = JournalRepo(await self._connection("days"), self._settings.account_id)
-            return await owed_day(journal, trade_date, load_calendar())
+            return await owed_day(journal, trade_date, load_calendar(), self._system_clock.now_ns())
 
-    async def build(self, trade_date: date, plan: ReplayPlan | None, stack: AsyncExitStack) -> Tasks:
+    async def build(
+        self, trade_date: date, plan: ReplayPlan | None, stack: AsyncExitStack, *, is_past: bool = False
+    ) -> Tasks:
         """Take the lead, recover, reconcile and wire the tasks.
 
         Parameters
         ----------
         trade_date : date
-            A market day; a past one that is not replayed is brought to its end.
+            A market day.
         stack : AsyncExitStack
             Takes what must be closed at the end of the run.
+        is_past : bool
+            The day is over and only brought to its end (`owed_day`).
 
         Raises
         ------
@@ -141,7 +145,7 @@ class Bootstrap:
         """
         self._stack = stack
         lead = await self._lead()
-        mode = self._mode(trade_date, plan)
+        mode = _mode(plan, is_past=is_past)
         bus = Bus(lockstep=mode is not StartMode.LIVE)
         journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
         day, recovered = await self._recover(journal, trade_date, mode)
@@ -205,12 +209,6 @@ class Bootstrap:
             if time.monotonic() > deadline:
                 raise await refusal(connection, self._settings.account_id)
             await asyncio.sleep(LEAD_RETRY_S)
-
-    def _mode(self, trade_date: date, plan: ReplayPlan | None) -> StartMode:
-        if plan is not None:
-            return StartMode.REPLAY
-        is_past = trade_date < day_to_trade(load_calendar(), self._system_clock.now_ns())
-        return StartMode.PAST if is_past else StartMode.LIVE
 
     async def _recover(
         self, journal: JournalRepo, trade_date: date, mode: StartMode
@@ -429,10 +427,14 @@ class DirectSource:
             yield SourceDocument(await self._sink.queue.get(), None)
 
 
+def _mode(plan: ReplayPlan | None, *, is_past: bool) -> StartMode:
+    if plan is not None:
+        return StartMode.REPLAY
+    return StartMode.PAST if is_past else StartMode.LIVE
+
+
 def _session(day: Day) -> tuple[int, int]:
-    """First open and last close of the day's segments, ns UTC."""
-    hours = [day.context.calendar.hours(day.context.trade_date, segment) for segment in Segment]
-    return min(h.open_ns for h in hours), max(h.close_ns for h in hours)
+    return session_of(day.context.calendar, day.context.trade_date)
 
 
 def _past_driver(

@@ -14,11 +14,12 @@ from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
 from adapters.log import get_logger
 from adapters.settings import Settings
-from propdesk.core.clock import Clock
+from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import InvariantViolated
 from trading_daemon.bootstrap import Bootstrap, ReplayPlan, Tasks
 from trading_daemon.day import day_to_trade
 from trading_daemon.metrics import Meter
+from trading_daemon.past_day import settled_ns
 from trading_daemon.tasks.sentinel import DayChanged
 
 FINISH_S: Final = 5.0
@@ -103,8 +104,10 @@ async def _run(
         day = given or day_to_trade(calendar, clock.now_ns())
         # A day that died before its close, or that nobody traded while something was carried, comes first.
         owed = None if plan is not None else await bootstrap.owed_day(day)
+        if owed == day and await _is_stopped(stop, settled_ns(calendar, day) - clock.now_ns()):
+            return RunResult(day, 0, "", is_done=False)
         try:
-            result = await run_day(bootstrap, owed or day, plan, stop)
+            result = await run_day(bootstrap, owed or day, plan, stop, is_past=owed is not None)
             if owed is None or stop.is_set():
                 return result
         except* DayChanged as changed:
@@ -112,10 +115,29 @@ async def _run(
             get_logger(account_id=settings.account_id).info("day_changed", reason=reason)
 
 
-async def run_day(bootstrap: Bootstrap, day: date, plan: ReplayPlan | None, stop: asyncio.Event) -> RunResult:
-    """Run one day until it is over, it changes, or the process is asked to end."""
+async def _is_stopped(stop: asyncio.Event, wait_ns: int) -> bool:
+    """Wait for so long; say whether the process was asked to end meanwhile."""
+    try:
+        async with asyncio.timeout(max(wait_ns, 0) / NS_PER_SECOND):
+            return await stop.wait()
+    except TimeoutError:
+        return stop.is_set()
+
+
+async def run_day(
+    bootstrap: Bootstrap,
+    day: date,
+    plan: ReplayPlan | None,
+    stop: asyncio.Event,
+    *,
+    is_past: bool = False,
+) -> RunResult:
+    """Run one day until it is over, it changes, or the process is asked to end.
+
+    ``is_past``: it is only brought to its end (`Bootstrap.owed_day`).
+    """
     async with AsyncExitStack() as stack:
-        tasks = await bootstrap.build(day, plan, stack)
+        tasks = await bootstrap.build(day, plan, stack, is_past=is_past)
         try:
             await _run_tasks(tasks, stop)
         except* _Stop:

@@ -3,11 +3,11 @@
 from datetime import date
 from typing import Protocol
 
-from propdesk.core.calendar import MarketCalendar
+from propdesk.core.calendar import MarketCalendar, Segment
 from propdesk.core.clock import NS_PER_MINUTE, ManualClock
 from propdesk.engine.codec import decode_carry_over
 from trading_daemon.bus import Bus, end_if_cancelled
-from trading_daemon.feeds import GRACE_NS, PastFeed
+from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed
 from trading_daemon.ports import MinuteClosed
 from trading_daemon.tasks.position_monitor import PositionMonitor
 
@@ -24,8 +24,25 @@ class Days(Protocol):
         ...
 
 
-async def owed_day(journal: Days, trade_date: date, calendar: MarketCalendar) -> date | None:
-    """Give the oldest past day to bring to its end before ``trade_date`` may begin.
+def session_of(calendar: MarketCalendar, day: date) -> tuple[int, int]:
+    """First open and last close of a market day's segments, ns UTC."""
+    hours = [calendar.hours(day, segment) for segment in Segment]
+    return min(h.open_ns for h in hours), max(h.close_ns for h in hours)
+
+
+def settled_ns(calendar: MarketCalendar, day: date) -> int:
+    """Moment from which a day's last bars are there or will not come."""
+    return session_of(calendar, day)[1] + LAST_GRACE_NS
+
+
+async def owed_day(journal: Days, trade_date: date, calendar: MarketCalendar, now_ns: int) -> date | None:
+    """Give the oldest day to bring to its end before ``trade_date`` may begin, or go on.
+
+    Parameters
+    ----------
+    now_ns : int
+        From its last close on, ``trade_date`` itself is a past day while it has no end: what a running day
+        asks for after the close (a square-off) would find no market.
 
     Returns
     -------
@@ -34,6 +51,8 @@ async def owed_day(journal: Days, trade_date: date, calendar: MarketCalendar) ->
         if that carries anything: its orders rested at the exchange while nobody watched. None once the day
         before is done.
     """
+    if now_ns >= session_of(calendar, trade_date)[1]:
+        trade_date = calendar.next_day(trade_date)
     traded, stored = await journal.last_day(trade_date), await journal.carried(trade_date)
     if traded is None:
         return None

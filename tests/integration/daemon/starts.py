@@ -43,7 +43,7 @@ async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> As
     """Start as the process does; at the end everything is gone as after a kill."""
     bootstrap = Bootstrap(settings, clock, Meter(CollectorRegistry()), None)
     while (owed := await bootstrap.owed_day(day)) is not None:
-        await run_day(bootstrap, owed, None, asyncio.Event())
+        await run_day(bootstrap, owed, None, asyncio.Event(), is_past=True)
     async with AsyncExitStack() as stack:
         yield await bootstrap.build(day, None, stack)
 

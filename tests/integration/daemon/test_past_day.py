@@ -117,6 +117,22 @@ def test_a_day_that_died_ends_like_one_that_did_not(
     assert len(facts) == len(set(facts))
 
 
+def test_a_start_after_the_close_of_the_same_day_carries_nothing_that_was_to_be_squared_off(
+    make_account: MakeAccount, bars: Bars, connection: Connection
+) -> None:
+    unharmed, harmed = make_account(), make_account()
+    live(unharmed, FIRST, CLOSE, *day_ideas(bars))
+    live(harmed, FIRST, FIRST + 3, *day_ideas(bars))
+    state = begin(harmed, DAY, minute=CLOSE + 30)
+    expected = outcome(connection, unharmed)
+    assert {trade[-1] for trade in expected["trades"]} >= {"SQUARE_OFF"}
+    assert outcome(connection, harmed) == expected
+    assert all(group.is_closed for group in state.groups.values())
+    rows = len(heard(connection, harmed)[0])
+    begin(harmed, DAY, minute=CLOSE + 40)
+    assert len(heard(connection, harmed)[0]) == rows, "the day is handed over once"
+
+
 def test_bars_that_were_late_when_a_day_died_act_at_its_end(
     make_account: MakeAccount, bars: Bars, connection: Connection
 ) -> None:

@@ -8,7 +8,7 @@ from propdesk.engine.state import CarryOver
 from propdesk.engine.step import carry_over
 from tests.support.engine_day import Day, flat_bar, make_context, make_signal
 from tests.support.engine_day import at as moment
-from trading_daemon.past_day import owed_day
+from trading_daemon.past_day import owed_day, session_of
 
 TUESDAY, WEDNESDAY, FRIDAY, MONDAY = (date(2025, 7, n) for n in (1, 2, 4, 7))
 
@@ -50,4 +50,23 @@ def tracked() -> CarryOver:
 async def test_the_oldest_day_without_an_end_comes_first(
     days: Days, trade_date: date, expected: date | None
 ) -> None:
-    assert await owed_day(days, trade_date, load_calendar()) == expected
+    calendar = load_calendar()
+    assert await owed_day(days, trade_date, calendar, session_of(calendar, trade_date)[0]) == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        (Days(TUESDAY, None), TUESDAY),
+        (Days(TUESDAY, (TUESDAY, tracked())), None),
+        (Days(date(2025, 6, 30), (date(2025, 6, 30), tracked())), TUESDAY),
+        (Days(date(2025, 6, 30), (date(2025, 6, 30), CarryOver())), None),
+    ],
+    ids=["died", "done", "carried", "idle"],
+)
+async def test_a_day_without_an_end_is_past_from_its_last_close_on(days: Days, expected: date | None) -> None:
+    calendar = load_calendar()
+    close_ns = session_of(calendar, TUESDAY)[1]
+    assert await owed_day(days, TUESDAY, calendar, close_ns) == expected
+    before = None if days.traded == TUESDAY else await owed_day(days, TUESDAY, calendar, close_ns - 1)
+    assert before is None
