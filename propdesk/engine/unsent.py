@@ -19,7 +19,7 @@ def take_update(turn: Turn, update: BrokerUpdate) -> None:
         return
     live = turn.groups[before.group.group_id]
     refusal = _gate_named(update)
-    if refusal is None or not live.is_closed or any(leg.filled_quantity for leg in live.group.legs):
+    if refusal is None or not live.is_closed or _has_left(live):
         return
     decide(turn, live.signal, refusal, idea_of(live), live=live, is_unsent=True)
 
@@ -29,6 +29,11 @@ def idea_of(live: LiveGroup) -> Idea:
     return Idea(
         live.signal, live.instrument, live.group.period, date.fromisoformat(live.trade_date), live.labels
     )
+
+
+def _has_left(live: LiveGroup) -> bool:
+    """Say whether any of its entries reached the broker, whatever became of it there."""
+    return any(order.broker_order_id or order.filled_quantity for order in live.orders)
 
 
 def _gate_named(update: BrokerUpdate) -> Refusal | None:

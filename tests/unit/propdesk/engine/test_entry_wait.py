@@ -190,6 +190,25 @@ def test_only_our_own_gates_give_a_last_word(reason: str, broker_order_id: str, 
     assert [code for code, _ in decisions(day)] == expected
 
 
+def test_a_group_of_which_one_entry_had_left_is_not_said_never_to_have_left() -> None:
+    day, places = held()
+    facts = (
+        (0, BrokerUpdateKind.ACKNOWLEDGED, "b1", ""),
+        (0, BrokerUpdateKind.CANCELLED, "b1", ""),
+        (1, BrokerUpdateKind.REJECTED, "", "STALE"),
+    )
+    for number, (place, kind, broker_order_id, reason) in enumerate(facts):
+        correlation_id, answers = places[place].correlation_id, IntentKind.PLACE
+        day.feed(
+            BrokerUpdate(
+                f"u{number}", kind, correlation_id, broker_order_id, 0, 0, at(601), reason, answers=answers
+            ),
+            at(601),
+        )
+    assert day.state.groups[places[0].group_id].is_closed
+    assert decisions(day) == []
+
+
 def test_a_refusal_is_said_to_a_person_and_repeated_when_asked_again() -> None:
     day, places = held()
     drift(day)
