@@ -92,7 +92,8 @@ def load_day(settings: Settings, trade_date: date, *, is_over: bool = False) -> 
     engine = create_engine(settings.database_url("daemon"), "propdesk-day")
     try:
         with begin(engine) as connection:
-            ready = _agree_corpus(connection, read_readiness(connection, settings.account_id, trade_date))
+            record = read_readiness(connection, settings.account_id, trade_date, is_locked=True)
+            ready = _agree_corpus(connection, record)
             closing = closing_corpus(connection, settings.account_id, trade_date)
             instruments = tuple(read_instruments(connection, trade_date, trade_date))
             stored = store_form(

@@ -72,7 +72,7 @@ def run_step(job: Premarket, step: str) -> Readiness:
     GapFault
         If something the day needs is missing; the sentence names it and the remedy.
     """
-    record = read_readiness(job.connection, job.settings.account_id, job.trade_date)
+    record = read_readiness(job.connection, job.settings.account_id, job.trade_date, is_locked=True)
     record, found = _RUN[step](job, record)
     steps = {**record.steps, step: {"done_at": job.now.isoformat(), **found}}
     ready_at = record.ready_at

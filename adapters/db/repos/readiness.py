@@ -56,13 +56,19 @@ async def present_version(connection: LiveConnection, account_id: str, trade_dat
     return readiness_version(row[0], is_ready=row[1], opening_paise=row[2])
 
 
-def read_readiness(connection: Connection, account_id: str, trade_date: date) -> Readiness:
-    """Read the record; an empty one where pre-market has not begun."""
-    row = connection.execute(
+def read_readiness(
+    connection: Connection, account_id: str, trade_date: date, *, is_locked: bool = False
+) -> Readiness:
+    """Read the record; an empty one where pre-market has not begun.
+
+    ``is_locked``: nobody else changes it before this transaction ends, so it may be written as a whole.
+    """
+    statement = (
         "SELECT steps, ready_at, ruleset_version, opening_corpus_paise FROM ref.readiness "
-        "WHERE account_id = %s AND trade_date = %s",
-        (account_id, trade_date),
-    ).fetchone()
+        "WHERE account_id = %s AND trade_date = %s"
+    )
+    lock = " FOR UPDATE" if is_locked else ""
+    row = connection.execute((statement + lock).encode(), (account_id, trade_date)).fetchone()
     if row is None:
         return Readiness(account_id, trade_date, {}, None, None, None)
     return Readiness(account_id, trade_date, row[0], row[1], row[2], row[3])

@@ -1,6 +1,8 @@
 """Pre-market's five steps and what the books say about a signal afterwards."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
@@ -10,7 +12,8 @@ import psycopg
 import pytest
 
 from adapters.config_gates import load_gates
-from adapters.db.repos.readiness import add_regime, read_regimes
+from adapters.db.engine import psycopg_dsn
+from adapters.db.repos.readiness import add_regime, read_readiness, read_regimes, write_readiness
 from adapters.db.repos.report import explain_signal
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
@@ -18,6 +21,7 @@ from propdesk.core.errors import GapFault, StaleFault
 from propdesk.indicators.regime import RegimeReading
 from propdesk.model.enums import GateProfile, Regime
 from tests.support.daemon_day import ADVISORS, DAY
+from trading_daemon.day import load_day
 from trading_daemon.main import RunResult
 from trading_daemon.session import ensure_ready, premarket
 
@@ -49,6 +53,32 @@ def test_a_frozen_day_keeps_its_rules_whatever_is_materialised_later(
     assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version == frozen
     connection.execute("DELETE FROM ref.readiness")
     assert premarket(daemon_settings, DAY, ("regime",)).ruleset_version != frozen
+
+
+@pytest.mark.parametrize(
+    "other",
+    [lambda settings: load_day(settings, DAY), lambda settings: premarket(settings, DAY, ("scrip",))],
+    ids=["day-loaded", "step"],
+)
+def test_a_step_that_ends_meanwhile_is_kept(
+    daemon_settings: Settings,
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    other: Callable[[Settings], object],
+) -> None:
+    account = daemon_settings.account_id
+    ensure_ready(daemon_settings, DAY)
+    monkeypatch.setattr("trading_daemon.day.closing_corpus", lambda *_: 12_345)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(psycopg_dsn(daemon_settings.database_url())) as ours:
+        record = read_readiness(ours, account, DAY, is_locked=True)
+        running = pool.submit(other, daemon_settings)
+        deadline = time.monotonic() + 20
+        while not connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+            assert time.monotonic() < deadline, "nobody waits for the record"
+        write_readiness(ours, replace(record, steps={**record.steps, "late": {}}))
+        ours.commit()
+        running.result(20)
+    assert "late" in read_readiness(connection, account, DAY).steps
 
 
 def test_the_minimums_of_matching_are_frozen_with_the_rules_they_judged(
