@@ -85,8 +85,13 @@ def _revise_waiting(turn: Turn, signal: Signal, waiting: PendingEntry) -> None:
     if resolved.underlying != seen.underlying:
         key = f"{signal.advisor_id}|{resolved.underlying}"
         turn.ideas_by_advisor.put(key, (*(turn.ideas_by_advisor.get(key) or ()), signal.signal_id))
+    if waiting.labels is not None and resolved.instrument_key != seen.instrument_key:
+        regime = turn.context.regime_of(resolved.underlying)
+        waiting = replace(waiting, labels=replace(waiting.labels, category=resolved.category, regime=regime))
     idea = _make_idea(turn, signal, resolved, waiting)
-    if tracking.forget_waiting(turn, signal.signal_id):
+    # What named no instrument was followed by nobody; it is again as soon as it names one.
+    was_nobody = not isinstance(turn.context.resolve(waiting.signal, turn.context.trade_date), Instrument)
+    if tracking.forget_waiting(turn, signal.signal_id) or was_nobody:
         tracking.track_signal(turn, signal, resolved, idea.period, idea.trade_date)
     turn.subscribe(price_key_of(resolved))
     if resolved.category.is_derivative:

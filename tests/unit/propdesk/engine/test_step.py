@@ -133,6 +133,27 @@ def test_a_revision_that_names_no_instrument_is_followed_by_nobody() -> None:
     assert day.codes() == {"signal-0001": ["PENDING_ENTRY", "UNKNOWN_SYMBOL"]}
 
 
+def test_a_revision_that_names_an_instrument_again_is_followed_again() -> None:
+    day = waiting_for_a_price()
+    day.signal(make_signal(revision=2, underlying="NOBODY", received_ns=at(600, 40)))
+    day.signal(make_signal(revision=3, underlying="BETA", received_ns=at(600, 45)))
+    assert day.state.tracked["signal-0001"].price_key == "NSE_EQ:BETA"
+
+
+def test_an_entry_that_moves_to_another_instrument_is_labelled_by_it() -> None:
+    day = Day(make_context([make_instrument("ALPHA"), make_instrument("BETA")])).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal())
+    live = next(iter(day.state.groups.values()))
+    labels = replace(live.labels, regime=None)
+    entry = PendingEntry(live.signal, "UNFILLED", at(930), at(940), DAY, live.group.instrument_key, labels)
+    day.state = replace(day.state, pending={"signal-0001": entry})
+    day.signal(make_signal(revision=2, stoploss_paise=9_700, received_ns=at(602)))
+    assert day.state.pending["signal-0001"].labels == labels, "the same instrument keeps its labels"
+    day.signal(make_signal(revision=3, underlying="BETA", received_ns=at(603)))
+    assert day.state.pending["signal-0001"].labels == live.labels
+
+
 def test_a_revision_leaves_what_the_crowd_is_in_alone() -> None:
     """It was entered in the last session, which our own order did not reach."""
     day = opened()
