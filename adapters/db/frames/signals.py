@@ -183,7 +183,9 @@ def write_rejected(connection: Connection, stage: str, frame: pd.DataFrame, firs
             strict=True,
         )
     ]
-    return append_frame(connection, "raw.quarantine", frame.assign(quarantine_id=ids, status="OPEN"))
+    # The door a row came by is known of what uploads refused only: what got further stands in raw_signals.
+    added = {"quarantine_id": ids, "status": "OPEN", "chain": None, "source_key": None}
+    return append_frame(connection, "raw.quarantine", frame.assign(**added))
 
 
 def rejected_by_reason(frame: pd.DataFrame) -> dict[str, int]:
