@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,7 @@ from adapters.db.repos.verify import verify_all
 from adapters.settings import Settings
 from adapters.uploads import ingest_file
 from bench.machine import machine
+from propdesk.core.calendar import IST
 from propdesk.core.clock import ManualClock, to_ns
 from propdesk.intake.document import document_hash
 from runtime.home import Home
@@ -46,7 +47,6 @@ ROWS = 1_000_000
 SIZES = (10_000, 100_000, 400_000)
 ROUNDS = 2
 SEED = 7
-_IST = timezone(timedelta(hours=5, minutes=30))
 _NOW_NS = to_ns(datetime(2025, 12, 1, tzinfo=UTC))
 _COLUMNS = (
     *("kind", "source_message_id", "advisor_id", "advisor_name", "sebi_reg_no", "posted_at", "received_at"),
@@ -68,7 +68,7 @@ _COLUMNS = (
 def write_signals(path: Path, rows: int, seed: int = SEED) -> None:
     """Write a CSV of intraday ideas on 200 shares by 120 advisors over 150 days."""
     rng = np.random.default_rng(seed)
-    first = datetime(2025, 1, 1, 9, 15, tzinfo=_IST)
+    first = datetime(2025, 1, 1, 9, 15, tzinfo=IST)
     days = [day for n in range(150) if (day := first + timedelta(days=n)).weekday() < 5]
     day, second, share, advisor = (
         rng.integers(0, bound, rows).tolist() for bound in (len(days), 22_000, 200, 120)

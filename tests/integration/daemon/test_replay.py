@@ -14,6 +14,7 @@ from adapters.db.repos.journal import JournalRepo
 from adapters.db.repos.report import DayReport
 from adapters.settings import Settings
 from tests.support.daemon_day import DAY
+from tests.support.deaths import Died, arm_deaths
 from trading_daemon.main import RunResult
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -22,8 +23,14 @@ Replay = Callable[..., RunResult]
 Report = Callable[[], DayReport]
 
 
-class Died(Exception):
-    """The process ends here, without a chance to tidy up its own books."""
+# Dying about as often each: there are many more journal rows than orders.
+WRITES = (
+    (JournalRepo, "commit", 0.015),
+    (InboxRepo, "store", 0.15),
+    (IntentRepo, "claim", 0.06),
+    (IntentRepo, "answer", 0.06),
+    (PaperBroker, "_commit", 0.06),
+)
 
 
 def test_a_second_run_writes_the_same_journal_byte_for_byte(replay: Replay, report: Report) -> None:
@@ -50,7 +57,7 @@ def test_dying_at_any_write_ends_with_the_same_trades(
 ) -> None:
     unharmed = replay(fresh=True)
     expected = report()
-    deaths = _arm(monkeypatch, np.random.default_rng(seed), most=40)
+    deaths = arm_deaths(monkeypatch, np.random.default_rng(seed), WRITES, most=40)
     result: RunResult | None = None
     fresh = True
     while result is None:
@@ -113,33 +120,3 @@ def test_no_intent_was_sent_twice(
         (settings.account_id,),
     ).fetchall()
     assert doubled == []
-
-
-def _arm(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, *, most: int) -> list[tuple[str, str]]:
-    """Make the daemon's four kinds of writes die now and then, before or after they took effect."""
-    deaths: list[tuple[str, str]] = []
-
-    def patch(owner: type, name: str, share: float) -> None:
-        real = getattr(owner, name)
-
-        async def deadly(self: object, *args: object, **kwargs: object) -> object:
-            when = ("before", "after")[int(rng.integers(2))]
-            dies = len(deaths) < most and rng.random() < share
-            if dies and when == "before":
-                deaths.append((f"{owner.__name__}.{name}", when))
-                raise Died
-            answer = await real(self, *args, **kwargs)
-            if dies:
-                deaths.append((f"{owner.__name__}.{name}", when))
-                raise Died
-            return answer
-
-        monkeypatch.setattr(owner, name, deadly)
-
-    # About as often each: there are many more journal rows than orders.
-    patch(JournalRepo, "commit", 0.015)
-    patch(InboxRepo, "store", 0.15)
-    patch(IntentRepo, "claim", 0.06)
-    patch(IntentRepo, "answer", 0.06)
-    patch(PaperBroker, "_commit", 0.06)
-    return deaths

@@ -26,6 +26,7 @@ from sandbox.market import ticks_of_store
 from sandbox.server import Sandbox, addresses
 from sandbox.world import World, make_world
 from tests.support.daemon_day import DAY, STOCKS, make_instrument
+from tests.support.deaths import Died, arm_deaths
 from tests.support.sandbox_thread import RunningSandbox, running
 from trading_daemon.main import RunResult, run_daemon
 
@@ -120,8 +121,12 @@ def test_the_books_of_a_day_are_the_sandboxs_truth(
     assert served.sandbox.world.ledger.of("RENEWED"), "the token ends within the day"
 
 
-class Died(Exception):
-    """The process ends here, without a chance to tidy up its own books."""
+WRITES = (
+    (JournalRepo, "commit", 0.006),
+    (IntentRepo, "claim", 0.02),
+    (IntentRepo, "answer", 0.02),
+    *((SteppedDhan, name, 0.02) for name in ("place", "modify", "cancel", "exit")),
+)
 
 
 def test_deaths_lost_answers_and_a_dead_token_leave_the_books_equal(
@@ -139,7 +144,7 @@ def test_deaths_lost_answers_and_a_dead_token_leave_the_books_equal(
     arm_fault(served, FaultKind.RESET_MID_BODY, share=0.1, method="POST")
     noon = ist_to_ns(datetime.combine(DAY, time(12, 0)))
     served.do(lambda: world.exchange.at(noon, world.revoke_tokens))
-    deaths = arm(monkeypatch, np.random.default_rng(seed), most=6)
+    deaths = arm_deaths(monkeypatch, np.random.default_rng(seed), WRITES, most=6)
     lives, is_done = 0, False
     while not is_done:
         lives += 1
@@ -160,35 +165,6 @@ def test_deaths_lost_answers_and_a_dead_token_leave_the_books_equal(
 def arm_fault(served: RunningSandbox, kind: FaultKind, **words: Any) -> None:
     fault = Fault(kind, count=-1, path="/super/orders", **words)
     served.do(lambda: served.sandbox.world.faults.arm(fault))
-
-
-def arm(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, *, most: int) -> list[tuple[str, str]]:
-    """Make the process die now and then before or after it writes to its books or calls the broker."""
-    deaths: list[tuple[str, str]] = []
-
-    def patch(owner: type, name: str, share: float) -> None:
-        real = getattr(owner, name)
-
-        async def deadly(self: object, *args: object, **kwargs: object) -> object:
-            when = ("before", "after")[int(rng.integers(2))]
-            dies = len(deaths) < most and rng.random() < share
-            if dies and when == "before":
-                deaths.append((f"{owner.__name__}.{name}", when))
-                raise Died
-            answer = await real(self, *args, **kwargs)
-            if dies:
-                deaths.append((f"{owner.__name__}.{name}", when))
-                raise Died
-            return answer
-
-        monkeypatch.setattr(owner, name, deadly)
-
-    patch(JournalRepo, "commit", 0.006)
-    patch(IntentRepo, "claim", 0.02)
-    patch(IntentRepo, "answer", 0.02)
-    for name in ("place", "modify", "cancel", "exit"):
-        patch(SteppedDhan, name, 0.02)
-    return deaths
 
 
 @pytest.mark.parametrize(
