@@ -220,6 +220,7 @@ def install(uv: Path, wanted: dict[str, str]) -> None:
         env,
     )
     link_project()
+    compile_modules()
     STAMP.write_text(json.dumps(wanted, indent=2, sort_keys=True), encoding="utf-8")
 
 
@@ -241,6 +242,22 @@ def link_project() -> None:
         '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -P -m cli "$@"\n', encoding="utf-8"
     )
     command.chmod(0o755)
+
+
+def compile_modules() -> None:
+    """Compile every module once, on all processors.
+
+    Otherwise each of a dozen processes compiles what it imports when it first starts; where Python is told
+    to write no bytecode (PYTHONDONTWRITEBYTECODE, as containers like to) at every start: twice the time.
+    """
+    own = sorted(str(found.parent) for found in ROOT.glob("*/__init__.py"))
+    subprocess.run(
+        [
+            *(str(PYTHON), "-m", "compileall", "-qq", "-j", "0", "-x", r"[/\\]tests?[/\\]"),
+            *(str(VENV / "lib"), *own),
+        ],
+        check=False,  # packages hold templates and other files that are no Python of this version
+    )
 
 
 def call(command: list[str], complaint: str, env: dict[str, str] | None = None) -> None:

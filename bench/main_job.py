@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="keep the data folder")
     options = parser.parse_args()
     home = options.home or Path(tempfile.mkdtemp(prefix="propdesk-bench-", dir="/var/tmp"))
+    home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o755)
     try:
         rounds = [("first up --exit (empty data folder)", _round(home)), ("second up --exit", _round(home))]

@@ -53,6 +53,7 @@ def calls(run: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
             (folder / "bin" / "uv").touch()
 
     monkeypatch.setattr(run, "call", call)
+    monkeypatch.setattr(run, "compile_modules", lambda: None)
     monkeypatch.setattr(run, "is_usable", lambda python: python.exists())
     return made
 
@@ -212,3 +213,20 @@ def test_mongod_is_left_out_where_it_cannot_run(
     monkeypatch.setattr(run.platform, "machine", lambda: machine)
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags\t\t: {flags}\n")
     assert (run.mongod_obstacle() is None) == possible
+
+
+def test_modules_are_compiled_at_installation_even_where_python_writes_no_bytecode(
+    run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = ["desk/__init__.py", "desk/tests/test_desk.py", ".venv/lib/python3/site-packages/kit.py"]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("VALUE = 1\n", encoding="utf-8")
+    (tmp_path / ".venv/lib/python3/site-packages/template.py").write_text("{{ name }} =\n", encoding="utf-8")
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(run, "PYTHON", Path(sys.executable))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    run.compile_modules()
+    compiled = {found.name.split(".")[0] for found in tmp_path.rglob("*.pyc")}
+    assert compiled == {"__init__", "kit"}
