@@ -1,8 +1,9 @@
 """Frames to tables and back by COPY; the only way frames reach PostgreSQL.
 
-PostgreSQL and Arrow both speak CSV from compiled code, so no value passes through the interpreter
-but documents and lists of texts. An unquoted empty field is NULL, a quoted one an empty text, on both
-sides. Rows are converted a slice at a time, so that writing a large frame needs little beside it.
+Rows go in as the server keeps them, from Arrow by compiled code, and come out as CSV, which Arrow reads by
+compiled code: no value passes through the interpreter but documents and lists. In the CSV an unquoted empty
+field is NULL, a quoted one an empty text. Rows are converted a slice at a time, so that writing a large frame
+needs little beside it.
 """
 
 import io
@@ -16,9 +17,11 @@ import orjson
 import pandas as pd
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import sqlalchemy
+from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import StringEncoderBuilder
+from pgpq.schema import Jsonb
 from psycopg import sql
 from psycopg.postgres import types as pg_types
 
@@ -32,6 +35,20 @@ _ROWS_AT_ONCE = 50_000
 _INTEGER_TYPES = frozenset({"int2", "int4", "int8"})
 _FLOAT_TYPES = frozenset({"float4", "float8"})
 _DOCUMENT_TYPES = frozenset({"json", "jsonb"})
+_WRITTEN = {
+    "int2": pa.int16(),
+    "int4": pa.int32(),
+    "int8": pa.int64(),
+    "float4": pa.float32(),
+    "float8": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "timestamptz": pa.timestamp("us", "UTC"),
+    "text": pa.string(),
+    "varchar": pa.string(),
+    "jsonb": pa.string(),
+}
+"""Type of Arrow that stands for a column's type on the way into the server."""
 
 
 def replace_range(
@@ -213,82 +230,79 @@ def _write(
 ) -> int:
     if frame.empty:
         return 0
-    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv)").format(
+    statement = sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT binary)").format(
         target, sql.SQL(", ").join(sql.Identifier(name) for name, _, _ in columns)
     )
     with raw.cursor() as cursor, cursor.copy(statement) as copy:
-        for text in _texts(frame, columns):
-            copy.write(text)
+        for block in _blocks(frame, columns):
+            copy.write(block)
     return len(frame)
 
 
-def _texts(frame: pd.DataFrame, columns: list[tuple[str, str, bool]]) -> Iterator[memoryview]:
-    """Give the frame's slices as CSV; while the server takes one in, the next is made in a thread."""
+def _blocks(frame: pd.DataFrame, columns: list[tuple[str, str, bool]]) -> Iterator[bytes]:
+    """Give the frame in the server's own form; while it takes a slice in, a thread makes the next."""
+    types = {name: _written_type(base, is_array=is_array) for name, base, is_array in columns}
+    schema = pa.schema(types)
+    encoder = _encoder(schema, {name for name, base, _ in columns if base == "jsonb"})
 
-    def make(start: int) -> memoryview:
+    def make(start: int) -> bytes:
         part = frame.iloc[start : start + _ROWS_AT_ONCE]
-        table = pa.table(
-            {name: _to_arrow(part[name], base, is_array=is_array) for name, base, is_array in columns}
-        )
-        buffer = io.BytesIO()
-        pacsv.write_csv(table, buffer, pacsv.WriteOptions(include_header=False))
-        return buffer.getbuffer()
+        arrays = [_to_arrow(part[name], types[name], base, is_array=arr) for name, base, arr in columns]
+        # pandas may keep texts in several pieces
+        (batch,) = pa.table(arrays, schema=schema).combine_chunks().to_batches()
+        return encoder.write_batch(batch)
 
     with ThreadPoolExecutor(max_workers=1) as pool:
+        yield encoder.write_header()
         ready = pool.submit(make, 0)
         for start in range(_ROWS_AT_ONCE, len(frame), _ROWS_AT_ONCE):
             ready, done = pool.submit(make, start), ready
             yield done.result()
         yield ready.result()
+        yield encoder.finish()
 
 
-def _to_arrow(column: "pd.Series[Any]", base: str, *, is_array: bool) -> pa.Array:
+def _encoder(schema: pa.Schema, documents: set[str]) -> ArrowToPostgresBinaryEncoder:
+    """Give the encoder of a table; its documents are texts to Arrow and jsonb to the server."""
+    encoders = {
+        field.name: StringEncoderBuilder.new_with_output(field, Jsonb())
+        if field.name in documents
+        else ArrowToPostgresBinaryEncoder.infer_encoder(field)
+        for field in schema
+    }
+    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
+
+
+def _written_type(base: str, *, is_array: bool) -> pa.DataType:
+    kind = _WRITTEN.get(base)
+    require(kind is not None, f"a frame cannot be written to a column of type {base}")
+    return pa.list_(kind) if is_array else kind
+
+
+def _to_arrow(column: "pd.Series[Any]", kind: pa.DataType, base: str, *, is_array: bool) -> pa.Array:
     if isinstance(column.dtype, pd.CategoricalDtype):
-        values = _to_arrow(pd.Series(column.cat.categories), base, is_array=is_array)
+        values = _to_arrow(pd.Series(column.cat.categories), kind, base, is_array=is_array)
         codes = column.cat.codes.to_numpy()
         return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), values).dictionary_decode()
-    if is_array and base in _INTEGER_TYPES:
-        return _whole_lists(column)
     if is_array:
-        return pa.array([_array_text(value) for value in column], pa.string())
+        return pa.array([None if _is_missing(value) else value for value in column], kind)
     if base in _DOCUMENT_TYPES:
-        return pa.array([_document_text(value) for value in column], pa.string())
+        return pa.array([_document_text(value) for value in column], kind)
     if base in _INTEGER_TYPES:
-        return _whole_numbers(column)
-    if base == "timestamptz":
-        return _stamps(column)
-    if base == "date":
-        return pa.array(_as_dates(column), pa.date32())
-    if base in _FLOAT_TYPES:
-        return pa.array(pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan), from_pandas=True)
-    if base == "bool":
-        return pa.array(column.astype("boolean"), pa.bool_(), from_pandas=True)
-    return pa.array(column.astype("str"), pa.string(), from_pandas=True)
-
-
-def _whole_numbers(column: "pd.Series[Any]") -> pa.Array:
-    if column.dtype.kind not in "iu":
         # "Int64" refuses fractions instead of cutting them off
-        column = column.astype("Int64")
-    return pa.array(column, pa.int64(), from_pandas=True)
-
-
-def _whole_lists(column: "pd.Series[Any]") -> pa.Array:
-    """Give lists of whole numbers as PostgreSQL's array texts, written by compiled code."""
-    held = [None if isinstance(value, float) and value != value else value for value in column]
-    lists = pa.array(held, pa.list_(pa.int64()))
-    if lists.flatten().null_count:  # a join would lose the whole list
-        return pa.array([_array_text(value) for value in held], pa.string())
-    inner = pc.binary_join(lists.cast(pa.list_(pa.string())), ",")
-    return pc.binary_join_element_wise("{", inner, "}", "")
-
-
-def _stamps(column: "pd.Series[Any]") -> pa.Array:
-    stamps = pd.to_datetime(column, utc=True)
-    wall = pa.array(
-        stamps.dt.tz_localize(None).astype("datetime64[us]"), pa.timestamp("us"), from_pandas=True
-    )
-    return pc.binary_join_element_wise(wall.cast(pa.string()), "+00", "")
+        whole = column if column.dtype.kind in "iu" else column.astype("Int64")
+        return pa.array(whole, pa.int64(), from_pandas=True).cast(kind)
+    if base == "timestamptz":
+        stamps = pd.to_datetime(column, utc=True).astype("datetime64[us, UTC]")
+        return pa.array(stamps, kind, from_pandas=True)
+    if base == "date":
+        return pa.array(_as_dates(column), kind)
+    if base in _FLOAT_TYPES:
+        numbers = pd.to_numeric(column).to_numpy(dtype="float64", na_value=np.nan)
+        return pa.array(numbers, from_pandas=True).cast(kind)
+    if base == "bool":
+        return pa.array(column.astype("boolean"), kind, from_pandas=True)
+    return pa.array(column.astype("str"), kind, from_pandas=True)
 
 
 def _as_dates(column: "pd.Series[Any]") -> list[date | None]:
@@ -297,25 +311,12 @@ def _as_dates(column: "pd.Series[Any]") -> list[date | None]:
     return [None if value is None or value is pd.NaT or value != value else value for value in column]
 
 
-def _array_text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):
-        return None
-    items = value.tolist() if isinstance(value, np.ndarray) else value
-    return "{" + ",".join(_element_text(item) for item in items) + "}"
-
-
-def _element_text(item: Any) -> str:
-    if item is None:
-        return "NULL"
-    if isinstance(item, str):
-        return '"' + item.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if hasattr(item, "isoformat"):
-        return f'"{item.isoformat()}"'
-    return str(item)
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
 
 
 def _document_text(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and value != value):
+    if _is_missing(value):
         return None
     # Sorted keys: equal documents give equal bytes whatever order they were built in.
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()

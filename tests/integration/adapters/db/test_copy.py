@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 import psycopg
+import pyarrow as pa
 import pytest
 from sqlalchemy import create_engine
 
@@ -154,6 +155,27 @@ def test_slices_make_one_table(
     found = read_frame(connection, "SELECT name, share FROM copy_sample ORDER BY ctid")
     assert found["name"].tolist() == ["", 'b,"x"\ny', "NA"]
     assert found["share"].tolist()[1:] == [0.1 + 0.2, np.inf]
+
+
+def test_texts_in_pieces_are_joined(connection: psycopg.Connection) -> None:
+    halves = [sample().iloc[:1].astype({"name": "str"}), sample().iloc[1:].astype({"name": "str"})]
+    frame = pd.concat(halves, ignore_index=True)
+    assert len(pa.chunked_array(frame["name"].array._pa_array).chunks) > 1
+    assert append_frame(connection, TABLE, frame) == 3
+    found = read_frame(connection, "SELECT name FROM copy_sample ORDER BY day, name")
+    assert found["name"].tolist() == ["", 'b,"x"\ny', "NA"]
+
+
+def test_numbers_beyond_their_column_are_refused(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE copy_small (day date PRIMARY KEY, n int)")
+    with pytest.raises(pa.ArrowInvalid, match="not in range"):
+        append_frame(connection, "public.copy_small", pd.DataFrame({"day": [DAY], "n": [2**31]}))
+
+
+def test_a_type_that_no_frame_holds_is_named(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE copy_odd (day date PRIMARY KEY, place point)")
+    with pytest.raises(InvariantViolated, match="column of type point"):
+        append_frame(connection, "public.copy_odd", pd.DataFrame({"day": [DAY], "place": ["(1,2)"]}))
 
 
 def test_parameters_stay_values(connection: psycopg.Connection) -> None:
