@@ -1,31 +1,23 @@
-{# A mart of rules at some levels: every column, and the verdict of both profiles. Below half of its minimum a
-   cell names that gate alone, since nothing else of it was computed. #}
+{# A mart of rules at some levels: every column, and the verdict of both profiles. A view: what step 8 and
+   int_rules hold is not written once more. Below half of its minimum a cell names that gate alone, since nothing
+   else of it was computed; it is read from step 8's own table, because dbt drops whatever reads a view that it
+   makes anew. A day that is not judged yet has no rows. #}
 {% macro rules_model(levels) %}
 {%- set level_list = "'" ~ levels | join("', '") ~ "'" -%}
-with m as (
-    select * from {{ ref('int_rule_metrics') }}
-    where level in ({{ level_list }})
-),
-
-o as (
-    select * from {{ ref('int_gate_thresholds') }}
-    where profile = 'original'
-),
-
-d as (
-    select * from {{ ref('int_gate_thresholds') }}
-    where profile = 'desk'
-),
-
-judged as (
+with judged as (
     select
         {{ rule_columns() }},
-        {{ failed_gates(rule_checks('original'), 'o') }} as original_failed_gates,
-        {{ failed_gates(rule_checks('desk'), 'd') }} as desk_failed_gates,
-        d.gates_version
-    from m
-    inner join o on o.level = m.level and o.category = m.category
-    inner join d on d.level = m.level and d.category = m.category
+        m.original_failed_gates,
+        m.desk_failed_gates,
+        m.gates_version
+    from {{ ref('int_rules') }} as m
+    where m.level in ({{ level_list }}) and m.original_failed_gates is not null and m.desk_failed_gates is not null
+),
+
+days as (
+    select as_of_date, max(gates_version) as gates_version
+    from {{ ref('int_rules') }}
+    group by as_of_date
 ),
 
 thin as (
@@ -33,12 +25,10 @@ thin as (
         {{ thin_columns() }},
         array['min_trades'] as original_failed_gates,
         array['min_trades'] as desk_failed_gates,
-        (select max(gates_version) from d) as gates_version
-    from {{ ref('stg_group_metrics') }} as m
-    where
-        m.level in ({{ level_list }})
-        and m.losing_streak_max is null
-        and {{ in_range('m.as_of_date') }}
+        days.gates_version
+    from {{ source('research', 'group_metrics') }} as m
+    inner join days on days.as_of_date = m.as_of_date
+    where m.level in ({{ level_list }}) and m.losing_streak_max is null
 )
 
 select

@@ -1,11 +1,14 @@
 {{ config(
-    materialized='table',
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    indexes=[{'columns': ['as_of_date']}],
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys() }}"
 ) }}
 -- Everything known of a replayed group (advisors, and cells with at least half their minimum of trades), one row
--- per (as_of_date, rule_text): sums turned into rates, beside what step 8 computed. Ratios are fractions here; the
--- marts turn them into percent. Holds the range of the newest build only.
+-- per (as_of_date, rule_text): sums turned into rates, beside what step 8 computed, and the verdict of both profiles
+-- (none for an advisor). Ratios are fractions here; the marts turn them into percent.
 {% set z2 = '3.8414588206941236::double precision' %}
 with joined as (
     select
@@ -112,13 +115,34 @@ trusted as (
         f.own_flag is not null as trust_is_own
     from flagged as f
     left join advisors as a on a.as_of_date = f.as_of_date and a.advisor_id = f.advisor_id
+),
+
+m as (
+    select
+        *,
+        case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end as original_trust,
+        case
+            when trust_flag is not null and trust_is_noise then 2
+            else case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end
+        end as desk_trust
+    from trusted
+),
+
+o as (
+    select * from {{ ref('int_gate_thresholds') }}
+    where profile = 'original'
+),
+
+d as (
+    select * from {{ ref('int_gate_thresholds') }}
+    where profile = 'desk'
 )
 
 select
-    *,
-    case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end as original_trust,
-    case
-        when trust_flag is not null and trust_is_noise then 2
-        else case trust_flag when 'TRUSTED' then 2 when 'WATCHLIST' then 1 when 'UNTRUSTED' then 0 end
-    end as desk_trust
-from trusted
+    m.*,
+    (select max(gates_version) from d) as gates_version,
+    case when o.level is not null then {{ failed_gates(rule_checks('original'), 'o') }} end as original_failed_gates,
+    case when d.level is not null then {{ failed_gates(rule_checks('desk'), 'd') }} end as desk_failed_gates
+from m
+left join o on o.level = m.level and o.category = m.category
+left join d on d.level = m.level and d.category = m.category

@@ -9,8 +9,8 @@
 -- Candidates for trading against an advisor: one row per as-of date and replayed group with a mean loss.
 -- Significance is |z| >= 1.96 of the excess hits here; a false-discovery rate over all groups is not yet part of it.
 with metrics as (
-    select * from {{ ref('int_rule_metrics') }}
-    where level <> 'ADVISOR'
+    select * from {{ ref('int_rules') }}
+    where level <> 'ADVISOR' and {{ in_range('as_of_date') }}
 ),
 
 medians as (

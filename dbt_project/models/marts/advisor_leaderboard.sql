@@ -8,8 +8,8 @@
 ) }}
 -- One row per as-of date and advisor, ranked by the shrunk mean net R.
 with m as (
-    select * from {{ ref('int_rule_metrics') }}
-    where level = 'ADVISOR'
+    select * from {{ ref('int_rules') }}
+    where level = 'ADVISOR' and {{ in_range('as_of_date') }}
 )
 
 select
