@@ -81,11 +81,18 @@ def group_facts(
             connection, calendar, days.first, days.last, config, settings.regime_scope
         )
         as_of = calendar.market_days(days.first, days.last)
+
+        def write(table: str, frame: pd.DataFrame) -> None:
+            rules.write_group_table(connection, table, frame, days.first, days.last)
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
+            # the largest table is written while the replays go on
             done = build_group_facts(
-                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map
-            )
-        rules.write_group_tables(connection, done, days.first, days.last)
+                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map,
+                partial(write, "group_metrics"),
+            )  # fmt: skip
+        write("corpus_replays", done.replays)
+        write("equity_curves", done.curves)
         version = rules.write_gate_thresholds(connection, gates)
         check = judge(context, connection, "group_metrics", done.metrics, days, day_column="as_of_date")
     drawn = pictures.curves(

@@ -1,6 +1,7 @@
 """``propdesk market``: the generated market and advisors of known skill."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -168,6 +169,8 @@ def generate_sample(
 def _simulate(
     calendar: "MarketCalendar", days: tuple[date, date], seed: int, per_day: int, tell: Report
 ) -> "tuple[GeneratedMarket, list[Instrument], PathBook, AdvisorStream]":
+    from concurrent.futures import ThreadPoolExecutor
+
     from adapters.contract_rules import load_contract_rules
     from propdesk.sim.advisors import AdvisorSpec, generate_advisors
     from propdesk.sim.market import MarketSpec, generate_market
@@ -178,7 +181,8 @@ def _simulate(
     market = generate_market(MarketSpec(*days, seed), calendar, load_contract_rules())
     instruments = list_instruments(market)
     tell("Contracts", 0, 1)
-    book = book_of_market(market, instruments)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        book = book_of_market(market, instruments, pool.map)
     tell("Advisors", 0, 1)
     return market, instruments, book, generate_advisors(book, AdvisorSpec(seed, per_day), calendar)
 
@@ -278,6 +282,8 @@ def _write_prices(
     tell: Report,
 ) -> int:
     """Write all underlyings and exactly the contracts that ideas mention; returns the number of bars."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
     from adapters.ticks.store import ParquetPriceStore, bars_table
     from propdesk.model.instrument import underlying_price_key
     from propdesk.sim.market_book import book_minutes
@@ -287,7 +293,9 @@ def _write_prices(
     names = [underlying_price_key(u.symbol, is_index=u.is_index) for u in market.underlyings]
     daily = [market.daily_bars(row) for row in range(len(names))]
     total = 0
-    with store.stage() as stage:
+    # While a thread packs a day, the next one is made: one day at most waits in memory.
+    packed: Future[None] | None = None
+    with store.stage() as stage, ThreadPoolExecutor(max_workers=1) as packer:
         for index, day in enumerate(market.daily.days):
             stage.add(
                 "daily", day, bars_table([(k, _one(b, index)) for k, b in zip(names, daily, strict=True)])
@@ -301,7 +309,11 @@ def _write_prices(
             ]
             table = bars_table(sorted(pairs, key=lambda pair: pair[0]))
             total += table.num_rows
-            stage.add("minute", day, table)
+            if packed is not None:
+                packed.result()
+            packed = packer.submit(stage.add, "minute", day, table)
+        if packed is not None:
+            packed.result()
     return total
 
 

@@ -18,6 +18,8 @@ from propdesk.ports import PriceSource
 
 _BLOCK_DAYS = 20
 """Market days whose prices are held at once."""
+_BLOCK_CHANGED = 100
+"""Changed ideas whose prices are held at once, over as many days as it takes."""
 
 Int = NDArray[np.int64]
 Float = NDArray[np.float64]
@@ -102,21 +104,31 @@ def flag_conduct(
     moment is the close of the last bar complete by then. An idea without entry price (MARKET) has no distance
     from it; only its target can have been passed.
     """
-    dates: list[date] = sorted(set(resolved["trade_date"]))
-    blocks = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
     changed = {str(name): part for name, part in versions.groupby("record_id", sort=False)}
     parts = [
-        _flag_block(
-            resolved[resolved["trade_date"].between(block[0], block[-1])].reset_index(drop=True),
-            changed,
-            prices,
-            calendar,
-            rule,
-            known_until_ns,
-        )
-        for block in blocks
+        _flag_block(block, changed, prices, calendar, rule, known_until_ns)
+        for block in _blocks(resolved, changed)
     ]
-    return pd.concat(parts, ignore_index=True) if parts else _frame(resolved, [], [], [], [], [], [])
+    if not parts:
+        return _frame(resolved, [], [], [], [], [], [])
+    whole = pd.concat(parts, ignore_index=True)
+    return whole.sort_values(["trade_date", "signal_id"], kind="stable", ignore_index=True)
+
+
+def _blocks(resolved: pd.DataFrame, changed: dict[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    """Cut the ideas so that the prices of a block fit into memory.
+
+    An edit may come months after its idea, and looks at the prices up to it: the few ideas with changes are
+    read by themselves over many days, all the others over the days of their block.
+    """
+    ordered = resolved.sort_values(["trade_date", "signal_id"], kind="stable", ignore_index=True)
+    is_changed = ordered["signal_id"].isin(list(changed))
+    plain, late = ordered[~is_changed], ordered[is_changed]
+    dates: list[date] = sorted(set(plain["trade_date"]))
+    spans = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
+    blocks = [plain[plain["trade_date"].between(span[0], span[-1])] for span in spans]
+    blocks += [late.iloc[at : at + _BLOCK_CHANGED] for at in range(0, len(late), _BLOCK_CHANGED)]
+    return [block.reset_index(drop=True) for block in blocks]
 
 
 def _flag_block(
@@ -127,7 +139,6 @@ def _flag_block(
     rule: ConductRule,
     known_until_ns: int,
 ) -> pd.DataFrame:
-    resolved = resolved.sort_values(["trade_date", "signal_id"], kind="stable", ignore_index=True)
     ideas = _ideas(resolved, calendar)
     edited, deleted = _versions(resolved, changed)
     first = look_back(calendar, resolved["trade_date"].iloc[0])

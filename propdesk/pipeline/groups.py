@@ -135,6 +135,7 @@ def build_group_facts(
     as_of_dates: list[date],
     config: GroupConfig,
     spread: Spread = map,
+    on_metrics: Callable[[pd.DataFrame], None] | None = None,
 ) -> GroupTables:
     """Compute what is known about every group at the end of each as-of date.
 
@@ -155,6 +156,8 @@ def build_group_facts(
     spread : callable
         As-of dates, and replays by level, do not depend on each other: a thread pool's ``map`` uses several
         processors (the kernels release the interpreter). The result is the same.
+    on_metrics : callable, optional
+        Given the metrics once they are done; what it does, a pool's ``map`` does beside the replays.
 
     Returns
     -------
@@ -175,8 +178,15 @@ def build_group_facts(
     fixed = _Fixed(data, values, orders, NoSkillTable(config.seed).table(data.shapes), CellNames(data.levels))
     days = list(spread(partial(_one_day, fixed, config), as_of_numbers(as_of_dates).tolist()))
     jobs = [np.concatenate([day[1][place] for day in days]) for place in range(len(data.levels))]
-    replays, curves = _replay_tables(fixed, jobs, config, spread)
-    return GroupTables(replays, curves, metrics_frame(fixed.names, [part for day in days for part in day[0]]))
+    replayed = _replay_levels(fixed, jobs, config, spread)
+    metrics = metrics_frame(fixed.names, [part for day in days for part in day[0]])
+    del days
+    if on_metrics is not None:
+        on_metrics(metrics)
+    replays, curves = zip(*replayed, strict=True)
+    return GroupTables(
+        _in_order(list(replays), fixed.names, config), _in_order(list(curves), fixed.names, config), metrics
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,14 +429,12 @@ def _metric_rows(
     )
 
 
-def _replay_tables(
+def _replay_levels(
     fixed: _Fixed, jobs: list[IntArray], config: GroupConfig, spread: Spread
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> Iterable[tuple[pd.DataFrame, pd.DataFrame]]:
     # the level with the most cells first, so that nobody waits for it in the end
     todo = [(model, place) for model in config.size_models for place in reversed(range(len(jobs)))]
-    done = list(spread(lambda one: _replay_level(fixed, jobs[one[1]], one[1], one[0], config), todo))
-    replays, curves = zip(*done, strict=True)
-    return _in_order(list(replays), fixed.names, config), _in_order(list(curves), fixed.names, config)
+    return spread(lambda one: _replay_level(fixed, jobs[one[1]], one[1], one[0], config), todo)
 
 
 def _in_order(parts: list[pd.DataFrame], names: CellNames, config: GroupConfig) -> pd.DataFrame:

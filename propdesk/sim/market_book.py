@@ -1,9 +1,9 @@
 """All paths an advisor may look at, end to end in flat arrays: ideas are drawn and tried vectorised."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,13 @@ class PathBook:
     trend: NDArray[np.float64]
 
 
-def book_of_market(market: GeneratedMarket, instruments: Sequence[Instrument]) -> PathBook:
+Spread = Callable[..., Iterable[Any]]
+"""`map`, or what gives the same in the same order but works on several items at once."""
+
+
+def book_of_market(
+    market: GeneratedMarket, instruments: Sequence[Instrument], spread: Spread = map
+) -> PathBook:
     """Choose the contracts worth talking about on each day and price them.
 
     Parameters
@@ -76,6 +82,8 @@ def book_of_market(market: GeneratedMarket, instruments: Sequence[Instrument]) -
         Underlyings.
     instruments : sequence of Instrument
         Its master (`propdesk.sim.market_contracts.list_instruments`).
+    spread : callable
+        Instruments do not depend on each other: a thread pool's ``map`` prices several at once.
 
     Returns
     -------
@@ -86,7 +94,7 @@ def book_of_market(market: GeneratedMarket, instruments: Sequence[Instrument]) -
     chooser = _Chooser(market, instruments)
     for index in range(len(market.days)):
         chooser.choose(index)
-    return chooser.book()
+    return chooser.book(spread)
 
 
 def book_minutes(market: GeneratedMarket, book: PathBook, row: int, day_index: int) -> BarArrays:
@@ -185,7 +193,7 @@ class _Chooser:
         self._life[row][1] = max(self._life[row][1], min(index + stays, len(self._market.days) - 1))
         chosen[pool].append(row)
 
-    def book(self) -> PathBook:
+    def book(self, spread: Spread) -> PathBook:
         """Price everything chosen."""
         market = self._market
         items = [self._by_key[key] for key in self._rows]
@@ -196,11 +204,16 @@ class _Chooser:
         prices = np.empty((4, int(ends[-1])), np.int32)
         day_start = np.empty((len(items), len(market.days) + 1), np.int64)
         ticks = np.full((len(items), len(market.days)), _EQUITY_TICK, np.int64)
+
+        def price(row: int) -> None:
+            place = slice(int(ends[row]), int(ends[row + 1]))
+            prices[:, place] = self._paths(items[row], *spans[row])
+
+        for _ in spread(price, range(len(items))):
+            pass
         for row, (item, (start, end)) in enumerate(zip(items, spans, strict=True)):
             at = slice(int(market.offsets[start]), int(market.offsets[end]))
-            place = slice(int(ends[row]), int(ends[row + 1]))
-            minute[place] = market.minute[at]
-            prices[:, place] = self._paths(item, start, end)
+            minute[int(ends[row]) : int(ends[row + 1])] = market.minute[at]
             relative = np.clip(market.offsets, market.offsets[start], market.offsets[end])
             day_start[row] = ends[row] + relative - market.offsets[start]
             self._fill_ticks(ticks[row], item, start, end)

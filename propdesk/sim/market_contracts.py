@@ -330,7 +330,7 @@ def _on_tick(price: float, tick: int) -> int:
     return max(round(price / tick), 1) * tick
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _price_future(
     spot: Int32Array, years: FloatArray, noise: FloatArray, tick: int, rate: float, out: Int32Array
 ) -> None:
@@ -348,7 +348,7 @@ def _price_future(
         out[3, i] = c
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _price_option(
     spot: Int32Array,
     implied: FloatArray,

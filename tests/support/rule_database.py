@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from adapters.config_gates import load_gates
 from adapters.db.frames.copy import replace_range
-from adapters.db.frames.rules import write_gate_thresholds, write_group_tables
+from adapters.db.frames.rules import write_gate_thresholds, write_group_table
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
 from tests.support.rule_frames import RuleFrames
 
@@ -77,7 +77,12 @@ def load(
         for table, frame in write.items():
             replace_range(connection, table, frame, partition_column="trade_date", first=FIRST, last=LAST)
         write_gate_thresholds(connection, gates)
-        write_group_tables(connection, tables, FIRST, LAST)
+        for name, frame in (
+            ("corpus_replays", tables.replays),
+            ("equity_curves", tables.curves),
+            ("group_metrics", tables.metrics),
+        ):
+            write_group_table(connection, name, frame, FIRST, LAST)
     return tables
 
 

@@ -10,7 +10,7 @@ from adapters.db.frames.copy import Connection, append_frame, read_frame, replac
 from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.errors import GapFault
-from propdesk.pipeline.groups import GroupConfig, GroupTables
+from propdesk.pipeline.groups import GroupConfig
 from propdesk.rules.gates import GateTable
 
 _TRADES = """
@@ -110,21 +110,13 @@ def read_group_inputs(
     )
 
 
-def write_group_tables(
-    connection: Connection, tables: GroupTables, first: date, last: date
-) -> dict[str, int]:
-    """Replace the as-of dates of the range in step 8's three tables; rows written per table."""
-    frames = {
-        "corpus_replays": tables.replays,
-        "equity_curves": tables.curves,
-        "group_metrics": tables.metrics,
-    }
-    return {
-        name: replace_range(
-            connection, f"research.{name}", frame, partition_column="as_of_date", first=first, last=last
-        )
-        for name, frame in frames.items()
-    }
+def write_group_table(
+    connection: Connection, table: str, frame: pd.DataFrame, first: date, last: date
+) -> int:
+    """Replace the as-of dates of the range in one of step 8's tables; returns the rows written."""
+    return replace_range(
+        connection, f"research.{table}", frame, partition_column="as_of_date", first=first, last=last
+    )
 
 
 def write_gate_thresholds(connection: Connection, gates: GateTable) -> str:

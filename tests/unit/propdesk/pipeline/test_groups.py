@@ -112,6 +112,7 @@ def test_order_of_rows_changes_nothing(frames: RuleFrames, tables: GroupTables) 
 
 
 def test_days_and_replays_worked_on_at_once_change_nothing(frames: RuleFrames, tables: GroupTables) -> None:
+    early: list[pd.DataFrame] = []
     with ThreadPoolExecutor(3) as pool:
         found = build_group_facts(
             frames.trades,
@@ -121,7 +122,9 @@ def test_days_and_replays_worked_on_at_once_change_nothing(frames: RuleFrames, t
             frames.days[-4:],
             CONFIG,
             pool.map,
+            early.append,
         )
+    assert [frame is found.metrics for frame in early] == [True]
     for day in frames.days[-4:]:
         same(found, tables, day)
 
