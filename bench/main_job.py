@@ -2,7 +2,7 @@
 
 Runs ``run.py up --exit`` twice on one data folder (an empty one, then the one it left), shows the
 output as it comes and prints wall time, processor time and the largest memory of all processes together
-(proportional set size, so that shared pages count once), with each program's share of it.
+(proportional set size, so that shared pages count once), with each program's share of both.
 """
 
 import argparse
@@ -38,11 +38,15 @@ _PROGRAMS = {
 
 @dataclass(slots=True)
 class Round:
-    """What one run took: wall and processor seconds, and bytes by program when all used most."""
+    """What one run took: wall and processor seconds, and bytes by program when all used most.
+
+    ``used`` holds the processor seconds of each process when it was last seen, by program and number.
+    """
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     memory: Counter[str] = field(default_factory=Counter)
+    used: dict[tuple[str, int], float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -65,8 +69,13 @@ def main() -> None:
             f"{title}: {found.seconds:.1f} s, processor time {found.cpu_seconds:.1f} s, "
             f"peak memory of all processes {found.memory.total() / 2**30:.2f} GiB\n"
         )
-        for program, size in found.memory.most_common():
-            sys.stdout.write(f"    {size / 2**20:6.0f} MiB {program}\n")
+        used: Counter[str] = Counter()
+        for (program, _), seconds in found.used.items():
+            used[program] += seconds  # type: ignore[assignment]  # counts of seconds
+        for program in sorted({*found.memory, *used}, key=lambda name: -used[name]):
+            sys.stdout.write(
+                f"    {found.memory[program] / 2**20:6.0f} MiB {used[program]:6.1f} s {program}\n"
+            )
 
 
 def _round(home: Path) -> Round:
@@ -81,7 +90,7 @@ def _round(home: Path) -> Round:
 
     def watch() -> None:
         while not done.wait(_SAMPLE_SECONDS):
-            now = _memory_of_tree(process.pid)
+            now = _memory_of_tree(process.pid, found.used)
             if now.total() > found.memory.total():
                 found.memory = now
 
@@ -102,7 +111,7 @@ def _cpu_of_children() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
-def _memory_of_tree(root: int) -> Counter[str]:
+def _memory_of_tree(root: int, used: dict[tuple[str, int], float]) -> Counter[str]:
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -116,8 +125,18 @@ def _memory_of_tree(root: int) -> Counter[str]:
     while todo:
         pid = todo.pop()
         todo += children.get(pid, [])
-        found[_program(pid)] += _proportional_bytes(pid)
+        program = _program(pid)
+        found[program] += _proportional_bytes(pid)
+        used[program, pid] = _processor_seconds(pid)
     return found
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (OSError, IndexError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _program(pid: int) -> str:

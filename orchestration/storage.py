@@ -1,9 +1,10 @@
-"""Dagster's PostgreSQL storage with planned events written in one statement.
+"""Dagster's PostgreSQL storage with planned events written in one statement, over connections kept open.
 
 A range run plans one event per asset and day before its first step. The stock storage writes each through
 several fresh connections; here they go in one insert, and a planned check is kept once per run and not
 once per day (its daily rows would stay "planned" for ever, each with a copy of the whole partition
-definition).
+definition). And the stock storages open a connection for each of their statements, several a second in every
+process: half of the daemon's processor time, and a server process each.
 
 Relies on names private to Dagster, so the release is pinned and `tests/integration/orchestration` holds
 what is relied on; without ``storage.custom`` in dagster.yaml the stock storage serves the same database.
@@ -20,10 +21,23 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.auth import PgTokenProvider
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
+from sqlalchemy import Engine
 
 POOL_RECYCLE_S: Final = 300
 _MATERIALISATION: Final = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECK: Final = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+
+
+def _pooled(postgres_url: str, token_provider: PgTokenProvider | None) -> Engine:
+    """Give an engine that keeps one connection open and opens more when threads need them at once."""
+    return create_pg_engine(
+        postgres_url,
+        token_provider,
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        pool_recycle=POOL_RECYCLE_S,
+        pool_pre_ping=True,
+    )
 
 
 class BatchingEventLogStorage(PostgresEventLogStorage):
@@ -37,15 +51,7 @@ class BatchingEventLogStorage(PostgresEventLogStorage):
         token_provider: PgTokenProvider | None = None,
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
-        # A run writes some hundred events one by one; a connection for each costs more than the event.
-        self._engine = create_pg_engine(
-            postgres_url,
-            token_provider,
-            isolation_level="AUTOCOMMIT",
-            pool_size=1,
-            pool_recycle=POOL_RECYCLE_S,
-            pool_pre_ping=True,
-        )
+        self._engine = _pooled(postgres_url, token_provider)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of one batch; planned ones in bulk, the rest as the parent does.
@@ -84,7 +90,7 @@ class BatchingEventLogStorage(PostgresEventLogStorage):
 
 
 class BatchingStorage(DagsterPostgresStorage):
-    """Dagster's PostgreSQL storage with `BatchingEventLogStorage` as its event log."""
+    """Dagster's PostgreSQL storage with `BatchingEventLogStorage` as its event log and pooled connections."""
 
     def __init__(
         self,
@@ -97,6 +103,8 @@ class BatchingStorage(DagsterPostgresStorage):
         self._event_log_storage = BatchingEventLogStorage(
             postgres_url, should_autocreate_tables, token_provider=token_provider
         )
+        self._run_storage._engine = _pooled(postgres_url, token_provider)
+        self._schedule_storage._engine = _pooled(postgres_url, token_provider)
 
     @classmethod
     def from_config_value(

@@ -105,6 +105,7 @@ def web(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
 
     client = httpx.Client(transport=httpx.MockTransport(handle))
     monkeypatch.setattr(launch.httpx, "post", client.post)
+    monkeypatch.setattr(launch.httpx, "Client", lambda **_: client)
     return asked, replies
 
 
@@ -146,7 +147,7 @@ def test_an_answer_that_is_none_is_a_clear_fault(web, reply: httpx.Response) -> 
     _, replies = web
     replies.append(reply)
     with pytest.raises((launch.OrchestratorUnreachable, launch.LaunchRefused), match="http://x"):
-        launch.look_at("http://x", "r1")
+        launch.wait_for("http://x", "r1")
 
 
 def test_without_a_webserver_the_remedy_is_named() -> None:
@@ -176,3 +177,33 @@ def test_a_run_that_came_to_no_step_says_what_ended_it(web) -> None:  # type: ig
     ended = {"__typename": "RunFailureEvent", "message": "Run timed out\nwhile starting."}
     replies.append({"logsForRun": {"cursor": "1", "hasMore": False, "events": [ended]}})
     assert launch.failures_of("http://x", "r1") == ["Run timed out while starting."]
+
+
+def test_the_dear_question_is_asked_only_when_a_step_has_ended(web, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    """Step times make Dagster read all events of a run: a run that goes on as before is asked cheaply."""
+    monkeypatch.setattr(launch, "POLL_S", 0.0)
+    asked, replies = web
+
+    def pulse(status: str, done: int) -> dict[str, object]:
+        stats = {"stepsSucceeded": done, "stepsFailed": 0}
+        return {"runOrError": {"__typename": "Run", "status": status, "stats": stats}}
+
+    def look(status: str) -> dict[str, object]:
+        return {"runOrError": {"__typename": "Run", **answer(status=status)}}
+
+    replies += [pulse("STARTED", 0), look("STARTED"), pulse("STARTED", 0), look("STARTED")]
+    replies += [pulse("STARTED", 0), pulse("STARTED", 0), pulse("STARTED", 0)]
+    replies += [pulse("STARTED", 1), look("STARTED"), pulse("STARTED", 1), look("STARTED")]
+    replies += [pulse("STARTED", 1), pulse("SUCCESS", 1), look("SUCCESS")]
+    seen: list[str] = []
+    state = launch.wait_for("http://x", "r", lambda found: seen.append(found.status))
+    assert (state.status, replies) == ("SUCCESS", [])
+    assert seen == ["STARTED"] * 4 + ["SUCCESS"]
+    assert sum("stepStats" in str(question["query"]) for question in asked) == 5
+
+
+def test_an_unknown_run_is_said(web) -> None:  # type: ignore[no-untyped-def]
+    _, replies = web
+    replies.append({"runOrError": {"__typename": "RunNotFoundError", "message": "no such run"}})
+    with pytest.raises(launch.LaunchRefused, match="knows no run r: no such run"):
+        launch.wait_for("http://x", "r")
