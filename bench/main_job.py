@@ -126,6 +126,8 @@ def _memory_of_tree(root: int, used: dict[tuple[str, int], float]) -> Counter[st
         pid = todo.pop()
         todo += children.get(pid, [])
         program = _program(pid)
+        if not program:
+            continue  # it has ended and nobody has asked for its code yet
         found[program] += _proportional_bytes(pid)
         used[program, pid] = _processor_seconds(pid)
     return found
@@ -144,6 +146,8 @@ def _program(pid: int) -> str:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         words = ""
+    if not words:
+        return ""
     return next((name for part, name in _PROGRAMS.items() if part in words), "others")
 
 
