@@ -21,6 +21,7 @@ from dagster._grpc import server as grpc_server
 from orchestration.instance import DEFINITIONS, LOCATION
 
 PRELOAD: Final = ["orchestration.preload"]
+PRELOAD_AFTER_S: Final = 5.0
 _CONTEXT_HOOK: Final = "_mp_ctx"
 _END_HOOK: Final = "_server_termination_event"
 
@@ -49,8 +50,11 @@ def tune_server() -> bool:
 def _forking_context() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
-    # Only after our own definitions are loaded, so that its imports do not take the processor from them.
-    threading.Thread(target=forkserver.ensure_running, daemon=True).start()
+    # Only after our own definitions are loaded and the web server has read them, so that its imports do not
+    # take the processor from them. Whoever starts a run before that makes it come at once.
+    timer = threading.Timer(PRELOAD_AFTER_S, forkserver.ensure_running)
+    timer.daemon = True
+    timer.start()
     return context
 
 
