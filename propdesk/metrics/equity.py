@@ -1,6 +1,7 @@
 """Statistics of an equity curve; one per function, over plain arrays."""
 
 import math
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,33 +59,57 @@ def sample_std(values: FloatArray) -> float:
     return math.sqrt(total / (len(values) - 1))
 
 
-def _is_too_short(returns: FloatArray) -> bool:
-    return len(returns) < MIN_SHARPE_DAYS or float(np.min(returns)) == float(np.max(returns))
+class SortinoSpread(StrEnum):
+    """What the Sortino ratio divides by."""
+
+    ALL_PERIODS = "all"
+    """Root mean square of the losses over all periods, gains counted as 0 (§3.4)."""
+    LOSSES_ONLY = "losses"
+    """Sample standard deviation of the losing periods alone."""
 
 
-def sharpe(returns: FloatArray, risk_free: float = 0.0) -> float:
-    """Give the yearly Sharpe ratio of daily returns.
+def _is_flat(returns: FloatArray) -> bool:
+    return float(np.min(returns)) == float(np.max(returns))
+
+
+def sharpe(
+    returns: FloatArray,
+    risk_free: float = 0.0,
+    *,
+    periods_per_year: float = TRADING_DAYS_PER_YEAR,
+    min_periods: int = MIN_SHARPE_DAYS,
+    without_spread: float = math.nan,
+) -> float:
+    """Give the yearly Sharpe ratio of the returns of days, or of other equal periods.
 
     Parameters
     ----------
-    returns : ndarray of float64, shape (n_days,)
+    returns : ndarray of float64, shape (n_periods,)
         Fractions, one per market day, flat days included.
     risk_free : float
         Yearly rate, fraction.
+    periods_per_year : float
+        252 market days, 52 weeks, 12 months.
+    min_periods : int
+        Fewer say nothing.
+    without_spread : float
+        What to give where all returns are equal; some libraries say infinite.
 
     Returns
     -------
     float
-        (mean − daily risk-free) / sample std × sqrt(252); NaN under 20 days or without any spread.
+        (mean − risk-free of a period) / sample std × sqrt(periods per year); NaN under ``min_periods``.
 
     Notes
     -----
     Source: spec §3.4.
     """
-    if _is_too_short(returns):
+    if len(returns) < max(min_periods, 2):
         return math.nan
-    excess = _mean(returns) - risk_free / TRADING_DAYS_PER_YEAR
-    return excess / sample_std(returns) * math.sqrt(TRADING_DAYS_PER_YEAR)
+    if _is_flat(returns):
+        return without_spread
+    excess = _mean(returns) - risk_free / periods_per_year
+    return excess / sample_std(returns) * math.sqrt(periods_per_year)
 
 
 def sharpe_error(ratio: float, n_days: int) -> float:
@@ -100,34 +125,54 @@ def sharpe_error(ratio: float, n_days: int) -> float:
     return math.sqrt((1.0 + 0.5 * daily * daily) / n_days) * math.sqrt(TRADING_DAYS_PER_YEAR)
 
 
-def sortino(returns: FloatArray, risk_free: float = 0.0) -> float:
-    """Yearly Sortino ratio: mean excess / sqrt(mean(min(r, 0)²)) × sqrt(252).
+def sortino(
+    returns: FloatArray,
+    risk_free: float = 0.0,
+    *,
+    spread: SortinoSpread = SortinoSpread.ALL_PERIODS,
+    periods_per_year: float = TRADING_DAYS_PER_YEAR,
+    min_periods: int = MIN_SHARPE_DAYS,
+    without_spread: float = math.nan,
+) -> float:
+    """Yearly Sortino ratio: mean excess / spread of the losses × sqrt(periods per year).
 
     Parameters
     ----------
-    returns : ndarray of float64, shape (n_days,)
-        Daily fractions.
+    returns : ndarray of float64, shape (n_periods,)
+        Fractions.
     risk_free : float
         Yearly rate, fraction.
+    spread : SortinoSpread
+        By default sqrt(mean(min(r, 0)²)), as §3.4 has it.
+    periods_per_year, min_periods, without_spread
+        As in `sharpe`; ``without_spread`` also where there is no loss to measure.
 
     Returns
     -------
     float
-        NaN under 20 days, without spread, or without any losing day.
+        NaN under ``min_periods``.
     """
-    if _is_too_short(returns):
+    if len(returns) < max(min_periods, 2):
         return math.nan
+    below = _losses_spread(returns, spread)
+    if _is_flat(returns) or not below > 0.0:
+        return without_spread
+    return (_mean(returns) - risk_free / periods_per_year) / below * math.sqrt(periods_per_year)
+
+
+def _losses_spread(returns: FloatArray, spread: SortinoSpread) -> float:
+    if spread is SortinoSpread.LOSSES_ONLY:
+        return sample_std(returns[returns < 0])
     total = 0.0
     for value in returns:
         low = min(float(value), 0.0)
         total += low * low
-    if total == 0.0:
-        return math.nan
-    excess = _mean(returns) - risk_free / TRADING_DAYS_PER_YEAR
-    return excess / math.sqrt(total / len(returns)) * math.sqrt(TRADING_DAYS_PER_YEAR)
+    return math.sqrt(total / len(returns))
 
 
-def calmar(growth: float, mdd_ratio: float, n_days: int) -> float:
+def calmar(
+    growth: float, mdd_ratio: float, n_days: int, *, periods_per_year: float = TRADING_DAYS_PER_YEAR
+) -> float:
     """Yearly growth over the depth of the worst drawdown.
 
     Parameters
@@ -137,16 +182,18 @@ def calmar(growth: float, mdd_ratio: float, n_days: int) -> float:
     mdd_ratio : float
         Drawdown, ≤ 0.
     n_days : int
-        Market days of the window.
+        Market days of the window, or its other periods.
+    periods_per_year : float
+        Set to ``n_days`` it compares the whole return instead of the yearly one.
 
     Returns
     -------
     float
-        (growth^(252 / n_days) − 1) / |mdd|; NaN without a drawdown, a day, or anything left.
+        (growth^(periods per year / n_days) − 1) / |mdd|; NaN without a drawdown, a day, or anything left.
     """
     if mdd_ratio == 0.0 or n_days == 0 or growth < 0.0:
         return math.nan
-    exponent = TRADING_DAYS_PER_YEAR / n_days
+    exponent = periods_per_year / n_days
     if growth > 1.0 and math.log(growth) * exponent > _LOG_MAX:
         return math.inf
     return float((growth**exponent - 1.0) / abs(mdd_ratio))
