@@ -35,7 +35,7 @@ from propdesk.replay.batch import (
 )
 from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS
 
-__all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
+__all__ = ["GroupConfig", "GroupTables", "Known", "build_group_facts", "known_at"]
 
 _MOMENTS = {
     "mdd_peak_ns": "mdd_peak_at",
@@ -78,7 +78,7 @@ class _Orders:
 
 
 @dataclass(frozen=True, slots=True)
-class _AsOf:
+class Known:
     """Which trades count at the end of one as-of date, and at which R."""
 
     day: int
@@ -205,7 +205,7 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
     data = fixed.data
     metrics: list[MetricRows] = []
     jobs: list[IntArray] = []
-    known = _as_of(data, number, config)
+    known = known_at(data, number, config)
     icc = _desk_icc(data, known)
     posterior = _desk_posterior(data, known, fixed.orders[0], icc)
     for place, (level, ordered) in enumerate(zip(data.levels, fixed.orders, strict=True)):
@@ -275,7 +275,8 @@ def _orders(data: Prepared, level: Level, values: dict[str, FloatArray]) -> _Ord
     )
 
 
-def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
+def known_at(data: Prepared, day: int, config: GroupConfig) -> Known:
+    """Tell which trades count at the end of an epoch day, at which R and weight (§3.4, §3.8)."""
     begun = data.entry_day <= day
     unsettled = data.unsettled_day <= day
     entered = begun & ~unsettled
@@ -293,10 +294,10 @@ def _as_of(data: Prepared, day: int, config: GroupConfig) -> _AsOf:
         if at >= 0 and data.risk_total[t] > 0:
             r[t] = float(data.mark_pnl[span][at]) / data.risk_total[t]
     lost = begun & unsettled & recent
-    return _AsOf(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight)
+    return Known(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight)
 
 
-def _desk_icc(data: Prepared, known: _AsOf) -> float:
+def _desk_icc(data: Prepared, known: Known) -> float:
     rows = data.by_cluster[(known.skill & ~np.isnan(known.r))[data.by_cluster]]
     return float(intraclass_correlation(known.r[rows], data.cluster[rows]))
 
@@ -321,7 +322,7 @@ class _Posterior:
     pooled: float
 
 
-def _sums(data: Prepared, known: _AsOf, by_cluster: _Ordered) -> FloatArray:
+def _sums(data: Prepared, known: Known, by_cluster: _Ordered) -> FloatArray:
     return np.asarray(
         kernels.skill_sums(
             by_cluster.order,
@@ -338,7 +339,7 @@ def _sums(data: Prepared, known: _AsOf, by_cluster: _Ordered) -> FloatArray:
     )
 
 
-def _desk_posterior(data: Prepared, known: _AsOf, advisors: _Orders, icc: float) -> _Posterior:
+def _desk_posterior(data: Prepared, known: Known, advisors: _Orders, icc: float) -> _Posterior:
     by = advisors.by_cluster
     pooled = float(kernels.pooled_variance(by.order, by.low, by.high, known.skill, known.r, known.weight))
     everyone = data.by_cluster
@@ -353,7 +354,7 @@ def _skill(
     data: Prepared,
     level: Level,
     ordered: _Orders,
-    known: _AsOf,
+    known: Known,
     parents: _Posterior,
     icc: float,
     config: GroupConfig,
@@ -390,7 +391,7 @@ def _skill(
 def _paths(
     data: Prepared,
     ordered: _Orders,
-    known: _AsOf,
+    known: Known,
     values: dict[str, FloatArray],
     full: BoolArray,
     table: FloatArray,

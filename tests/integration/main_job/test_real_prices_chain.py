@@ -188,6 +188,22 @@ def test_rules_are_listed_with_what_stops_them(chain: Chain) -> None:
     assert any(rule["failed_gates"] for rule in told["rules"])
 
 
+def test_advisors_on_real_prices_are_judged_by_their_results(chain: Chain) -> None:
+    code, told = run_command("skill", "advisors")
+    assert code == 0
+    assert told["as_of_date"] == LAST.isoformat()
+    rows = told["advisors"]
+    assert len(rows) > 10
+    assert all(row["reasons"] or row["stage"] == "LIVE" for row in rows)
+    tested = [row for row in rows if row["p_value"] is not None]
+    assert tested
+    assert all(0 <= row["p_value"] <= row["q_value"] <= 1 for row in tested)
+    assert all(row["mdd_p95_pct"] is None or -100 < row["mdd_p95_pct"] <= 0 for row in rows)
+    code, desk = run_command("skill", "desk")
+    assert code == 0
+    assert sum(desk["stages"].values()) == len(rows)
+
+
 def test_a_clean_day_is_replayed_twice_alike(chain: Chain) -> None:
     code, once = run_command("replay", CLEAN_DAY)
     assert code == 0

@@ -1,0 +1,83 @@
+"""What the skill layer reads of steps 5 to 8."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, TypeAlias
+
+import pandas as pd
+import psycopg
+
+from adapters.db.frames.copy import read_frame
+from adapters.db.frames.rules import GroupInputs, read_group_inputs
+from propdesk.core.calendar import MarketCalendar
+from propdesk.core.errors import GapFault
+from propdesk.pipeline.groups import GroupConfig
+
+Connection: TypeAlias = psycopg.Connection[Any]
+
+_EVERY_DAY = 1_000_000
+_METRICS = 'SELECT * FROM research.group_metrics WHERE as_of_date = %s ORDER BY rule_text COLLATE "C"'
+_CURVES = (
+    "SELECT * FROM research.equity_curves WHERE as_of_date = %s AND size_model = %s "
+    'ORDER BY rule_text COLLATE "C"'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SkillInputs:
+    """Trades since the first, and what step 8 made of them on one as-of date."""
+
+    groups: GroupInputs
+    metrics: pd.DataFrame
+    curves: pd.DataFrame
+
+
+def newest_group_day(connection: Connection) -> date:
+    """Newest as-of date of step 8.
+
+    Raises
+    ------
+    GapFault
+        If it never ran.
+    """
+    row = connection.execute("SELECT max(as_of_date) FROM research.group_metrics").fetchone()
+    if row is None or row[0] is None:
+        raise GapFault("There are no group metrics yet: run `propdesk backfill FROM TO` first.")
+    day: date = row[0]
+    return day
+
+
+def read_skill_inputs(
+    connection: Connection, calendar: MarketCalendar, day: date, config: GroupConfig, scope: str
+) -> SkillInputs:
+    """Read what `propdesk.pipeline.skill_facts` needs of one as-of date.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Any role that may read ``research`` and ``ref``.
+    calendar : MarketCalendar
+        The exchange's.
+    day : date
+        As-of date.
+    config : GroupConfig
+        Step 8's settings; the first size model is read.
+    scope : str
+        ``market`` or ``underlying``: whose regime labels the trades.
+
+    Returns
+    -------
+    SkillInputs
+        Trades of every day up to the as-of date, since e-processes begin with the first.
+
+    Raises
+    ------
+    GapFault
+        If step 8 holds nothing of that date.
+    """
+    metrics = read_frame(connection, _METRICS, (day,))
+    if metrics.empty:
+        raise GapFault(f"There are no group metrics of {day}: `propdesk backfill {day} {day}` makes them.")
+    everything = replace(config, skill_window_days=_EVERY_DAY, skill_window_days_positional=_EVERY_DAY)
+    groups = read_group_inputs(connection, calendar, day, day, everything, scope)
+    return SkillInputs(groups, metrics, read_frame(connection, _CURVES, (day, config.size_models[0])))

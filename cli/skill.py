@@ -1,0 +1,184 @@
+"""`propdesk skill`: whose results are more than luck, and what of the whole desk is."""
+
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.database import open_transaction
+from cli.output import JsonOption, emit, parse_day, say, show_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from propdesk.pipeline.skill_facts import SkillConfig, SkillTables
+
+AsOf = Annotated[str | None, typer.Option("--as-of", help="As-of date; the newest by default.")]
+Rate = Annotated[
+    float, typer.Option("--rate", min=0.001, max=0.5, help="Share of false names that is borne, fraction.")
+]
+_PERCENT = 100.0
+_SHOWN = {
+    "advisor_id": "advisor",
+    "stage": "stage",
+    "skill_n": "ideas",
+    "cluster_n_eff": "eff. n",
+    "mean_r_weighted": "mean R",
+    "t_cluster": "t",
+    "excess_hits": "excess hits",
+    "p_value": "p",
+    "q_value": "q",
+    "e_value": "e",
+    "post_mean_r": "post R",
+    "prob_edge": "prob",
+    "mdd_p95_pct": "MDD P95 %",
+    "dsr": "DSR",
+    "trades_needed": "needed",
+    "reasons": "not higher because",
+}
+_DIGITS = {
+    "cluster_n_eff": 0,
+    "t_cluster": 2,
+    "excess_hits": 1,
+    "e_value": 2,
+    "prob_edge": 2,
+    "mdd_p95_pct": 1,
+    "dsr": 2,
+    "trades_needed": 0,
+}
+
+
+def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillTables]":
+    """Read the tables of steps 5 to 8 and judge all advisors at the end of a day.
+
+    Parameters
+    ----------
+    as_of : date, optional
+        The newest of step 8 by default.
+    skill : SkillConfig
+        Settings of the skill layer.
+
+    Returns
+    -------
+    date
+        The as-of date.
+    SkillTables
+
+    Raises
+    ------
+    GapFault
+        If step 8 holds nothing of that date.
+    """
+    from adapters.calendar import load_calendar
+    from adapters.config_gates import load_gates
+    from adapters.db.frames.rules import group_config
+    from adapters.db.frames.skill import newest_group_day, read_skill_inputs
+    from adapters.settings import load_settings
+    from propdesk.pipeline.groups_prepare import prepare
+    from propdesk.pipeline.skill_facts import skill_facts
+    from propdesk.replay.inputs import epoch_day
+
+    settings, calendar = load_settings(), load_calendar()
+    config = group_config(settings, load_gates(settings.gates_file))
+    with open_transaction(settings, "reader", "propdesk-skill") as connection:
+        day = as_of or newest_group_day(connection)
+        read = read_skill_inputs(connection, calendar, day, config, settings.regime_scope)
+    say(f"{len(read.groups.trades):,} ideas up to {day}")
+    groups = read.groups
+    data = prepare(groups.trades, groups.excursions, groups.marks, calendar, [day], config)
+    return day, skill_facts(data, epoch_day(day), read.metrics, read.curves, config, skill)
+
+
+def _judge(as_of: str | None, rate: float) -> "tuple[date, SkillTables]":
+    from propdesk.pipeline.skill_facts import SkillConfig
+    from propdesk.rules.stages import StageLimits
+
+    day = parse_day(as_of, "--as-of") if as_of else None
+    return judge_skill(day, SkillConfig(rate=rate, limits=StageLimits(q_value=rate)))
+
+
+def advisors(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> None:
+    """Show each advisor's evidence against luck, and the stage that it supports."""
+    day, tables = _judge(as_of, rate)
+    frame = tables.advisors.assign(mdd_p95_pct=_PERCENT * tables.advisors["mdd_p95"])
+    rows = _records(frame.drop(columns="mdd_p95"))
+    rows.sort(key=lambda row: -row["post_mean_r"])
+    if as_json:
+        emit({"as_of_date": day, "rate": rate, "advisors": rows})
+        return
+    show_table(
+        f"Skill or luck at the end of {day}: {tables.desk.found_by_q} of {len(rows)} advisors named at a "
+        f"false-discovery rate of {_PERCENT * rate:g} %",
+        tuple(_SHOWN.values()),
+        [tuple(_cell(name, row[name]) for name in _SHOWN) for row in rows],
+    )
+
+
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _cell(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return "; ".join(value)
+    if isinstance(value, float):
+        return None if value != value else f"{value:,.{_DIGITS.get(name, 3)}f}"
+    return value
+
+
+def desk(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> None:
+    """Show what of the desk is luck: shares with and without an edge, names that luck would give."""
+    day, tables = _judge(as_of, rate)
+    facts, truth = tables.desk, tables.desk.truth
+    rules = _records(facts.rules)
+    stages = tables.advisors["stage"].value_counts().sort_index().to_dict()
+    figures = {
+        "advisors_tested": truth.tested,
+        "share_no_edge_pct": _PERCENT * truth.share_zero,
+        "share_positive_pct": _PERCENT * truth.share_positive,
+        "share_negative_pct": _PERCENT * truth.share_negative,
+        "look_good": truth.found_positive,
+        "look_bad": truth.found_negative,
+        "expected_lucky": truth.expected_lucky,
+        "named_by_q": facts.found_by_q,
+        "named_by_e": facts.found_by_e,
+        "n_trials_eff": facts.n_trials_eff,
+        "lucky_sharpe": facts.lucky_sharpe,
+    }
+    if as_json:
+        emit({"as_of_date": day, "rate": rate, **figures, "stages": stages, "rules": rules})
+        return
+    show_table(
+        f"The desk at the end of {day}",
+        ("figure", "value"),
+        [(_FIGURES[name], value) for name, value in figures.items()]
+        + [(f"advisors at stage {stage}", count) for stage, count in stages.items()],
+    )
+    show_table(
+        f"Named by the search from advisors down to 6D rules at {_PERCENT * rate:g} %",
+        ("level", "rule", "p"),
+        [(row["level"], row["rule_text"], f"{row['p_value']:.2g}") for row in rules],
+    )
+
+
+_FIGURES = {
+    "advisors_tested": "advisors tested",
+    "share_no_edge_pct": "estimated share without an edge, %",
+    "share_positive_pct": "with an edge, %",
+    "share_negative_pct": "worse than no skill, %",
+    "look_good": "advisors that look good (10 % bound)",
+    "look_bad": "advisors that look bad (10 % bound)",
+    "expected_lucky": "of each kind expected by luck alone",
+    "named_by_q": "named by p-values",
+    "named_by_e": "named by e-values",
+    "n_trials_eff": "independent track records",
+    "lucky_sharpe": "Sharpe ratio that luck's best would show",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``skill advisors|desk``."""
+    group = typer.Typer(no_args_is_help=True, help="Skill or luck: evidence per advisor and for the desk.")
+    group.command("advisors")(advisors)
+    group.command("desk")(desk)
+    app.add_typer(group, name="skill")

@@ -1,0 +1,181 @@
+"""What a replayed track record is worth: probability and deflation of Sharpe, reshuffled drawdown (§3.8)."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from propdesk.core.invariant import require
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+_EULER = 0.5772156649015329
+_DRAWS_AT_ONCE = 250
+
+
+def _sharpe_variance(ratio: float, skew: float, kurt: float) -> float:
+    """Variance of a Sharpe ratio of one period times the number of periods less one; NaN if impossible."""
+    variance = 1.0 - skew * ratio + (kurt - 1.0) / 4.0 * ratio * ratio
+    return variance if variance > 0.0 else math.nan
+
+
+def probabilistic_sharpe(
+    ratio: float, n_periods: int, skew: float, kurt: float, benchmark: float = 0.0
+) -> float:
+    """Chance that the true Sharpe ratio exceeds a benchmark.
+
+    Parameters
+    ----------
+    ratio, benchmark : float
+        Sharpe ratios of one period, not brought to a year.
+    n_periods : int
+        Length of the record.
+    skew, kurt : float
+        Third and fourth standardised moment of the returns (3 for normal ones).
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN under two periods or where a moment is.
+
+    Notes
+    -----
+    Bailey and López de Prado (2012): Φ((SR − s) sqrt(T − 1) / sqrt(1 − g3 SR + (g4 − 1) / 4 SR²)).
+
+    Examples
+    --------
+    >>> round(probabilistic_sharpe(0.1, 101, 0.0, 3.0), 4)
+    0.8407
+    """
+    variance = _sharpe_variance(ratio, skew, kurt)
+    if n_periods < 2 or math.isnan(variance):
+        return math.nan
+    return float(ndtr((ratio - benchmark) * math.sqrt(n_periods - 1) / math.sqrt(variance)))
+
+
+def lucky_sharpe(spread: float, n_trials: float) -> float:
+    """Give the best Sharpe ratio that luck alone is expected to show among several records.
+
+    Parameters
+    ----------
+    spread : float
+        Standard deviation of the ratios over the records.
+    n_trials : float
+        Independent records, see `discovery.effective_trials`.
+
+    Returns
+    -------
+    float
+        spread × ((1 − g) z(1 − 1/N) + g z(1 − 1/(N e))), g = 0.5772; 0 for one record.
+
+    Notes
+    -----
+    The benchmark of the deflated Sharpe ratio (Bailey and López de Prado 2014).
+
+    Examples
+    --------
+    >>> round(lucky_sharpe(1.0, 10), 4)
+    1.5746
+    """
+    if n_trials <= 1.0:
+        return 0.0
+    near = float(ndtri(1.0 - 1.0 / n_trials))
+    far = float(ndtri(1.0 - 1.0 / (n_trials * math.e)))
+    return spread * ((1.0 - _EULER) * near + _EULER * far)
+
+
+def min_track_periods(
+    ratio: float, skew: float, kurt: float, benchmark: float = 0.0, level: float = 0.05
+) -> float:
+    """Periods it takes until a Sharpe ratio is told from a benchmark; NaN where it does not exceed it.
+
+    1 + (1 − g3 SR + (g4 − 1) / 4 SR²) (z / (SR − s))², one-sided.
+
+    Examples
+    --------
+    >>> round(min_track_periods(0.1, 0.0, 3.0), 1)
+    272.9
+    """
+    variance = _sharpe_variance(ratio, skew, kurt)
+    if math.isnan(variance) or not ratio > benchmark:
+        return math.nan
+    return 1.0 + variance * (float(ndtri(1.0 - level)) / (ratio - benchmark)) ** 2
+
+
+def block_starts(n_days: int, block: int, draws: int, rng: np.random.Generator) -> IntArray:
+    """Draw days for reshuffled records: blocks of consecutive days, the last joined to the first.
+
+    Parameters
+    ----------
+    n_days, block, draws : int
+        Days of the record, days of a block, records to draw; all ≥ 1.
+    rng : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of int64, shape (draws, n_days)
+        Numbers of days; every day has the same chance to stand in every place.
+    """
+    require(min(n_days, block, draws) >= 1, "a reshuffled record needs days, blocks and draws")
+    starts = rng.integers(0, n_days, size=(draws, -(-n_days // block)))
+    days = starts[:, :, None] + np.arange(block)[None, None, :]
+    return np.asarray(days.reshape(draws, -1)[:, :n_days] % n_days, dtype=np.int64)
+
+
+def reshuffled_drawdowns(
+    result: FloatArray,
+    day: IntArray,
+    n_days: int,
+    capital: float,
+    *,
+    block: int = 5,
+    draws: int = 2_000,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Drawdown of the record's days in other orders.
+
+    Parameters
+    ----------
+    result : ndarray of float64, shape (n,)
+        Result of each exit, money, in order of time.
+    day : ndarray of int64, shape (n,)
+        Number of the exit's day in [0, n_days), rising.
+    n_days : int
+        Days of the record, those without an exit included.
+    capital : float
+        Start of every record, same money, > 0.
+    block : int
+        Days that stay together, so that losses that come in a row may do so again.
+    draws : int
+        Records to draw.
+    rng : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    ndarray of float64, shape (draws,)
+        Lowest value against the running peak, ≤ 0, exit by exit.
+
+    Notes
+    -----
+    A day's exits stay in their order. Sizes are those of the record: results add up, they do not compound.
+    Source: spec §3.8 (P95 drawdown of the reshuffled replay).
+    """
+    require(capital > 0, "a record needs a positive capital")
+    require(bool((np.diff(day) >= 0).all()), "exits are not in order of time")
+    require(len(day) == 0 or 0 <= int(day[0]) <= int(day[-1]) < n_days, "an exit lies outside the record")
+    start = np.searchsorted(day, np.arange(n_days))
+    place = np.arange(len(day)) - start[day]
+    table = np.zeros((n_days, int(place.max()) + 1 if len(day) else 1))
+    table[day, place] = result  # a result of nothing in between changes no drawdown
+    order = block_starts(n_days, block, draws, rng)
+    out = np.empty(draws)
+    for first in range(0, draws, _DRAWS_AT_ONCE):
+        some = order[first : first + _DRAWS_AT_ONCE]
+        curve = capital + np.cumsum(table[some].reshape(len(some), -1), axis=1)
+        peak = np.maximum(np.maximum.accumulate(curve, axis=1), capital)
+        out[first : first + len(some)] = np.minimum(np.min(curve / peak, axis=1) - 1.0, 0.0)
+    return out

@@ -1,0 +1,293 @@
+"""Skill or luck of every advisor and of the desk at the end of an as-of date (§3.8).
+
+Step 8 keeps sums and the shrinkage cascade; this adds what needs single ideas or days: clustered t, exact
+excess hits, false-discovery rates, e-processes, reshuffled drawdowns, deflated Sharpe ratios and stages.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from propdesk.core.errors import GapFault
+from propdesk.metrics import discovery, evidence, track_record
+from propdesk.metrics.equity import MIN_SHARPE_DAYS, TRADING_DAYS_PER_YEAR, sample_std, sharpe
+from propdesk.metrics.performance import kurtosis, skewness
+from propdesk.pipeline.groups import Known, known_at
+from propdesk.pipeline.groups_prepare import BoolArray, FloatArray, GroupConfig, Level, Prepared
+from propdesk.replay.inputs import epoch_days_of
+from propdesk.rules.stages import StageLimits, Standing, stage_of
+
+_KEPT = (
+    "n", "n_open", "skill_n", "weighted_n", "design_effect", "cluster_n_eff", "mean_r_weighted", "hits",
+    "expected_hits", "excess_hits", "excess_z", "post_mean_r", "post_sd_r", "shrink", "prob_edge",
+)  # fmt: skip
+"""Columns of ``research.group_metrics`` that are carried over."""
+_BETS = ("e_value", "e_peak", "e_against", "e_decline", "e_days")
+
+
+@dataclass(frozen=True, slots=True)
+class SkillConfig:
+    """Settings of the skill layer beyond step 8's.
+
+    Attributes
+    ----------
+    rate : float
+        False-discovery rate among advisors and rules.
+    edge : float
+        Points of win chance (fraction) that `trades_needed` asks to be found.
+    draws, block_days, seed : int
+        Reshuffled records, market days that stay together in them, seed of the draws.
+    limits : StageLimits
+        Thresholds of the stages.
+    """
+
+    rate: float = 0.10
+    edge: float = 0.08
+    draws: int = 2_000
+    block_days: int = 5
+    seed: int = 1
+    limits: StageLimits = field(default_factory=StageLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class DeskFacts:
+    """What holds for all advisors together.
+
+    Attributes
+    ----------
+    truth : DeskTruth
+        Shares with, without and with a negative edge; how many luck would show.
+    found_by_q, found_by_e : int
+        Advisors named at the rate: by p-values, and by e-values.
+    n_trials_eff, lucky_sharpe : float
+        Independent records among the replays, and the yearly Sharpe ratio that luck's best would show.
+    rules : DataFrame
+        ``level, rule_text, p_value`` of the groups that the search down the levels names.
+    """
+
+    truth: discovery.DeskTruth
+    found_by_q: int
+    found_by_e: int
+    n_trials_eff: float
+    lucky_sharpe: float
+    rules: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class SkillTables:
+    """One row per advisor of ``research.group_metrics``, sorted by advisor, and the desk's facts."""
+
+    advisors: pd.DataFrame
+    desk: DeskFacts
+
+
+class _Line(NamedTuple):
+    """One row of ``research.equity_curves``."""
+
+    point_ns: NDArray[Any]
+    corpus_paise: NDArray[Any]
+    daily_marked_paise: NDArray[Any]
+
+
+class _Records(NamedTuple):
+    """What the replayed records of the advisors are worth, one value per advisor."""
+
+    psr: FloatArray
+    dsr: FloatArray
+    min_track_days: FloatArray
+    mdd_p95: FloatArray
+    n_trials_eff: float
+    lucky_sharpe: float
+
+
+def skill_facts(
+    data: Prepared,
+    day: int,
+    metrics: pd.DataFrame,
+    curves: pd.DataFrame,
+    config: GroupConfig,
+    skill: SkillConfig,
+) -> SkillTables:
+    """Judge all advisors at the end of one as-of date.
+
+    Parameters
+    ----------
+    data : Prepared
+        Counted trades since the first; older ones than the evidence window serve the e-processes alone.
+    day : int
+        Epoch day of the as-of date.
+    metrics, curves : DataFrame
+        Rows of ``research.group_metrics`` and ``research.equity_curves`` of that date, one size model.
+    config, skill
+        Settings of step 8 and of this layer.
+
+    Returns
+    -------
+    SkillTables
+        NaN where something is undefined.
+    """
+    known, level = known_at(data, day, config), data.levels[0]
+    rows = metrics[metrics["level"] == level.level.value].sort_values("advisor_id", kind="stable")
+    place = pd.Index(level.rule_text).get_indexer(pd.Index(rows["rule_text"].astype(object)))
+    if bool((place < 0).any()):
+        raise GapFault("the group metrics name advisors without trades: run steps 5 to 9 over the day again")
+    means = _means(data, known, level)
+    p_excess = [_excess_chances(data, known, one, metrics) for one in data.levels]
+    bets = pd.DataFrame([_bets(data, level.cell == cell, day) for cell in place], columns=_BETS)
+    records = _records(data, day, rows["rule_text"].tolist(), curves, config, skill)
+    out = rows[["advisor_id", *_KEPT]].reset_index(drop=True)
+    out["n_days"] = means.clusters[place]
+    out["se_cluster"], out["t_cluster"] = means.error[place], means.t[place]
+    out["p_excess"], out["p_cluster"] = p_excess[0][place], means.p_value[place]
+    out["p_value"] = out["p_excess"].where(out["p_excess"].notna(), out["p_cluster"])
+    out["q_value"] = discovery.q_values(out["p_value"].to_numpy())
+    out = pd.concat([out, bets], axis=1)
+    out["found_by_e"] = discovery.select_by_e(out["e_value"].to_numpy(), skill.rate)
+    out = out.assign(
+        psr=records.psr, dsr=records.dsr, min_track_days=records.min_track_days, mdd_p95=records.mdd_p95
+    )
+    out["p_breakeven"] = _mean_chances(data, known, level)[place]
+    out["trades_needed"] = evidence.trades_needed(
+        out["p_breakeven"].to_numpy(), out["design_effect"].to_numpy(), skill.edge
+    )
+    judged = [stage_of(standing, skill.limits) for standing in _standings(out)]
+    out["stage"] = [stage.value for stage, _ in judged]
+    out["reasons"] = [list(reasons) for _, reasons in judged]
+    z = out["excess_z"].where(out["excess_z"].notna(), out["t_cluster"]).to_numpy()
+    desk = DeskFacts(
+        discovery.desk_truth(z),
+        int((out["q_value"] <= skill.rate).sum()),
+        int(out["found_by_e"].sum()),
+        records.n_trials_eff,
+        records.lucky_sharpe,
+        _named(data, p_excess, skill.rate),
+    )
+    return SkillTables(out, desk)
+
+
+def _means(data: Prepared, known: Known, level: Level) -> evidence.MeanEvidence:
+    rows = np.flatnonzero(known.skill & ~np.isnan(known.r) & (level.cell >= 0))
+    return evidence.clustered_means(
+        known.r[rows], known.weight[rows], level.cell[rows], data.entry_day[rows], level.size
+    )
+
+
+def _tested(data: Prepared, known: Known) -> BoolArray:
+    """Mark the closed ideas of the evidence window that have a chance without skill."""
+    return known.skill_closed & (data.p0 > 0.0) & (data.p0 < 1.0)
+
+
+def _excess_chances(data: Prepared, known: Known, level: Level, metrics: pd.DataFrame) -> FloatArray:
+    """Give the p of the excess hits per cell; NaN for those that step 8 keeps no design effect of."""
+    effect = pd.Series(metrics["design_effect"].to_numpy(), index=metrics["rule_text"].astype(object))
+    of_cell = effect.reindex(level.rule_text).to_numpy(dtype=np.float64)
+    rows = np.flatnonzero(_tested(data, known) & (level.cell >= 0))
+    return evidence.excess_hit_chances(data.hit[rows], data.p0[rows], level.cell[rows], of_cell)
+
+
+def _mean_chances(data: Prepared, known: Known, level: Level) -> FloatArray:
+    rows = np.flatnonzero(_tested(data, known) & (level.cell >= 0))
+    count = np.bincount(level.cell[rows], minlength=level.size)
+    total = np.bincount(level.cell[rows], weights=data.p0[rows], minlength=level.size)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _bets(data: Prepared, member: BoolArray, day: int) -> tuple[float, float, float, float, int]:
+    """Run the e-process of one advisor since his first idea; its four wealths and the days it bet on.
+
+    The days count in their order up to the first with an idea that is still open: which ideas end early
+    depends on how they end, so that those at hand would not be a fair sample of their day.
+    """
+    begun = member & (data.entry_day <= day) & (data.unsettled_day > day)
+    waiting = begun & (data.exit_day > day) & (data.shape >= 0)
+    until = int(data.entry_day[waiting].min()) if bool(waiting.any()) else day + 1
+    rows = np.flatnonzero(begun & (data.entry_day < until) & (data.p0 > 0.0) & (data.p0 < 1.0))
+    surplus = evidence.daily_surplus(data.hit[rows], data.p0[rows], data.entry_day[rows])
+    return (*evidence.e_process(surplus), len(surplus))
+
+
+def _records(
+    data: Prepared, day: int, rules: list[str], curves: pd.DataFrame, config: GroupConfig, skill: SkillConfig
+) -> _Records:
+    columns = zip(*(curves[name] for name in ("rule_text", *_Line._fields)), strict=True)
+    by_rule = {str(rule): _Line(*(np.asarray(value) for value in line)) for rule, *line in columns}
+    lines = [by_rule.get(rule) for rule in rules]
+    daily = [_daily_returns(line, config.capital_paise) for line in lines]
+    ratio = np.array([_daily_sharpe(returns) for returns in daily])
+    known = ratio[~np.isnan(ratio)]
+    present = [returns for returns in daily if len(returns)]
+    trials = discovery.effective_trials(np.stack(present, axis=1)) if present else 0.0
+    lucky = track_record.lucky_sharpe(sample_std(known), trials) if len(known) > 1 else np.nan
+    shape = [(skewness(returns), kurtosis(returns)) for returns in daily]
+    return _Records(
+        np.array([_psr(*one) for one in zip(ratio, daily, shape, strict=True)]),
+        np.array([_psr(*one, lucky) for one in zip(ratio, daily, shape, strict=True)]),
+        np.array([track_record.min_track_periods(r, *s) for r, s in zip(ratio, shape, strict=True)]),
+        np.array([_mdd_p95(data, day, line, config, skill) for line in lines]),
+        trials,
+        lucky * np.sqrt(TRADING_DAYS_PER_YEAR),
+    )
+
+
+def _daily_returns(line: _Line | None, capital_paise: int) -> FloatArray:
+    """Give the replay's returns by market day, open trades at their marks; none from a corpus of nothing."""
+    if line is None:
+        return np.zeros(0)
+    value = np.concatenate([[capital_paise], line.daily_marked_paise.astype(np.float64)])
+    base = value[:-1]
+    return np.where(base > 0.0, np.diff(value) / np.where(base > 0.0, base, 1.0), 0.0)
+
+
+def _daily_sharpe(returns: FloatArray) -> float:
+    return sharpe(returns, periods_per_year=1.0)
+
+
+def _psr(ratio: float, returns: FloatArray, shape: tuple[float, float], benchmark: float = 0.0) -> float:
+    return track_record.probabilistic_sharpe(ratio, len(returns), *shape, benchmark)
+
+
+def _mdd_p95(data: Prepared, day: int, line: _Line | None, config: GroupConfig, skill: SkillConfig) -> float:
+    """Drawdown that 95 of 100 reshuffled records stay inside; NaN without a record of days enough."""
+    days = data.market.day[slice(*data.market.index_range(day - config.window_days + 1, day))]
+    if line is None or len(days) < MIN_SHARPE_DAYS:
+        return np.nan
+    at = np.searchsorted(days, epoch_days_of(line.point_ns[1:].astype(np.int64)))
+    found = track_record.reshuffled_drawdowns(
+        np.diff(line.corpus_paise.astype(np.float64)),
+        np.minimum(at, len(days) - 1).astype(np.int64),
+        len(days),
+        float(config.capital_paise),
+        block=skill.block_days,
+        draws=skill.draws,
+        rng=np.random.default_rng(skill.seed),
+    )
+    return float(np.quantile(found, 0.05))
+
+
+def _named(data: Prepared, p_value: list[FloatArray], rate: float) -> pd.DataFrame:
+    """List what the search down the levels names, level by level, surest first."""
+    chosen = discovery.select_tree(p_value, [level.parent for level in data.levels], rate)
+    parts = [
+        pd.DataFrame({"level": level.level.value, "rule_text": level.rule_text[found], "p_value": p[found]})
+        for level, found, p in zip(data.levels, chosen, p_value, strict=True)
+    ]
+    return pd.concat([part.sort_values(["p_value", "rule_text"], kind="stable") for part in parts])
+
+
+def _standings(rows: pd.DataFrame) -> Iterator[Standing]:
+    columns = (
+        "n_days",
+        "post_mean_r",
+        "prob_edge",
+        "q_value",
+        "mdd_p95",
+        "t_cluster",
+        *_BETS[:1],
+        *_BETS[2:4],
+    )
+    for ideas, *values in zip(rows["skill_n"], *(rows[name] for name in columns), strict=True):
+        yield Standing(int(ideas), int(values[0]), *(float(value) for value in values[1:]))
