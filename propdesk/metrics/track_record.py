@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
@@ -12,7 +13,6 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _EULER = 0.5772156649015329
-_DRAWS_AT_ONCE = 250
 
 
 def _sharpe_variance(ratio: float, skew: float, kurt: float) -> float:
@@ -125,16 +125,7 @@ def block_starts(n_days: int, block: int, draws: int, rng: np.random.Generator) 
     return np.asarray(days.reshape(draws, -1)[:, :n_days] % n_days, dtype=np.int64)
 
 
-def reshuffled_drawdowns(
-    result: FloatArray,
-    day: IntArray,
-    n_days: int,
-    capital: float,
-    *,
-    block: int = 5,
-    draws: int = 2_000,
-    rng: np.random.Generator,
-) -> FloatArray:
+def reshuffled_drawdowns(result: FloatArray, day: IntArray, order: IntArray, capital: float) -> FloatArray:
     """Drawdown of the record's days in other orders.
 
     Parameters
@@ -142,17 +133,11 @@ def reshuffled_drawdowns(
     result : ndarray of float64, shape (n,)
         Result of each exit, money, in order of time.
     day : ndarray of int64, shape (n,)
-        Number of the exit's day in [0, n_days), rising.
-    n_days : int
-        Days of the record, those without an exit included.
+        Number of the exit's day in [0, n_days), not falling.
+    order : ndarray of int64, shape (draws, n_days)
+        Days of each record to look at, from `block_starts`.
     capital : float
         Start of every record, same money, > 0.
-    block : int
-        Days that stay together, so that losses that come in a row may do so again.
-    draws : int
-        Records to draw.
-    rng : Generator
-        Source of the draws.
 
     Returns
     -------
@@ -164,18 +149,23 @@ def reshuffled_drawdowns(
     A day's exits stay in their order. Sizes are those of the record: results add up, they do not compound.
     Source: spec §3.8 (P95 drawdown of the reshuffled replay).
     """
+    n_days = order.shape[1]
     require(capital > 0, "a record needs a positive capital")
     require(bool((np.diff(day) >= 0).all()), "exits are not in order of time")
     require(len(day) == 0 or 0 <= int(day[0]) <= int(day[-1]) < n_days, "an exit lies outside the record")
-    start = np.searchsorted(day, np.arange(n_days))
-    place = np.arange(len(day)) - start[day]
-    table = np.zeros((n_days, int(place.max()) + 1 if len(day) else 1))
-    table[day, place] = result  # a result of nothing in between changes no drawdown
-    order = block_starts(n_days, block, draws, rng)
-    out = np.empty(draws)
-    for first in range(0, draws, _DRAWS_AT_ONCE):
-        some = order[first : first + _DRAWS_AT_ONCE]
-        curve = capital + np.cumsum(table[some].reshape(len(some), -1), axis=1)
-        peak = np.maximum(np.maximum.accumulate(curve, axis=1), capital)
-        out[first : first + len(some)] = np.minimum(np.min(curve / peak, axis=1) - 1.0, 0.0)
+    return np.asarray(_deepest(result, np.searchsorted(day, np.arange(n_days + 1)), order, capital))
+
+
+@njit(cache=True, nogil=True)
+def _deepest(result: FloatArray, start: IntArray, order: IntArray, capital: float) -> FloatArray:
+    """Walk every record; the exits of day d are ``result[start[d]:start[d + 1]]``."""
+    out = np.zeros(order.shape[0])
+    for draw in range(order.shape[0]):
+        value, peak = capital, capital
+        for at in range(order.shape[1]):
+            day = order[draw, at]
+            for i in range(start[day], start[day + 1]):
+                value += result[i]
+                peak = max(peak, value)
+                out[draw] = min(out[draw], value / peak - 1.0)
     return out

@@ -136,13 +136,14 @@ def skill_facts(
     if bool((place < 0).any()):
         raise GapFault("the group metrics name advisors without trades: run steps 5 to 9 over the day again")
     means = _means(data, known, level)
-    p_excess = [_excess_chances(data, known, one, metrics) for one in data.levels]
+    effect = pd.Series(metrics["design_effect"].to_numpy(), index=metrics["rule_text"].astype(object))
+    p_excess = _excess_chances(data, known, level, effect, np.ones(level.size, dtype=bool))
     bets = pd.DataFrame([_bets(data, level.cell == cell, day) for cell in place], columns=_BETS)
     records = _records(data, day, rows["rule_text"].tolist(), curves, config, skill)
     out = rows[["advisor_id", *_KEPT]].reset_index(drop=True)
     out["n_days"] = means.clusters[place]
     out["se_cluster"], out["t_cluster"] = means.error[place], means.t[place]
-    out["p_excess"], out["p_cluster"] = p_excess[0][place], means.p_value[place]
+    out["p_excess"], out["p_cluster"] = p_excess[place], means.p_value[place]
     out["p_value"] = out["p_excess"].where(out["p_excess"].notna(), out["p_cluster"])
     out["q_value"] = discovery.q_values(out["p_value"].to_numpy())
     out = pd.concat([out, bets], axis=1)
@@ -164,7 +165,7 @@ def skill_facts(
         int(out["found_by_e"].sum()),
         records.n_trials_eff,
         records.lucky_sharpe,
-        _named(data, p_excess, skill.rate),
+        _named(data, known, effect, p_excess, skill.rate),
     )
     return SkillTables(out, desk)
 
@@ -181,11 +182,13 @@ def _tested(data: Prepared, known: Known) -> BoolArray:
     return known.skill_closed & (data.p0 > 0.0) & (data.p0 < 1.0)
 
 
-def _excess_chances(data: Prepared, known: Known, level: Level, metrics: pd.DataFrame) -> FloatArray:
-    """Give the p of the excess hits per cell; NaN for those that step 8 keeps no design effect of."""
-    effect = pd.Series(metrics["design_effect"].to_numpy(), index=metrics["rule_text"].astype(object))
-    of_cell = effect.reindex(level.rule_text).to_numpy(dtype=np.float64)
+def _excess_chances(
+    data: Prepared, known: Known, level: Level, effect: "pd.Series[float]", wanted: BoolArray
+) -> FloatArray:
+    """Give the p of the excess hits of the wanted cells; NaN for those without a design effect in step 8."""
+    of_cell: FloatArray = np.asarray(effect.reindex(level.rule_text).to_numpy(), dtype=np.float64)
     rows = np.flatnonzero(_tested(data, known) & (level.cell >= 0))
+    rows = rows[wanted[level.cell[rows]]]
     return evidence.excess_hit_chances(data.hit[rows], data.p0[rows], level.cell[rows], of_cell)
 
 
@@ -227,7 +230,7 @@ def _records(
         np.array([_psr(*one) for one in zip(ratio, daily, shape, strict=True)]),
         np.array([_psr(*one, lucky) for one in zip(ratio, daily, shape, strict=True)]),
         np.array([track_record.min_track_periods(r, *s) for r, s in zip(ratio, shape, strict=True)]),
-        np.array([_mdd_p95(data, day, line, config, skill) for line in lines]),
+        _mdd_p95(data, day, lines, config, skill),
         trials,
         lucky * np.sqrt(TRADING_DAYS_PER_YEAR),
     )
@@ -250,27 +253,40 @@ def _psr(ratio: float, returns: FloatArray, shape: tuple[float, float], benchmar
     return track_record.probabilistic_sharpe(ratio, len(returns), *shape, benchmark)
 
 
-def _mdd_p95(data: Prepared, day: int, line: _Line | None, config: GroupConfig, skill: SkillConfig) -> float:
-    """Drawdown that 95 of 100 reshuffled records stay inside; NaN without a record of days enough."""
+def _mdd_p95(
+    data: Prepared, day: int, lines: list[_Line | None], config: GroupConfig, skill: SkillConfig
+) -> FloatArray:
+    """Give the drawdown that 95 of 100 reshuffled records stay inside; NaN without days enough."""
     days = data.market.day[slice(*data.market.index_range(day - config.window_days + 1, day))]
-    if line is None or len(days) < MIN_SHARPE_DAYS:
-        return np.nan
-    at = np.searchsorted(days, epoch_days_of(line.point_ns[1:].astype(np.int64)))
-    found = track_record.reshuffled_drawdowns(
-        np.diff(line.corpus_paise.astype(np.float64)),
-        np.minimum(at, len(days) - 1).astype(np.int64),
-        len(days),
-        float(config.capital_paise),
-        block=skill.block_days,
-        draws=skill.draws,
-        rng=np.random.default_rng(skill.seed),
+    out = np.full(len(lines), np.nan)
+    if len(days) < MIN_SHARPE_DAYS:
+        return out
+    # one reshuffle for all, so that advisors are compared on the same days
+    order = track_record.block_starts(
+        len(days), skill.block_days, skill.draws, np.random.default_rng(skill.seed)
     )
-    return float(np.quantile(found, 0.05))
+    for i, line in enumerate(lines):
+        if line is not None:
+            at = np.searchsorted(days, epoch_days_of(line.point_ns[1:].astype(np.int64)))
+            found = track_record.reshuffled_drawdowns(
+                np.diff(line.corpus_paise.astype(np.float64)),
+                np.minimum(at, len(days) - 1).astype(np.int64),
+                order,
+                float(config.capital_paise),
+            )
+            out[i] = np.sort(found)[skill.draws // 20]
+    return out
 
 
-def _named(data: Prepared, p_value: list[FloatArray], rate: float) -> pd.DataFrame:
+def _named(
+    data: Prepared, known: Known, effect: "pd.Series[float]", of_advisors: FloatArray, rate: float
+) -> pd.DataFrame:
     """List what the search down the levels names, level by level, surest first."""
-    chosen = discovery.select_tree(p_value, [level.parent for level in data.levels], rate)
+    p_value, parents = [of_advisors], [level.parent for level in data.levels]
+    for level in data.levels[1:]:
+        chosen = discovery.select_tree(p_value, parents[: len(p_value)], rate)
+        p_value.append(_excess_chances(data, known, level, effect, chosen[-1][level.parent]))
+    chosen = discovery.select_tree(p_value, parents, rate)
     parts = [
         pd.DataFrame({"level": level.level.value, "rule_text": level.rule_text[found], "p_value": p[found]})
         for level, found, p in zip(data.levels, chosen, p_value, strict=True)

@@ -69,21 +69,19 @@ def test_reshuffled_drawdowns_are_those_of_a_plain_loop(block: int) -> None:
     results = [rng.normal(2.0, 30.0, int(n)).tolist() for n in rng.integers(0, 5, 23)]
     day = np.repeat(np.arange(23), [len(one) for one in results])
     flat = np.array([value for one in results for value in one])
-    found = tr.reshuffled_drawdowns(
-        flat, day, 23, 1_000.0, block=block, draws=600, rng=np.random.default_rng(9)
-    )
     orders = tr.block_starts(23, block, 600, np.random.default_rng(9))
+    found = tr.reshuffled_drawdowns(flat, day, orders, 1_000.0)
     assert found == pytest.approx([plain(results, order, 1_000.0) for order in orders], abs=1e-12)
 
 
 def test_records_without_a_loss_or_an_exit_have_no_drawdown() -> None:
-    rng = np.random.default_rng(1)
-    none = tr.reshuffled_drawdowns(np.zeros(0), np.zeros(0, dtype=np.int64), 5, 10.0, draws=3, rng=rng)
-    gains = tr.reshuffled_drawdowns(np.ones(4), np.arange(4), 4, 10.0, draws=3, rng=rng)
+    orders = tr.block_starts(4, 2, 3, np.random.default_rng(1))
+    none = tr.reshuffled_drawdowns(np.zeros(0), np.zeros(0, dtype=np.int64), orders, 10.0)
+    gains = tr.reshuffled_drawdowns(np.ones(4), np.arange(4), orders, 10.0)
     assert none.tolist() == gains.tolist() == [0.0] * 3
 
 
 @pytest.mark.parametrize(("day", "capital"), [([1, 0], 10.0), ([0, 5], 10.0), ([0, 1], 0.0)])
 def test_impossible_records_are_refused(day: list[int], capital: float) -> None:
     with pytest.raises(InvariantViolated):
-        tr.reshuffled_drawdowns(np.ones(2), np.array(day), 5, capital, rng=np.random.default_rng(1))
+        tr.reshuffled_drawdowns(np.ones(2), np.array(day), np.zeros((1, 5), dtype=np.int64), capital)
