@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from propdesk.core.errors import InvariantViolated
-from propdesk.metrics import evidence
+from propdesk.metrics import discovery, evidence
 from propdesk.metrics.shrinkage import intraclass_correlation
 
 ZERO = np.zeros(0, dtype=np.int64)
@@ -133,7 +133,9 @@ SMALL, LONG = (2_000, 60, 5), (2_000, 250, 1)
 class World:
     """Ideas of advisors whose results of one day hang together: with some chance one draw decides several."""
 
-    def __init__(self, seed: int, shape: tuple[int, int, int] = SMALL, bonus: float = 0.0) -> None:
+    def __init__(
+        self, seed: int, shape: tuple[int, int, int] = SMALL, bonus: "float | np.ndarray" = 0.0
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.shape, together = shape, 0.5
         reward = rng.choice([0.5, 1.0, 1.5, 2.0, 3.0], shape)
@@ -200,3 +202,17 @@ def test_skill_is_found(luck: World) -> None:
     long = World(14, LONG, bonus=0.15).processes()
     assert np.mean([one.value >= 20 for one in long]) > 0.5
     assert np.mean([one.against >= 20 for one in long]) == 0.0
+
+
+def test_of_the_names_at_ten_percent_about_ten_percent_are_luck() -> None:
+    # 40 desks of 50 advisors, a fifth of them skilled
+    skilled = np.tile(np.arange(50) < 10, 40)
+    world = World(15, bonus=np.where(skilled, 0.12, 0.0)[:, None, None])
+    p_value = world.by_mean(world.day).reshape(40, 50)
+    named = np.array([discovery.q_values(of_desk) <= 0.10 for of_desk in p_value])
+    false = (named & ~skilled.reshape(40, 50)).sum(axis=1) / np.maximum(named.sum(axis=1), 1)
+    assert 0.02 < false.mean() < 0.12
+    assert (named & skilled.reshape(40, 50)).sum() / skilled.sum() > 0.7
+    # of those at p < 0.05 more are luck
+    loose = p_value < 0.05
+    assert (loose & ~skilled.reshape(40, 50)).sum() / loose.sum() > 0.12
