@@ -68,12 +68,17 @@ class Aliases:
     def canonical(self, text: str, on_date: date) -> str:
         """Give the symbol for a spelling, as of a date.
 
-        An unknown name comes back in upper case without blanks: whether it exists, the instrument
-        master decides.
+        Renames chain: a symbol renamed twice has its newest name of the day. An unknown name comes back in
+        upper case without blanks: whether it exists, the instrument master decides.
         """
         symbol = self.names.get(fold_symbol(text)) or "".join(text.split()).upper()
-        rename = self.renames.get(symbol)
-        return rename.new if rename is not None and rename.since <= on_date else symbol
+        seen = {symbol}
+        while (rename := self.renames.get(symbol)) is not None and rename.since <= on_date:
+            symbol = rename.new
+            if symbol in seen:
+                break
+            seen.add(symbol)
+        return symbol
 
     def is_index(self, symbol: str) -> bool:
         """Whether a canonical symbol is an index."""

@@ -12,6 +12,7 @@ from propdesk.model.signal import Signal
 LISTED_AROUND = timedelta(days=120)
 """A contract listed this long before or after a day is told from one that is unknown, calendar days."""
 
+_WEEK_DAYS = 7
 _ContractKey = tuple[Category, str, int | None, OptionType | None]
 
 
@@ -52,6 +53,23 @@ class InstrumentLookup:
         """Whether a cash stock has listed derivatives on a day."""
         stock = self.get(f"{Category.NSE_EQ}:{symbol}", on_date)
         return stock is not None and stock.has_derivatives
+
+    def listed(self, on_date: date) -> list[Instrument]:
+        """List everything with its values of a day, by key."""
+        found = (self.get(key, on_date) for key in sorted(self._by_key))
+        return [one for one in found if one is not None]
+
+    def expiry_days(self, category: Category, underlying: str, first: date, last: date) -> list[date]:
+        """List the days of the closed range on which contracts listed that day expire, rising.
+
+        Weekly expiries moved between weekdays over the years; only contracts tell when they expire.
+        """
+        listed = self._expiries.get((category, underlying), {})
+        return sorted(
+            day
+            for day, contracts in listed.items()
+            if first <= day <= last and any(_holds(one, day) for one in contracts)
+        )
 
     def expiries(self, category: Category, underlying: str, on_date: date) -> list[date]:
         """List the expiries listed on a day that are not past, rising."""
@@ -99,7 +117,7 @@ class InstrumentLookup:
         by_expiry = self._contracts.get((category, underlying, strike_paise, option_type), {})
         if category.is_derivative and expiry is None:
             if expiry_rule is not None:
-                expiry = pick_expiry(expiry_rule, self.expiries(category, underlying, on_date))
+                expiry = pick_expiry(expiry_rule, self.expiries(category, underlying, on_date), on_date)
                 if expiry is None:
                     return RejectReason.UNKNOWN_SYMBOL
             else:
@@ -130,22 +148,30 @@ def resolve_instrument(signal: Signal, lookup: InstrumentLookup, on_date: date) 
     return lookup.resolve(signal, on_date)
 
 
-def pick_expiry(rule: str, listed: list[date]) -> date | None:
+def pick_expiry(rule: str, listed: list[date], on_date: date) -> date | None:
     """Choose among the listed expiries of a day; never by a hard-coded weekday (§1.5).
 
     Parameters
     ----------
     rule : str
-        ``CURRENT_WEEKLY`` (the nearest), ``NEXT_WEEKLY`` (the one after), ``CURRENT_MONTHLY`` (the nearest
-        that is the last listed of its month), ``NEXT_MONTHLY``, ``MONTH-01`` (the monthly of the next
-        January) or ``DAY-01-30`` (the next 30 January).
+        ``CURRENT_WEEKLY`` (the next within seven days), ``NEXT_WEEKLY`` (the one after it, within fourteen),
+        ``CURRENT_MONTHLY`` (the nearest that is the last listed of its month), ``NEXT_MONTHLY``, ``MONTH-01``
+        (the monthly of the next January) or ``DAY-01-30`` (the next 30 January).
     listed : list of date
         Expiries not yet past, rising.
+    on_date : date
+        The day on which the words were said.
 
     Returns
     -------
     date or None
         None if none fits.
+
+    Notes
+    -----
+    Weekly contracts expire at most seven days apart whatever their weekday, and in its last week a monthly
+    contract is the weekly one. Where the nearest expiry is farther there is no weekly contract (BANKNIFTY
+    since November 2024), and a monthly one is not what the words say.
     """
     if not listed:
         return None
@@ -160,10 +186,16 @@ def pick_expiry(rule: str, listed: list[date]) -> date | None:
     elif rule.startswith("MONTH-"):
         chosen = [day for day in monthly if day.month == int(rule[6:8])]
     elif rule.endswith("_WEEKLY"):
-        chosen = listed[1:] if rule.startswith("NEXT") else listed
+        chosen = _weekly(rule, listed, on_date)
     else:
         chosen = monthly[1:] if rule.startswith("NEXT") else monthly
     return chosen[0] if chosen else None
+
+
+def _weekly(rule: str, listed: list[date], on_date: date) -> list[date]:
+    rank = 1 if rule.startswith("NEXT") else 0
+    within = timedelta(days=_WEEK_DAYS * (rank + 1))
+    return [day for day in listed[rank : rank + 1] if day - on_date <= within]
 
 
 def explain(reason: RejectReason, what: str, on_date: date) -> str:

@@ -1,6 +1,8 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from propdesk.intake import Aliases, InstrumentLookup, RejectReason, Rename, pick_expiry
 from propdesk.model.enums import Category, OptionType
@@ -87,8 +89,29 @@ def test_expiry_day_itself_still_trades() -> None:
 def test_a_rule_sees_only_what_is_listed_that_day() -> None:
     late = option(date(2025, 1, 9), first=date(2025, 1, 5))
     lookup = InstrumentLookup([late, option(date(2025, 1, 30))])
-    assert find(lookup, None, date(2025, 1, 3), "CURRENT_WEEKLY") == date(2025, 1, 30)
+    assert find(lookup, None, date(2025, 1, 3), "CURRENT_MONTHLY") == date(2025, 1, 30)
+    assert find(lookup, None, date(2025, 1, 3), "CURRENT_WEEKLY") is RejectReason.UNKNOWN_SYMBOL
     assert find(lookup, None, date(2025, 1, 6), "CURRENT_WEEKLY") == date(2025, 1, 9)
+
+
+def test_a_monthly_contract_is_the_weekly_one_only_in_its_last_week() -> None:
+    lookup = InstrumentLookup([option(date(2025, 1, 30)), option(date(2025, 2, 27))])
+    assert find(lookup, None, date(2025, 1, 22), "CURRENT_WEEKLY") is RejectReason.UNKNOWN_SYMBOL
+    assert find(lookup, None, date(2025, 1, 23), "CURRENT_WEEKLY") == date(2025, 1, 30)
+    assert find(lookup, None, date(2025, 1, 23), "NEXT_WEEKLY") is RejectReason.UNKNOWN_SYMBOL
+
+
+def test_expiry_days_are_those_of_the_contracts_listed_then() -> None:
+    lookup = InstrumentLookup([*map(option, WEEKLIES), option(date(2025, 1, 23), first=date(2025, 2, 1))])
+    days = lookup.expiry_days(Category.INDEX_OPT, "NIFTY", date(2025, 1, 5), date(2025, 1, 31))
+    assert days == [date(2025, 1, 9), date(2025, 1, 16), date(2025, 1, 30)]
+    assert lookup.expiry_days(Category.INDEX_FUT, "NIFTY", date(2025, 1, 5), date(2025, 1, 31)) == []
+
+
+def test_what_is_listed_on_a_day() -> None:
+    lookup = InstrumentLookup([*map(option, WEEKLIES), share("X", date(2024, 1, 1), date(2024, 3, 1))])
+    assert [one.expiry for one in lookup.listed(date(2025, 1, 20))] == [date(2025, 1, 30), date(2025, 2, 27)]
+    assert [one.underlying for one in lookup.listed(date(2024, 2, 1))] == ["X"]
 
 
 @pytest.mark.parametrize(
@@ -105,8 +128,8 @@ def test_a_rule_sees_only_what_is_listed_that_day() -> None:
     ],
 )
 def test_rules_pick_among_the_listed(rule: str, expected: date | None) -> None:
-    assert pick_expiry(rule, WEEKLIES) == expected
-    assert pick_expiry(rule, []) is None
+    assert pick_expiry(rule, WEEKLIES, date(2025, 1, 2)) == expected
+    assert pick_expiry(rule, [], date(2025, 1, 2)) is None
 
 
 def test_the_later_row_wins_where_two_hold() -> None:
@@ -121,3 +144,46 @@ def test_renames_are_dated() -> None:
     assert aliases.canonical("old ltd", date(2024, 12, 31)) == "OLD"
     assert aliases.canonical("old ltd", date(2025, 1, 1)) == "NEW"
     assert aliases.canonical("un known", date(2025, 1, 1)) == "UNKNOWN"
+
+
+def test_a_symbol_renamed_twice_has_its_newest_name_of_the_day() -> None:
+    renames = [Rename("A", "B", date(2024, 1, 1)), Rename("B", "C", date(2025, 1, 1))]
+    aliases = Aliases.build({}, {}, renames)
+    days = (date(2023, 12, 31), date(2024, 1, 1), date(2025, 1, 1))
+    assert [aliases.canonical("a", day) for day in days] == ["A", "B", "C"]
+    back = Aliases.build({}, {}, [Rename("A", "B", date(2024, 1, 1)), Rename("B", "A", date(2025, 1, 1))])
+    assert back.canonical("A", date(2024, 6, 1)) == "B"
+    assert back.canonical("A", date(2025, 6, 1)) == "A"
+
+
+def test_a_renamed_share_resolves_by_its_old_name_on_either_side_of_the_day() -> None:
+    day = date(2026, 2, 27)
+    aliases = Aliases.build({}, {}, [Rename("LTIM", "LTM", day)])
+    lookup = InstrumentLookup(
+        [share("LTIM", date(2022, 12, 5), date(2026, 2, 26)), share("LTM", day)], aliases
+    )
+    found = {}
+    for on_date in (date(2026, 2, 26), day):
+        one = lookup.find(Category.NSE_EQ, aliases.canonical("LTIM", on_date), None, None, None, on_date)
+        assert isinstance(one, Instrument)
+        found[on_date] = one.underlying
+    assert found == {date(2026, 2, 26): "LTIM", day: "LTM"}
+    too_early = lookup.find(Category.NSE_EQ, "LTM", None, None, None, date(2026, 2, 26))
+    assert too_early is RejectReason.NOT_YET_LISTED
+
+
+days_of_year = st.integers(0, 364).map(lambda n: date(2025, 1, 1) + timedelta(days=n))
+
+
+@given(st.lists(days_of_year, max_size=12, unique=True), days_of_year)
+def test_words_about_expiry_always_name_a_listed_contract(found: list[date], on_date: date) -> None:
+    listed = sorted(day for day in found if day >= on_date)
+    rules = ("CURRENT_WEEKLY", "NEXT_WEEKLY", "CURRENT_MONTHLY", "NEXT_MONTHLY", "MONTH-06")
+    chosen = {rule: pick_expiry(rule, listed, on_date) for rule in rules}
+    assert all(day is None or day in listed for day in chosen.values())
+    current, following = chosen["CURRENT_WEEKLY"], chosen["NEXT_WEEKLY"]
+    assert current is None or (current == listed[0] and (current - on_date).days <= 7)
+    assert following is None or (following == listed[1] and (following - on_date).days <= 14)
+    monthly, later = chosen["CURRENT_MONTHLY"], chosen["NEXT_MONTHLY"]
+    assert (monthly is None) == (not listed)
+    assert later is None or (monthly is not None and later.replace(day=1) > monthly.replace(day=1))
