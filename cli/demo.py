@@ -111,12 +111,12 @@ def _generate(context: UpContext) -> None:
 
 def _load_master(context: UpContext) -> None:
     from adapters.db.repos.instruments import load_instruments
-    from adapters.instruments import read_scrip_master
+    from adapters.instruments import read_instrument_file
 
     if not context.facts.get("changed") and _is_ingested(context):
         context.say("  the master is loaded already")
         return
-    master = read_scrip_master(_sample_folder(context) / "instruments.csv", context.options.first_day)
+    master = read_instrument_file(_sample_folder(context) / "instruments.csv", context.options.first_day)
     with open_engine(context.settings, "pipeline", _APPLICATION) as engine:
         loaded = load_instruments(engine, master.instruments, _MASTER_SOURCE)
     context.say(f"  {len(master.instruments)} instrument rows, {loaded.added} of them new")

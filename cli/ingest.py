@@ -1,4 +1,4 @@
-"""``ingest``, ``quarantine`` and ``instruments``: what comes in, and what could not be taken."""
+"""``ingest`` and ``quarantine``: what comes in, and what could not be taken."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,9 +38,6 @@ def register(app: typer.Typer) -> None:
     quarantine.command("retry")(quarantine_retry)
     quarantine.command("export")(quarantine_export)
     app.add_typer(quarantine, name="quarantine")
-    instruments = typer.Typer(no_args_is_help=True, help="The instrument master as of date.")
-    instruments.command("load")(instruments_load)
-    app.add_typer(instruments, name="instruments")
 
 
 def ingest(
@@ -255,43 +252,6 @@ def quarantine_export(
         emit({"rows": count, "file": out})
     else:
         say(f"{count} rows written to {out}.")
-
-
-def instruments_load(
-    source: Annotated[str, typer.Argument(help="Scrip master: CSV, plain or gzip, or its http address.")],
-    day: Annotated[
-        str | None, typer.Option("--day", help="Day from which a snapshot holds; default: today.")
-    ] = None,
-    name: Annotated[str, typer.Option("--source", help="Whose master it is.")] = "dhan",
-    as_json: JsonOption = False,
-) -> None:
-    """Put a scrip master into the history of instruments."""
-    from adapters.clock import SystemClock
-    from adapters.db.repos.instruments import load_instruments
-    from adapters.instruments import read_scrip_master
-    from propdesk.core.calendar import ist_date
-
-    since = parse_day(day, "--day") if day else ist_date(SystemClock().now_ns())
-    master = read_scrip_master(source, since)
-    with _engine() as (engine, _):
-        loaded = load_instruments(engine, master.instruments, name, day=None if master.is_dated else since)
-    if as_json:
-        emit(
-            {
-                "layout": master.layout,
-                "instruments": len(master.instruments),
-                "added": loaded.added,
-                "closed": loaded.closed,
-                "unchanged": loaded.unchanged,
-                "skipped": master.skipped,
-            }
-        )
-        return
-    say(
-        f"{len(master.instruments)} instruments ({master.layout} layout): {loaded.added} added, "
-        f"{loaded.closed} closed, {loaded.unchanged} unchanged."
-    )
-    show_table("Left out", ("what", "rows"), sorted(master.skipped.items()))
 
 
 @contextmanager

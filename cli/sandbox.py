@@ -92,7 +92,7 @@ def _world(
 ) -> "World":
     from datetime import timedelta
 
-    from adapters.instruments import read_scrip_master
+    from adapters.instruments import read_instrument_file
     from adapters.settings import load_settings
     from adapters.ticks.store import ParquetPriceStore
     from propdesk.core.calendar import ist_to_ns
@@ -116,7 +116,7 @@ def _world(
             raise ConfigFault(f"The price store {prices.url} holds nothing of {day}; import it first.")
         ticks = [one for one in ticks_of_store(prices, keys, market_day) if one.ts_ns >= now_ns]
     last_week = prices.daily_bars(keys, market_day - timedelta(days=10), market_day - timedelta(days=1))
-    listed = read_scrip_master(master, market_day).instruments if master else ()
+    listed = read_instrument_file(master, market_day).instruments if master else ()
     return make_world(
         catalogue_of_keys(keys, market_day, master=listed),
         now_ns,

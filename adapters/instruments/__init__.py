@@ -1,6 +1,16 @@
-"""Instrument masters of the broker, read into `propdesk.model.instrument.Instrument`."""
+"""Instrument masters, bhavcopies and lot tables, read into `propdesk.model.instrument`."""
 
-from adapters.instruments.scrip_master import OPEN_END, MasterFile, read_scrip_master
+from adapters.instruments.files import read_instrument_file, recognise
 from adapters.instruments.sizes import ContractSizes, load_contract_sizes
+from propdesk.intake.history import OPEN_END
+from propdesk.intake.instrument_file import InstrumentFile, RejectedRow
 
-__all__ = ["OPEN_END", "ContractSizes", "MasterFile", "load_contract_sizes", "read_scrip_master"]
+__all__ = [
+    "OPEN_END",
+    "ContractSizes",
+    "InstrumentFile",
+    "RejectedRow",
+    "load_contract_sizes",
+    "read_instrument_file",
+    "recognise",
+]

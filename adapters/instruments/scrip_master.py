@@ -1,33 +1,21 @@
 """Instrument rows from the broker's scrip master: compact, detailed and reduced layouts, dated or not."""
 
-import csv
-import gzip
 import re
-import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
-from typing import IO
+from typing import Final
 
-import httpx
-
-from adapters.instruments.sizes import ContractSizes, load_contract_sizes
-from adapters.uploads.profiles import load_aliases
-from propdesk.core.errors import SchemaFault
-from propdesk.intake.fields import parse_date
+from adapters.instruments.reading import Row, Tally, day_of
+from adapters.instruments.sizes import ContractSizes
+from propdesk.intake.aliases import Aliases
+from propdesk.intake.history import OPEN_END
 from propdesk.model.enums import Category, OptionType
-from propdesk.model.instrument import Instrument, instrument_key
+from propdesk.model.instrument import Instrument, freeze_quantity_of_field, instrument_key
 
-OPEN_END = date(9999, 12, 31)
-"""valid_to of what is listed until further notice."""
-
-_DOWNLOAD_BYTES_MAX = 300_000_000
-_DOWNLOAD_TIMEOUT_S = 120.0
-_DEFAULT_TICK_PAISE = 5
-_CATEGORIES = {
+DEFAULT_TICK_PAISE: Final = 5
+CATEGORIES: Final = {
     "EQUITY": Category.NSE_EQ,
     "FUTIDX": Category.INDEX_FUT,
     "FUTSTK": Category.STOCK_FUT,
@@ -39,9 +27,7 @@ _SERIES_RANK = ("EQ", "BE", "BZ", "SM", "ST", "SZ")
 """Where one symbol is listed in several series, the first of these is the one meant."""
 
 _SYMBOL_OF_CONTRACT = re.compile(r"(.+?)-[A-Za-z]{3}[0-9]{4}(?:-|\Z)")
-_ISO_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DATE_FORMATS = ("%d-%m-%Y", "%d/%m/%Y", "%d-%b-%Y")
-_LAYOUTS: dict[str, dict[str, str]] = {
+MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
     "compact": {
         "exchange": "SEM_EXM_EXCH_ID",
         "segment": "SEM_SEGMENT",
@@ -84,161 +70,86 @@ _LAYOUTS: dict[str, dict[str, str]] = {
 }
 _OWN_COLUMNS = ("valid_from", "valid_to", "freeze_quantity", "has_derivatives")
 """What our own dated masters carry beside the broker's columns."""
+_FREEZE_FIELDS = ("SM_FREEZE_QTY", "SEM_FREEZE_QTY")
+"""Columns some masters carry: (max lots x lot) + 1, the first quantity the exchange refuses."""
 
 _SEGMENTS = {("NSE", "E"): "NSE_EQ", ("NSE", "D"): "NSE_FNO", ("BSE", "D"): "BSE_FNO"}
 
 
-@dataclass(frozen=True, slots=True)
-class MasterFile:
-    """What a master held.
-
-    Attributes
-    ----------
-    layout : str
-        compact, detailed or reduced.
-    is_dated : bool
-        Rows carry valid_from and valid_to of their own: the file is a history, not a snapshot.
-    instruments : list of Instrument
-        One per key and validity.
-    skipped : dict of str to int
-        Rows left out, by reason.
-    """
-
-    layout: str
-    is_dated: bool
-    instruments: list[Instrument]
-    skipped: dict[str, int]
-
-
-def read_scrip_master(source: str | Path, day: date, sizes: ContractSizes | None = None) -> MasterFile:
-    """Read a scrip master.
+def read_master(
+    rows: Iterable[Row], layout: str, day: date, sizes: ContractSizes, aliases: Aliases, tally: Tally
+) -> list[tuple[int, Instrument]]:
+    """Read the rows of a master.
 
     Parameters
     ----------
-    source : str or Path
-        CSV file, plain or gzip, or an http(s) address of one.
+    rows : iterable of Row
+        By the column names of ``layout``.
+    layout : str
+        One of `MASTER_LAYOUTS`.
     day : date
         Day from which a snapshot's values hold.
-    sizes : ContractSizes, optional
+    sizes : ContractSizes
         Lots and freeze quantities for layouts that carry none.
 
     Returns
     -------
-    MasterFile
-        NSE shares and ETFs, NSE and BSE derivatives on indices and shares; everything else is counted as
-        skipped.
-
-    Raises
-    ------
-    SchemaFault
-        If the source cannot be read, is of no known layout, or holds no usable row.
+    list of (int, Instrument)
+        Row number and instrument: NSE shares and ETFs, NSE and BSE derivatives on indices and shares.
     """
-    text = str(source)
-    if text.startswith(("http://", "https://")):
-        with tempfile.TemporaryDirectory() as folder:
-            return _read_file(_download(text, Path(folder) / "master.csv"), text, day, sizes)
-    return _read_file(Path(source), text, day, sizes)
+    places = MASTER_LAYOUTS[layout]
+    found: list[tuple[int, Instrument]] = []
+    for row in rows:
+        cells = {name: row.cells.get(column, "") for name, column in places.items()}
+        cells |= {name: row.cells.get(name, "") for name in _OWN_COLUMNS}
+        cells["freeze_field"] = next((row.cells[name] for name in _FREEZE_FIELDS if row.cells.get(name)), "")
+        one = _instrument(row, cells, day, sizes, aliases, tally)
+        if one is not None:
+            found.append((row.number, one))
+    return one_series_each(_with_derivatives_flag(found), tally)
 
 
-def _read_file(path: Path, name: str, day: date, sizes: ContractSizes | None) -> MasterFile:
-    try:
-        with _open_text(path) as stream:
-            reader = csv.DictReader(stream)
-            layout = _layout_of(reader.fieldnames or [], name)
-            is_dated = "valid_from" in (reader.fieldnames or [])
-            skipped: Counter[str] = Counter()
-            rows = list(_instruments(reader, _LAYOUTS[layout], day, sizes or load_contract_sizes(), skipped))
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise SchemaFault(f"{name} is no readable scrip master ({error}): download it again.") from error
-    if not rows:
-        raise SchemaFault(f"{name} holds no instrument we trade: is it the right file?")
-    return MasterFile(
-        layout, is_dated, _one_series_each(_with_derivatives_flag(rows), skipped), dict(skipped)
+def _instrument(
+    row: Row, cells: Mapping[str, str], day: date, sizes: ContractSizes, aliases: Aliases, tally: Tally
+) -> Instrument | None:
+    category = CATEGORIES.get(cells["instrument"])
+    segment = cells.get("exchange_segment") or _SEGMENTS.get(
+        (cells.get("exchange", ""), cells.get("segment", "")), ""
     )
-
-
-def _open_text(path: Path) -> IO[str]:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(2) == b"\x1f\x8b"
-    if is_gzip:
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _download(address: str, path: Path) -> Path:
-    size = 0
-    try:
-        with (
-            httpx.stream("GET", address, timeout=_DOWNLOAD_TIMEOUT_S, follow_redirects=True) as response,
-            path.open("wb") as out,
-        ):
-            response.raise_for_status()
-            for block in response.iter_bytes():
-                size += len(block)
-                if size > _DOWNLOAD_BYTES_MAX:
-                    raise SchemaFault(
-                        f"{address} sends more than {_DOWNLOAD_BYTES_MAX:,} bytes: check the address."
-                    )
-                out.write(block)
-    except httpx.HTTPError as error:
-        raise SchemaFault(
-            f"{address} cannot be downloaded ({error}): check the address and the network."
-        ) from error
-    return path
-
-
-def _layout_of(header: Iterable[str], name: str) -> str:
-    columns = set(header)
-    for layout, places in _LAYOUTS.items():
-        if set(places.values()) <= columns:
-            return layout
-    raise SchemaFault(
-        f"{name} has none of the known scrip-master layouts (compact SEM_…, detailed EXCH_ID …, reduced "
-        "exchangeSegment …): check the file."
-    )
-
-
-def _instruments(
-    reader: Iterable[Mapping[str, str]],
-    places: Mapping[str, str],
-    day: date,
-    sizes: ContractSizes,
-    skipped: "Counter[str]",
-) -> Iterator[Instrument]:
-    aliases = load_aliases()
-    for raw in reader:
-        row = {name: (raw.get(column) or "").strip() for name, column in places.items()}
-        row |= {name: (raw.get(name) or "").strip() for name in _OWN_COLUMNS}
-        category = _CATEGORIES.get(row["instrument"])
-        segment = row.get("exchange_segment") or _SEGMENTS.get(
-            (row.get("exchange", ""), row.get("segment", "")), ""
-        )
-        wanted = "NSE_EQ" if category is Category.NSE_EQ else "NSE_FNO"
-        if category is None or segment not in (wanted, "BSE_FNO" if wanted == "NSE_FNO" else wanted):
-            skipped[f"{row['instrument'] or 'no instrument'} of another market"] += 1
-        elif category is Category.NSE_EQ:
-            if (share := _share(row, day, skipped)) is not None:
-                yield share
-        elif (contract := _contract(row, category, segment, day, sizes, skipped)) is not None:
-            underlying = aliases.canonical(contract.underlying, day)
-            yield replace(
-                contract,
-                underlying=underlying,
-                instrument_key=instrument_key(
-                    category, underlying, contract.expiry, contract.strike_paise, contract.option_type
-                ),
-            )
-
-
-def _share(row: Mapping[str, str], day: date, skipped: "Counter[str]") -> Instrument | None:
-    symbol = row["trading_symbol"].upper()
-    if row.get("share_type", "") not in _SHARE_TYPES or not symbol or not row["security_id"]:
-        skipped["security other than shares and ETFs"] += 1
+    wanted = ("NSE_EQ",) if category is Category.NSE_EQ else ("NSE_FNO", "BSE_FNO")
+    if category is None or segment not in wanted:
+        tally.skip(f"{cells['instrument'] or 'no instrument'} of another market")
         return None
-    validity = _validity(row, day, OPEN_END)
+    if category is Category.NSE_EQ:
+        return _share(row, cells, day, tally)
+    contract = _contract(row, cells, category, segment, day, sizes, tally)
+    return None if contract is None else canonical_contract(contract, aliases, day)
+
+
+def canonical_contract(contract: Instrument, aliases: Aliases, day: date) -> Instrument:
+    """Name a contract by its underlying's symbol of the day."""
+    underlying = aliases.canonical(contract.underlying, day)
+    if underlying == contract.underlying:
+        return contract
+    key = instrument_key(
+        contract.category, underlying, contract.expiry, contract.strike_paise, contract.option_type
+    )
+    return replace(contract, underlying=underlying, instrument_key=key)
+
+
+def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instrument | None:
+    symbol = cells["trading_symbol"].upper()
+    if cells.get("share_type", "") not in _SHARE_TYPES:
+        tally.skip("security other than shares and ETFs")
+        return None
+    if not symbol or not cells["security_id"]:
+        tally.reject(row, "NO_SYMBOL", "a share needs a trading symbol and a security id")
+        return None
+    validity = _validity(cells, day, OPEN_END)
     if validity is None:
-        skipped["unreadable validity"] += 1
+        tally.reject(row, "BAD_VALIDITY", _validity_message(cells))
         return None
+    lot = whole(cells.get("lot", "")) or 1
     return Instrument(
         instrument_key=instrument_key(Category.NSE_EQ, symbol),
         category=Category.NSE_EQ,
@@ -247,37 +158,43 @@ def _share(row: Mapping[str, str], day: date, skipped: "Counter[str]") -> Instru
         strike_paise=None,
         option_type=None,
         exchange_segment="NSE_EQ",
-        security_id=row["security_id"],
-        lot_size=_whole(row.get("lot", "")) or 1,
-        tick_paise=_whole(row.get("tick", "")) or _DEFAULT_TICK_PAISE,
-        freeze_quantity=_whole(row["freeze_quantity"]) or 0,
-        series=row.get("series") or "EQ",
-        has_derivatives=row["has_derivatives"] == "1",
+        security_id=cells["security_id"],
+        lot_size=lot,
+        tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
+        freeze_quantity=_freeze(cells, lot) or 0,
+        series=cells.get("series") or "EQ",
+        has_derivatives=cells["has_derivatives"] == "1",
         valid_from=validity[0],
         valid_to=validity[1],
     )
 
 
 def _contract(
-    row: Mapping[str, str],
+    row: Row,
+    cells: Mapping[str, str],
     category: Category,
     segment: str,
     day: date,
     sizes: ContractSizes,
-    skipped: "Counter[str]",
+    tally: Tally,
 ) -> Instrument | None:
-    expiry = _day(row["expiry"])
-    underlying = _underlying(row)
-    strike, option_type = _strike(row["strike"]), OptionType.__members__.get(row["option_type"])
+    expiry = day_of(cells["expiry"])
+    underlying = _underlying(cells)
+    strike, option_type = strike_of(cells["strike"]), OptionType.__members__.get(cells["option_type"])
     if not category.is_option:
         strike, option_type = None, None
     if expiry is None or not underlying or (category.is_option and (strike is None or option_type is None)):
-        skipped["contract without readable expiry, underlying, strike or type"] += 1
+        tally.reject(row, "BAD_CONTRACT", "expiry, underlying, strike or option type cannot be read")
         return None
-    lot = _whole(row.get("lot", "")) or sizes.lot_size(underlying, expiry)
-    validity = _validity(row, day, expiry)
-    if lot is None or validity is None:
-        skipped["contract without lot size" if lot is None else "unreadable validity"] += 1
+    lot = whole(cells.get("lot", "")) or sizes.lot_size(underlying, expiry)
+    if lot is None:
+        message = f"{underlying} {expiry}: load the exchange's lot table of that month, then this file again"
+        tally.reject(row, "NO_LOT_SIZE", message)
+        return None
+    validity = _validity(cells, day, expiry)
+    if validity is None or expiry < validity[0]:
+        code = "BAD_VALIDITY" if validity is None else "PAST_EXPIRY"
+        tally.reject(row, code, _validity_message(cells) if validity is None else f"it expired on {expiry}")
         return None
     return Instrument(
         instrument_key=instrument_key(category, underlying, expiry, strike, option_type),
@@ -287,75 +204,84 @@ def _contract(
         strike_paise=strike,
         option_type=option_type,
         exchange_segment=segment,
-        security_id=row["security_id"],
+        security_id=cells["security_id"],
         lot_size=lot,
-        tick_paise=_whole(row.get("tick", "")) or _DEFAULT_TICK_PAISE,
-        freeze_quantity=_whole(row["freeze_quantity"]) or sizes.freeze_quantity(underlying, validity[0]),
-        series=row.get("series") or "XX",
+        tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
+        freeze_quantity=_freeze(cells, lot) or sizes.freeze_quantity(underlying, validity[0]),
+        series=cells.get("series") or "XX",
         has_derivatives=False,
         valid_from=validity[0],
         valid_to=min(validity[1], expiry),
     )
 
 
-def _underlying(row: Mapping[str, str]) -> str:
-    """Name the underlying: its own column where it holds a symbol, else the trading symbol's head."""
-    found = _SYMBOL_OF_CONTRACT.match(row["trading_symbol"])
-    named = row.get("underlying", "")
+def _underlying(cells: Mapping[str, str]) -> str:
+    """Name the underlying: the trading symbol's head, else its own column (blank in most derivatives)."""
+    found = _SYMBOL_OF_CONTRACT.match(cells["trading_symbol"])
+    named = cells.get("underlying", "")
     return (found[1] if found else named).upper().strip()
 
 
-def _validity(row: Mapping[str, str], day: date, end: date) -> tuple[date, date] | None:
-    if not row["valid_from"]:
+def _freeze(cells: Mapping[str, str], lot: int) -> int | None:
+    """Largest quantity of one order: our own column holds it, a broker's field the first one refused."""
+    own = whole(cells["freeze_quantity"])
+    if own is not None:
+        return own
+    field = whole(cells["freeze_field"])
+    return None if field is None else freeze_quantity_of_field(field, lot)
+
+
+def _validity(cells: Mapping[str, str], day: date, end: date) -> tuple[date, date] | None:
+    if not cells["valid_from"]:
         return (day, end)
-    first = parse_date(row["valid_from"])
-    last = parse_date(row["valid_to"]) if row["valid_to"] else end
+    first = day_of(cells["valid_from"])
+    last = day_of(cells["valid_to"]) if cells["valid_to"] else end
     return None if first is None or last is None or last < first else (first, last)
 
 
-def _day(text: str) -> date | None:
-    found = _ISO_DAY.match(text)
-    return parse_date(found[0]) if found else parse_date(text.split(" ")[0], _DATE_FORMATS)
+def _validity_message(cells: Mapping[str, str]) -> str:
+    return f"valid_from {cells['valid_from']!r}, valid_to {cells['valid_to']!r} are no range of days"
 
 
-def _strike(text: str) -> int | None:
+def strike_of(text: str) -> int | None:
+    """Read a strike in rupees as paise; None if it is no positive price of whole paise."""
     try:
         paise = Decimal(text) * 100
     except InvalidOperation:
         return None
-    return int(paise) if paise.is_finite() and paise > 0 and paise == int(paise) else None
+    return int(paise) if paise.is_finite() and 0 < paise < 10**12 and paise == int(paise) else None
 
 
-def _whole(text: str) -> int | None:
-    """Read a positive number written 5, 5.0 or 5.0000; None for anything else."""
+def whole(text: str, most: int = 10**9) -> int | None:
+    """Read a positive number below ``most`` written 5, 5.0 or 5.0000; None for anything else."""
     try:
         number = Decimal(text)
     except InvalidOperation:
         return None
-    return int(number) if number.is_finite() and number >= 1 and number == int(number) else None
+    return int(number) if number.is_finite() and 1 <= number < most and number == int(number) else None
 
 
-def _with_derivatives_flag(rows: list[Instrument]) -> list[Instrument]:
-    with_derivatives = {one.underlying for one in rows if one.category.is_stock_derivative}
+def _with_derivatives_flag(rows: list[tuple[int, Instrument]]) -> list[tuple[int, Instrument]]:
+    with_derivatives = {one.underlying for _, one in rows if one.category.is_stock_derivative}
     return [
-        replace(one, has_derivatives=True)
+        (number, replace(one, has_derivatives=True))
         if one.category is Category.NSE_EQ and one.underlying in with_derivatives
-        else one
-        for one in rows
+        else (number, one)
+        for number, one in rows
     ]
 
 
-def _one_series_each(rows: list[Instrument], skipped: "Counter[str]") -> list[Instrument]:
+def one_series_each(rows: list[tuple[int, Instrument]], tally: Tally) -> list[tuple[int, Instrument]]:
     """Keep one row per key and start: of several series the one meant, of repeats the last."""
-    best: dict[tuple[str, date], Instrument] = {}
-    for one in rows:
+    best: dict[tuple[str, date], tuple[int, Instrument]] = {}
+    for number, one in rows:
         name = (one.instrument_key, one.valid_from)
         other = best.get(name)
         if other is not None:
-            skipped["further series or repeat of one instrument"] += 1
-            if _rank(other) < _rank(one):
+            tally.skip("further series or repeat of one instrument")
+            if _rank(other[1]) < _rank(one):
                 continue
-        best[name] = one
+        best[name] = (number, one)
     return list(best.values())
 
 

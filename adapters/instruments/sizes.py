@@ -1,6 +1,7 @@
-"""Dated lot sizes and freeze quantities of index derivatives, from ``config/contract_sizes.yaml``."""
+"""Lot sizes, freeze quantities and ticks for files that carry none, from dated tables."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,26 @@ SIZES_FILE = CLONE_ROOT / "config" / "contract_sizes.yaml"
 
 @dataclass(frozen=True, slots=True)
 class ContractSizes:
-    """Steps of (from when, units) per underlying, rising."""
+    """Dated sizes of contracts.
+
+    Attributes
+    ----------
+    lots, freeze : dict of str to list of (date, int)
+        Steps of (from when, units) per index, rising, from ``config/contract_sizes.yaml``.
+    table : mapping of (str, date) to int
+        Units per lot by underlying and month of expiry: the exchange's lot table that holds on the file's
+        day. It speaks of stocks too, and before the steps.
+    """
 
     lots: dict[str, list[tuple[date, int]]]
     freeze: dict[str, list[tuple[date, int]]]
+    table: Mapping[tuple[str, date], int] = field(default_factory=dict)
 
     def lot_size(self, underlying: str, expiry: date) -> int | None:
         """Units per lot of the contract that expires then; None if unknown."""
-        return _step(self.lots.get(underlying, []), expiry)
+        return self.table.get((underlying, expiry.replace(day=1))) or _step(
+            self.lots.get(underlying, []), expiry
+        )
 
     def freeze_quantity(self, underlying: str, day: date) -> int:
         """Largest quantity of one order on a day, units; 0 = no limit known."""

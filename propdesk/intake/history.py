@@ -50,11 +50,11 @@ class Run(Generic[V]):
 
 @dataclass(frozen=True, slots=True)
 class Contradiction(Generic[V]):
-    """A file names another value for a day that a file had fixed before."""
+    """A file names another value, or none any more, for a day that a file had fixed before."""
 
     key: str
     fixed: V
-    named: V
+    named: V | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def merge_file(
             holding = rows[place]
             if new is not None and holding.value == new.value:
                 continue
-            if new is not None and fixed:
-                contradictions.append(Contradiction(key, holding.value, new.value))
+            if fixed and (new is not None or revise):
+                contradictions.append(Contradiction(key, holding.value, None if new is None else new.value))
             if (fixed and not revise) or (new is None and coverage is Coverage.TRADED and not fixed):
                 continue
             rows = [*rows[:place], *_without(holding, day, known), *rows[place + 1 :]]

@@ -45,6 +45,69 @@ class Instrument:
     valid_to: date
 
 
+@dataclass(frozen=True, slots=True)
+class ContractLot:
+    """Units per lot of the contracts of one underlying that expire in one month.
+
+    Attributes
+    ----------
+    expiry_month : date
+        First day of the month in which the contracts expire.
+    lot_size : int
+        Units per lot, > 0.
+    """
+
+    underlying: str
+    expiry_month: date
+    lot_size: int
+
+
+def freeze_lots(freeze_quantity: int, lot_size: int) -> int:
+    """Most whole lots one order may have.
+
+    Parameters
+    ----------
+    freeze_quantity : int
+        Largest quantity of one order, units, from the exchange's dated table, >= 0.
+    lot_size : int
+        Units per lot, > 0.
+
+    Returns
+    -------
+    int
+        floor(freeze / lot) (§1.5).
+
+    Examples
+    --------
+    >>> freeze_lots(1800, 65), freeze_lots(600, 30)
+    (27, 20)
+    """
+    return freeze_quantity // lot_size
+
+
+def freeze_quantity_of_field(field: int, lot_size: int) -> int:
+    """Read a master's freeze field, which holds (max lots x lot) + 1: the first quantity refused.
+
+    Parameters
+    ----------
+    field : int
+        The master's number, > 0.
+    lot_size : int
+        Units per lot, > 0.
+
+    Returns
+    -------
+    int
+        Largest quantity of one order: floor((field - 1) / lot) whole lots (§1.5), units.
+
+    Examples
+    --------
+    >>> freeze_quantity_of_field(1756, 65), freeze_quantity_of_field(601, 30)
+    (1755, 600)
+    """
+    return (field - 1) // lot_size * lot_size
+
+
 def instrument_key(
     category: Category,
     underlying: str,

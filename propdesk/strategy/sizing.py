@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from propdesk.core.limits import LEVEL_SHARE_MAX
 from propdesk.core.money import Rounding, round_to_tick
 from propdesk.model.enums import GateProfile, Side, TrustFlag
+from propdesk.model.instrument import freeze_lots
 from propdesk.model.messages import DecisionCode
 from propdesk.model.rule import Rule
 from propdesk.risk.liquidity import TRADED_VALUE_SHARE, cap_by_traded_value
@@ -258,7 +259,7 @@ def slice_quantities(quantity: int, lot_size: int, freeze_quantity: int) -> tupl
     >>> slice_quantities(3900, 65, 1800)
     (1755, 1755, 390)
     """
-    largest = freeze_quantity // lot_size * lot_size
+    largest = freeze_lots(freeze_quantity, lot_size) * lot_size
     if largest <= 0 or quantity <= largest:
         return (quantity,)
     full, rest = divmod(quantity, largest)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from adapters.instruments.scrip_master import read_scrip_master
+from adapters.instruments import read_instrument_file
 from adapters.settings import CLONE_ROOT
 from cli.main import build
 from propdesk.core.calendar import ist_date
@@ -113,7 +113,7 @@ def test_its_scrip_master_is_read_as_the_brokers(tmp_path: Path) -> None:
     catalogue = catalogue_of_keys(keys, day)
     file = tmp_path / "api-scrip-master.csv"
     file.write_text(scrip_master_csv(catalogue), encoding="utf-8")
-    found = {one.instrument_key: one for one in read_scrip_master(str(file), day).instruments}
+    found = {one.instrument_key: one for one in read_instrument_file(str(file), day).instruments}
     for key in keys[1:]:
         listing = catalogue.by_key(key)
         assert listing is not None

@@ -9,7 +9,7 @@ from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
 from adapters.db.engine import create_engine
 from adapters.db.repos.instruments import load_instruments
-from adapters.instruments import read_scrip_master
+from adapters.instruments import read_instrument_file
 from adapters.settings import Settings
 from adapters.uploads import ingest_file
 from cli.market import SampleFiles, generate_sample
@@ -38,6 +38,6 @@ def make_sample(settings: Settings, folder: Path, days: Days, per_day: int) -> S
 def take_in(settings: Settings, instruments: Path, signals: Path, first: date) -> None:
     """Load an instrument master as of ``first`` and ingest a file of signals."""
     engine = create_engine(settings.database_url("pipeline"), "propdesk-test")
-    load_instruments(engine, read_scrip_master(instruments, first).instruments, "sample")
+    load_instruments(engine, read_instrument_file(instruments, first).instruments, "sample")
     ingest_file(engine, signals, "sample", load_calendar(), SystemClock(), settings)
     engine.dispose()

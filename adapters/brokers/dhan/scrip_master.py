@@ -4,13 +4,10 @@ import asyncio
 from datetime import date
 
 from adapters.brokers.dhan.config import DhanConfig
-from adapters.instruments.scrip_master import MasterFile, read_scrip_master
-from adapters.instruments.sizes import ContractSizes
+from adapters.instruments import InstrumentFile, read_instrument_file
 
 
-async def download_scrip_master(
-    config: DhanConfig, day: date, sizes: ContractSizes | None = None
-) -> MasterFile:
+async def download_scrip_master(config: DhanConfig, day: date) -> InstrumentFile:
     """Download and read the scrip master, beside the event loop (30 MB, some seconds).
 
     Raises
@@ -18,4 +15,4 @@ async def download_scrip_master(
     SchemaFault
         If it cannot be downloaded, is of no known layout or holds no usable row.
     """
-    return await asyncio.to_thread(read_scrip_master, config.master_url, day, sizes)
+    return await asyncio.to_thread(read_instrument_file, config.master_url, day)

@@ -1,8 +1,8 @@
-"""Instruments as of a date: loading masters into history and reading a range."""
+"""Instruments as of a date: dated rows in, a range out; `instrument_files` takes files in."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import psycopg
@@ -10,13 +10,16 @@ from sqlalchemy import Engine
 
 from adapters.db.engine import begin
 from propdesk.intake import DerivativeListings
+from propdesk.intake.listings import mark_listed
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
 
 PRICES_SOURCE = "prices"
 """Rows that price imports add for shares no master covers."""
 
-_LOCK_KEY = 7_215_500_012
+LOCK_KEY = 7_215_500_012
+"""Advisory lock of whoever changes the history of instruments."""
+
 _COLUMNS = (
     "instrument_key",
     "category",
@@ -34,28 +37,30 @@ _COLUMNS = (
     "valid_from",
     "valid_to",
 )
-_COPY = """
-COPY ref.instruments (instrument_key, category, underlying, expiry, strike_paise, option_type,
-    exchange_segment, security_id, lot_size, tick_paise, freeze_quantity, series,
-    has_derivatives, valid_from, valid_to, source)
-FROM STDIN
-"""
-_SELECT = """
-SELECT instrument_key, category, underlying, expiry, strike_paise, option_type, exchange_segment, security_id,
-       lot_size, tick_paise, freeze_quantity, series, has_derivatives, valid_from, valid_to
-FROM ref.instruments
-"""
+_COPY = f"COPY ref.instruments ({', '.join(_COLUMNS)}, last_seen, source) FROM STDIN"
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM ref.instruments "  # noqa: S608 -- our own constants
 _LISTINGS = """
 SELECT underlying, lower(span), upper(span) - 1
 FROM (
     SELECT underlying, unnest(range_agg(daterange(valid_from, valid_to, '[]'))) AS span
-    FROM ref.instruments
-    WHERE (category IN ('STOCK_FUT', 'STOCK_OPT') OR (category = 'NSE_EQ' AND has_derivatives))
-      AND valid_from <= %s AND valid_to >= %s
+    FROM (
+        SELECT underlying, valid_from, valid_to
+        FROM ref.instruments
+        WHERE category IN ('STOCK_FUT', 'STOCK_OPT') OR (category = 'NSE_EQ' AND has_derivatives)
+        UNION ALL
+        SELECT underlying, valid_from, valid_to
+        FROM ref.contract_lots
+    ) AS said
+    WHERE valid_from <= %s AND valid_to >= %s AND (%s::text[] IS NULL OR underlying = ANY (%s))
     GROUP BY underlying
 ) AS listed
 ORDER BY 1, 2
 """
+
+PRECEDENCE = (PRICES_SOURCE, "nse_equity_bhavcopy", "nse_fo_bhavcopy")
+"""Sources from the weakest on; every other one is a broker's master and wins over these. Among masters the
+later name wins. A source speaks only for the days on which it holds: where the strong one is silent, the weak
+one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,102 +72,40 @@ class LoadedInstruments:
     unchanged: int
 
 
-def load_instruments(
-    engine: Engine, rows: Sequence[Instrument], source: str, *, day: date | None = None
-) -> LoadedInstruments:
-    """Put a master into history, in one transaction.
+def load_instruments(engine: Engine, rows: Sequence[Instrument], source: str) -> LoadedInstruments:
+    """Put rows that carry their own validity into the history of a source, in one transaction.
 
     Parameters
     ----------
     rows : sequence of Instrument
-        The whole master.
+        They replace the source's history of their keys.
     source : str
-        Whose master; histories of different sources do not touch each other.
-    day : date, optional
-        Day of a snapshot: from then on its values hold, what it no longer lists ends the day before.
-        None = the rows carry their own validity and replace the source's history of their keys.
+        Whose rows; histories of different sources do not touch each other.
 
     Returns
     -------
     LoadedInstruments
-        Loading the same master twice changes nothing.
+        Loading the same rows twice changes nothing.
     """
     with begin(engine) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        existing = [_instrument(row) for row in connection.execute(_SELECT + "WHERE source = %s", (source,))]
-        if day is None:
-            kept, loaded = _replace_history(existing, rows)
-        else:
-            kept, loaded = merge_snapshot(existing, rows, day)
-        if loaded.added or loaded.closed:
-            connection.execute("DELETE FROM ref.instruments WHERE source = %s", (source,))
-            _copy(connection, kept, source)
-        return loaded
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
+        return replace_dated(connection, rows, source)
 
 
-def merge_snapshot(
-    existing: Iterable[Instrument], snapshot: Sequence[Instrument], day: date
-) -> tuple[list[Instrument], LoadedInstruments]:
-    """Merge a day's master into a history of closed intervals.
-
-    Parameters
-    ----------
-    existing : iterable of Instrument
-        History of the source.
-    snapshot : sequence of Instrument
-        Everything listed on ``day``; ``valid_to`` is how long it would last.
-    day : date
-        May lie before what is known already: older masters may be loaded later.
-
-    Returns
-    -------
-    list of Instrument, LoadedInstruments
-        The new history; intervals of one instrument do not overlap.
-    """
-    history: dict[str, list[Instrument]] = {}
-    for one in existing:
-        history.setdefault(one.instrument_key, []).append(one)
-    eve = day - timedelta(days=1)
-    added = closed = unchanged = 0
-    listed = set()
-    for one in snapshot:
-        listed.add(one.instrument_key)
-        rows = history.setdefault(one.instrument_key, [])
-        holding = next((row for row in rows if row.valid_from <= day <= row.valid_to), None)
-        if holding is not None and _same_values(holding, one):
-            unchanged += 1
-            continue
-        later = min((row.valid_from for row in rows if row.valid_from > day), default=None)
-        end = one.valid_to if later is None else min(one.valid_to, later - timedelta(days=1))
-        if holding is not None:
-            closed += 1
-            rows.remove(holding)
-            if holding.valid_from <= eve:
-                rows.append(replace(holding, valid_to=eve))
-        rows.append(replace(one, valid_from=day, valid_to=max(end, day)))
-        added += 1
-    for key, rows in history.items():
-        if key in listed:
-            continue
-        for place, row in enumerate(rows):
-            if row.valid_from < day <= row.valid_to:
-                rows[place] = replace(row, valid_to=eve)
-                closed += 1
-    return [row for rows in history.values() for row in rows], LoadedInstruments(added, closed, unchanged)
-
-
-def _replace_history(
-    existing: Iterable[Instrument], rows: Sequence[Instrument]
-) -> tuple[list[Instrument], LoadedInstruments]:
-    keys = {row.instrument_key for row in rows}
-    before = {row for row in existing if row.instrument_key in keys}
-    after = set(rows)
+def replace_dated(
+    connection: psycopg.Connection[Any], rows: Sequence[Instrument], source: str
+) -> LoadedInstruments:
+    """Replace the history of the rows' keys within a source by the rows."""
+    keys = sorted({row.instrument_key for row in rows})
+    found = connection.execute(_SELECT + "WHERE source = %s AND instrument_key = ANY (%s)", (source, keys))
+    before, after = {instrument_of(row) for row in found}, set(rows)
     loaded = LoadedInstruments(len(after - before), len(before - after), len(after & before))
-    return [*(row for row in existing if row.instrument_key not in keys), *after], loaded
-
-
-def _same_values(a: Instrument, b: Instrument) -> bool:
-    return replace(a, valid_from=b.valid_from, valid_to=b.valid_to) == b
+    if loaded.added or loaded.closed:
+        connection.execute(
+            "DELETE FROM ref.instruments WHERE source = %s AND instrument_key = ANY (%s)", (source, keys)
+        )
+        copy_instruments(connection, [(row, row.valid_to) for row in after], source)
+    return loaded
 
 
 def add_price_instruments(engine: Engine, rows: Sequence[Instrument]) -> int:
@@ -180,7 +123,7 @@ def add_price_instruments(engine: Engine, rows: Sequence[Instrument]) -> int:
     """
     keys = [row.instrument_key for row in rows]
     with begin(engine) as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
         known = connection.execute(
             "SELECT instrument_key, valid_from, valid_to, source = %s FROM ref.instruments"
             " WHERE instrument_key = ANY (%s)",
@@ -201,22 +144,30 @@ def add_price_instruments(engine: Engine, rows: Sequence[Instrument]) -> int:
             "DELETE FROM ref.instruments WHERE source = %s AND instrument_key = ANY (%s)",
             (PRICES_SOURCE, keys),
         )
-        _copy(connection, merged, PRICES_SOURCE)
+        copy_instruments(connection, [(row, None) for row in merged], PRICES_SOURCE)
     return len(merged)
 
 
 def read_derivative_listings(
-    connection: psycopg.Connection[Any], first: date = date.min, last: date = date.max
+    connection: psycopg.Connection[Any],
+    first: date = date.min,
+    last: date = date.max,
+    *,
+    underlyings: Collection[str] | None = None,
 ) -> DerivativeListings:
-    """Read when stocks had listed derivatives, by any master.
+    """Read when stocks had listed derivatives, by any master, bhavcopy or lot table.
 
     Parameters
     ----------
     first, last : date
         Listings that end before or begin after the closed range may be left out.
+    underlyings : collection of str, optional
+        Only these.
     """
+    wanted = None if underlyings is None else sorted(underlyings)
     spans: dict[str, list[tuple[date, date]]] = {}
-    for symbol, listed_from, listed_to in connection.execute(_LISTINGS, (last, first)):
+    found = connection.execute(_LISTINGS, (last, first, wanted, wanted))
+    for symbol, listed_from, listed_to in found:
         spans.setdefault(symbol, []).append((listed_from, listed_to))
     return DerivativeListings(spans)
 
@@ -240,21 +191,21 @@ def read_instruments(
     Returns
     -------
     list of Instrument
-        In an order in which the later row wins: masters after rows made from prices.
+        In an order in which the later row wins (`PRECEDENCE`). A share is marked on every day on which any
+        source lists derivatives on it (`read_derivative_listings`).
     """
+    wanted = None if underlyings is None else sorted(underlyings)
     rows = connection.execute(
         _SELECT
         + "WHERE valid_from <= %s AND valid_to >= %s AND (%s::text[] IS NULL OR underlying = ANY (%s))"
-        " ORDER BY source <> %s, source, instrument_key, valid_from",
-        (
-            last,
-            first,
-            None if underlyings is None else sorted(underlyings),
-            None if underlyings is None else sorted(underlyings),
-            PRICES_SOURCE,
-        ),
+        " ORDER BY coalesce(array_position(%s::text[], source), 1000), source, instrument_key, valid_from",
+        (last, first, wanted, wanted, list(PRECEDENCE)),
     )
-    return [_instrument(row) for row in rows]
+    instruments = [instrument_of(row) for row in rows]
+    listings = read_derivative_listings(connection, first, last, underlyings=underlyings)
+    marked = mark_listed(instruments, listings)
+    # What lies outside the range was cut by listings of the range alone.
+    return [one for one in marked if one.valid_from <= last and one.valid_to >= first]
 
 
 def count_instruments(connection: psycopg.Connection[Any]) -> dict[str, int]:
@@ -263,14 +214,23 @@ def count_instruments(connection: psycopg.Connection[Any]) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
-def _copy(connection: psycopg.Connection[Any], rows: Iterable[Instrument], source: str) -> None:
-    ordered = sorted(rows, key=lambda one: (one.instrument_key, one.valid_from))
+def select_columns() -> str:
+    """Name the columns of `instrument_of`."""
+    return ", ".join(_COLUMNS)
+
+
+def copy_instruments(
+    connection: psycopg.Connection[Any], rows: Iterable[tuple[Instrument, date | None]], source: str
+) -> None:
+    """Write rows of a source with the newest file day that carried them, in key order."""
+    ordered = sorted(rows, key=lambda row: (row[0].instrument_key, row[0].valid_from))
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for one in ordered:
-            copy.write_row((*(getattr(one, name) for name in _COLUMNS), source))
+        for one, seen in ordered:
+            copy.write_row((*(getattr(one, name) for name in _COLUMNS), seen, source))
 
 
-def _instrument(row: tuple[Any, ...]) -> Instrument:
+def instrument_of(row: tuple[Any, ...]) -> Instrument:
+    """Build an instrument from the columns of `select_columns`."""
     values = dict(zip(_COLUMNS, row, strict=True))
     values["category"] = Category(values["category"])
     values["option_type"] = None if values["option_type"] is None else OptionType(values["option_type"])

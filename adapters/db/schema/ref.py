@@ -2,7 +2,19 @@
 
 from sqlalchemy import Index, Table
 
-from adapters.db.schema.base import big, day, document, flag, metadata, moment, paise, ratio, text, whole
+from adapters.db.schema.base import (
+    big,
+    day,
+    document,
+    flag,
+    metadata,
+    moment,
+    paise,
+    ratio,
+    text,
+    text_list,
+    whole,
+)
 
 instruments = Table(
     "instruments",
@@ -23,9 +35,75 @@ instruments = Table(
     big("freeze_quantity"),
     text("series"),
     flag("has_derivatives"),
+    day("last_seen", null=True),
     Index(None, "underlying", "category", "expiry"),
     schema="ref",
 )
+"""`last_seen`: newest file day that carried these values; NULL = the newest of the source and category, so
+that a master without news rewrites nothing."""
+
+instrument_files = Table(
+    "instrument_files",
+    metadata,
+    text("file_id", pk=True),
+    text("source"),
+    text("layout"),
+    day("day"),
+    flag("is_dated"),
+    text_list("categories"),
+    text("file_name"),
+    text("sha256"),
+    moment("loaded_at"),
+    text("revision_reason", null=True),
+    whole("count_read"),
+    whole("count_taken"),
+    whole("count_rejected"),
+    document("skipped"),
+    whole("count_added"),
+    whole("count_closed"),
+    whole("count_unchanged"),
+    Index(None, "source", "day"),
+    schema="ref",
+)
+"""One row per instrument file taken; the same file again takes the place of its row."""
+
+instrument_rejects = Table(
+    "instrument_rejects",
+    metadata,
+    text("file_id", pk=True),
+    whole("reject_number", pk=True),
+    whole("row_number"),
+    text("reason"),
+    text("message"),
+    document("content"),
+    schema="ref",
+)
+"""Rows of a file that should have been instruments and could not be taken, whole."""
+
+instrument_revisions = Table(
+    "instrument_revisions",
+    metadata,
+    text("file_id", pk=True),
+    text("instrument_key", pk=True),
+    document("before"),
+    document("after", null=True),
+    schema="ref",
+)
+"""What a correcting file replaced: the values of a day before and after; NULL = no longer listed."""
+
+contract_lots = Table(
+    "contract_lots",
+    metadata,
+    text("source", pk=True),
+    text("underlying", pk=True),
+    day("expiry_month", pk=True),
+    day("valid_from", pk=True),
+    day("valid_to"),
+    whole("lot_size"),
+    day("last_seen", null=True),
+    schema="ref",
+)
+"""Units per lot from the exchange's tables, by the first day of the month of expiry."""
 
 regimes = Table(
     "regimes",

@@ -1,4 +1,4 @@
-"""The commands ingest, quarantine and instruments as a person calls them."""
+"""The commands ingest and quarantine as a person calls them."""
 
 import json
 from pathlib import Path
@@ -60,15 +60,3 @@ def test_bad_files_and_words_are_told_in_one_sentence(file: Path, capsys: pytest
     assert "sample" in capsys.readouterr().err
     assert main(["ingest", str(file), "--now", "soon"]) == EXIT_BAD_INPUT
     assert main(["quarantine", "show", "zzz"]) == EXIT_BAD_INPUT
-
-
-def test_a_master_is_loaded_once(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    master = file.with_name("m.csv")
-    master.write_text(
-        "exchangeSegment,securityId,instrument,tradingSymbol,customSymbol,expiryDate,strikePrice,optionType\n"
-        "NSE_EQ,2885,EQUITY,RELIANCE,Reliance,,,\n"
-        "NSE_FNO,1,FUTIDX,NIFTY-Jan2025-FUT,NIFTY JAN FUT,30-01-2025 14:30,,\n"
-    )
-    words = ("instruments", "load", str(master), "--day", "2025-01-02")
-    assert call(capsys, *words)["added"] == 2
-    assert call(capsys, *words)["unchanged"] == 2

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.calendar import load_calendar
 from adapters.contract_rules import load_contract_rules
-from adapters.instruments.scrip_master import read_scrip_master
+from adapters.instruments import read_instrument_file
 from adapters.ticks.store import ParquetPriceStore
 from adapters.uploads.profiles import load_aliases
 from cli.main import main
@@ -100,7 +100,7 @@ def test_every_instrument_mentioned_has_bars_on_the_day_of_its_idea(sample: Samp
 
 
 def test_the_master_is_read_back_as_it_was_meant(sample: SampleFiles) -> None:
-    found = read_scrip_master(sample.instruments, FIRST)
+    found = read_instrument_file(sample.instruments, FIRST)
     assert found.is_dated
     meant = list_instruments(
         generate_market(MarketSpec(FIRST, REPLAYED, 7), load_calendar(), load_contract_rules())

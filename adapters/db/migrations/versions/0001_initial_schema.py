@@ -215,6 +215,7 @@ def upgrade() -> None:
         sa.Column("freeze_quantity", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("series", sa.Text(), nullable=False),
         sa.Column("has_derivatives", sa.Boolean(), nullable=False),
+        sa.Column("last_seen", sa.Date(), nullable=True),
         sa.PrimaryKeyConstraint("instrument_key", "valid_from", "source", name=op.f("pk_instruments")),
         schema="ref",
     )
@@ -223,6 +224,69 @@ def upgrade() -> None:
         "instruments",
         ["underlying", "category", "expiry"],
         unique=False,
+        schema="ref",
+    )
+    op.create_table(
+        "instrument_files",
+        sa.Column("file_id", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("layout", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("is_dated", sa.Boolean(), nullable=False),
+        sa.Column("categories", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revision_reason", sa.Text(), nullable=True),
+        sa.Column("count_read", sa.Integer(), nullable=False),
+        sa.Column("count_taken", sa.Integer(), nullable=False),
+        sa.Column("count_rejected", sa.Integer(), nullable=False),
+        sa.Column("skipped", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("count_added", sa.Integer(), nullable=False),
+        sa.Column("count_closed", sa.Integer(), nullable=False),
+        sa.Column("count_unchanged", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", name=op.f("pk_instrument_files")),
+        schema="ref",
+    )
+    op.create_index(
+        op.f("ix_instrument_files_source_day"),
+        "instrument_files",
+        ["source", "day"],
+        unique=False,
+        schema="ref",
+    )
+    op.create_table(
+        "instrument_rejects",
+        sa.Column("file_id", sa.Text(), nullable=False),
+        sa.Column("reject_number", sa.Integer(), nullable=False),
+        sa.Column("row_number", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("file_id", "reject_number", name=op.f("pk_instrument_rejects")),
+        schema="ref",
+    )
+    op.create_table(
+        "instrument_revisions",
+        sa.Column("file_id", sa.Text(), nullable=False),
+        sa.Column("instrument_key", sa.Text(), nullable=False),
+        sa.Column("before", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("file_id", "instrument_key", name=op.f("pk_instrument_revisions")),
+        schema="ref",
+    )
+    op.create_table(
+        "contract_lots",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("underlying", sa.Text(), nullable=False),
+        sa.Column("expiry_month", sa.Date(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("valid_to", sa.Date(), nullable=False),
+        sa.Column("lot_size", sa.Integer(), nullable=False),
+        sa.Column("last_seen", sa.Date(), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "source", "underlying", "expiry_month", "valid_from", name=op.f("pk_contract_lots")
+        ),
         schema="ref",
     )
     op.create_table(
@@ -1247,6 +1311,11 @@ def downgrade() -> None:
     op.drop_table("ruleset_rules", schema="ref")
     op.drop_table("regimes", schema="ref")
     op.drop_table("readiness", schema="ref")
+    op.drop_table("contract_lots", schema="ref")
+    op.drop_table("instrument_revisions", schema="ref")
+    op.drop_table("instrument_rejects", schema="ref")
+    op.drop_index(op.f("ix_instrument_files_source_day"), table_name="instrument_files", schema="ref")
+    op.drop_table("instrument_files", schema="ref")
     op.drop_index(op.f("ix_instruments_underlying_category_expiry"), table_name="instruments", schema="ref")
     op.drop_table("instruments", schema="ref")
     op.drop_table("gate_thresholds", schema="ref")

@@ -16,8 +16,9 @@ from adapters.db.repos.instruments import (
     read_derivative_listings,
     read_instruments,
 )
+from propdesk.intake import InstrumentLookup
 from propdesk.model.enums import Category
-from propdesk.model.instrument import Instrument
+from propdesk.model.instrument import Instrument, instrument_key
 
 pytestmark = pytest.mark.integration
 DAY = date(2025, 1, 2)
@@ -48,7 +49,7 @@ def share(symbol: str, first: date, last: date = FAR, lot: int = 1) -> Instrumen
 def engine(pg_url: str) -> Iterator[Engine]:
     engine = create_engine(pg_url, "test")
     with begin(engine) as connection:
-        connection.execute("TRUNCATE ref.instruments")
+        connection.execute("TRUNCATE ref.instruments, ref.contract_lots")
     yield engine
     engine.dispose()
 
@@ -56,18 +57,6 @@ def engine(pg_url: str) -> Iterator[Engine]:
 def read(engine: Engine, first: date, last: date) -> list[Instrument]:
     with begin(engine) as connection:
         return read_instruments(connection, first, last)
-
-
-def test_snapshots_become_history(engine: Engine) -> None:
-    rows = [share("X", date(2024, 1, 1)), share("Y", date(2024, 1, 1))]
-    assert load_instruments(engine, rows, "dhan", day=date(2024, 1, 1)).added == 2
-    assert load_instruments(engine, rows, "dhan", day=date(2024, 1, 1)) == LoadedInstruments(0, 0, 2)
-    load_instruments(engine, [share("X", DAY, lot=10)], "dhan", day=DAY)
-    assert [(one.underlying, one.lot_size) for one in read(engine, DAY, DAY)] == [("X", 10)]
-    assert [(one.underlying, one.lot_size) for one in read(engine, date(2024, 6, 3), date(2024, 6, 3))] == [
-        ("X", 1),
-        ("Y", 1),
-    ]
 
 
 def test_dated_rows_replace_the_history_of_their_keys(engine: Engine) -> None:
@@ -80,7 +69,7 @@ def test_dated_rows_replace_the_history_of_their_keys(engine: Engine) -> None:
 
 
 def test_rows_from_prices_fill_gaps_widen_and_yield_to_masters(engine: Engine) -> None:
-    load_instruments(engine, [share("X", date(2024, 1, 1), lot=3)], "dhan", day=date(2024, 1, 1))
+    load_instruments(engine, [share("X", date(2024, 1, 1), lot=3)], "dhan")
     spans = [share("X", DAY, date(2025, 3, 1)), share("Z", DAY, date(2025, 3, 1))]
     assert add_price_instruments(engine, spans) == 1
     assert add_price_instruments(engine, [share("Z", date(2025, 2, 1), date(2025, 4, 1))]) == 1
@@ -92,7 +81,7 @@ def test_rows_from_prices_fill_gaps_widen_and_yield_to_masters(engine: Engine) -
 
 
 def test_only_the_underlyings_asked_for(engine: Engine) -> None:
-    load_instruments(engine, [share("X", DAY), share("Y", DAY)], "dhan", day=DAY)
+    load_instruments(engine, [share("X", DAY), share("Y", DAY)], "dhan")
     with begin(engine) as connection:
         assert [one.underlying for one in read_instruments(connection, DAY, DAY, underlyings={"Y"})] == ["Y"]
 
@@ -117,3 +106,36 @@ def test_listings_are_the_days_on_which_any_derivative_of_a_stock_was_listed(eng
         assert whole == {"X": [x_early, x_late], "Z": [(date(2025, 1, 1), FAR)]}
         march = read_derivative_listings(connection, date(2025, 3, 1), date(2025, 3, 31)).spans
         assert march == {"Z": [(date(2025, 1, 1), FAR)]}
+
+
+def test_the_stronger_source_wins_where_it_speaks_and_the_weaker_counts_where_it_does_not(
+    engine: Engine,
+) -> None:
+    """Prices < bhavcopies of shares < bhavcopies of derivatives < a broker's master."""
+    end = date(2025, 1, 10)
+    add_price_instruments(engine, [share("X", date(2025, 1, 1), date(2025, 2, 1), lot=1)])
+    load_instruments(engine, [share("X", date(2025, 1, 3), date(2025, 1, 20), lot=2)], "nse_equity_bhavcopy")
+    load_instruments(engine, [share("X", date(2025, 1, 5), end, lot=3)], "dhan")
+    found = {}
+    for day in (date(2025, 1, 1), date(2025, 1, 4), date(2025, 1, 7), date(2025, 1, 15), date(2025, 1, 25)):
+        lookup = InstrumentLookup(read(engine, day, day))
+        one = lookup.get("NSE_EQ:X", day)
+        assert one is not None
+        found[day.day] = one.lot_size
+    assert found == {1: 1, 4: 2, 7: 3, 15: 2, 25: 1}
+
+
+def test_a_share_has_derivatives_while_any_source_lists_a_future_on_it(engine: Engine) -> None:
+    expiry = date(2025, 1, 30)
+    key = instrument_key(Category.STOCK_FUT, "X", expiry)
+    future = replace(
+        share("X", date(2025, 1, 6), expiry), instrument_key=key, category=Category.STOCK_FUT, expiry=expiry
+    )
+    load_instruments(engine, [share("X", DAY)], "nse_equity_bhavcopy")
+    load_instruments(engine, [future], "nse_fo_bhavcopy")
+    rows = [one for one in read(engine, DAY, date(2025, 3, 1)) if one.category is Category.NSE_EQ]
+    assert [(one.valid_from, one.valid_to, one.has_derivatives) for one in rows] == [
+        (DAY, date(2025, 1, 5), False),
+        (date(2025, 1, 6), expiry, True),
+        (date(2025, 1, 31), FAR, False),
+    ]

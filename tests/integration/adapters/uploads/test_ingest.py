@@ -404,7 +404,7 @@ def _list_tcs(desk: Desk) -> None:
         valid_from=date(2024, 1, 1),
         valid_to=date(9999, 12, 31),
     )
-    load_instruments(desk.engine, [share], "test", day=date(2024, 1, 1))
+    load_instruments(desk.engine, [share], "test")
 
 
 def _four_steps(desk: Desk) -> tuple[int, int, int]:

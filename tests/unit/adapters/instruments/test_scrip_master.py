@@ -1,18 +1,17 @@
+"""The broker's master in its layouts."""
+
 import gzip
-from dataclasses import replace
+import zipfile
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from adapters.db.repos.instruments import LoadedInstruments, merge_snapshot
-from adapters.instruments import OPEN_END, read_scrip_master
+from adapters.instruments import OPEN_END, read_instrument_file
 from propdesk.core.errors import SchemaFault
-from propdesk.model.enums import Category, OptionType
-from propdesk.model.instrument import Instrument
+from propdesk.model.enums import OptionType
 
 DAY = date(2025, 1, 2)
-REAL = Path(__file__).resolve().parents[4] / ".." / "shared" / "data" / "dhan_scrip_master"
 COMPACT = (
     "SEM_EXM_EXCH_ID,SEM_SEGMENT,SEM_SMST_SECURITY_ID,SEM_INSTRUMENT_NAME,SEM_EXPIRY_CODE,SEM_TRADING_SYMBOL,"
     "SEM_LOT_UNITS,SEM_CUSTOM_SYMBOL,SEM_EXPIRY_DATE,SEM_STRIKE_PRICE,SEM_OPTION_TYPE,SEM_TICK_SIZE,"
@@ -40,7 +39,7 @@ def master(tmp_path: Path, header: str = COMPACT, rows: tuple[str, ...] = ROWS, 
 
 @pytest.mark.parametrize("name", ["m.csv", "m.csv.gz"])
 def test_the_compact_layout(tmp_path: Path, name: str) -> None:
-    found = read_scrip_master(master(tmp_path, name=name), DAY)
+    found = read_instrument_file(master(tmp_path, name=name), DAY)
     by_key = {one.instrument_key: one for one in found.instruments}
     assert set(by_key) == {
         "NSE_EQ:RELIANCE",
@@ -60,6 +59,11 @@ def test_the_compact_layout(tmp_path: Path, name: str) -> None:
     assert (contract.lot_size, contract.freeze_quantity, contract.exchange_segment) == (30, 900, "NSE_FNO")
     assert (contract.option_type, contract.valid_to) == (OptionType.PE, date(2025, 1, 30))
     assert sum(found.skipped.values()) == 5
+    assert (found.rows_read, found.rows_taken) == (9, 4)
+    # Row 6 carries no expiry: it should have been a contract, so it is kept whole.
+    (wrong,) = found.rejected
+    assert (wrong.row_number, wrong.reason) == (6, "BAD_CONTRACT")
+    assert wrong.content["SEM_TRADING_SYMBOL"] == "NIFTY-Jan2025-24000-CE"
 
 
 def test_rows_with_their_own_validity(tmp_path: Path) -> None:
@@ -69,7 +73,9 @@ def test_rows_with_their_own_validity(tmp_path: Path) -> None:
         ROWS[3] + ",2024-11-01,2025-01-30,40000",
         ROWS[1] + ",2024-07-01,2024-01-01,",
     )
-    found = read_scrip_master(master(tmp_path, COMPACT + ",valid_from,valid_to,freeze_quantity", rows), DAY)
+    found = read_instrument_file(
+        master(tmp_path, COMPACT + ",valid_from,valid_to,freeze_quantity", rows), DAY
+    )
     assert found.is_dated
     ticks = [(one.tick_paise, one.valid_from, one.valid_to) for one in found.instruments if not one.expiry]
     assert ticks == [(10, date(2024, 1, 1), date(2024, 6, 30)), (5, date(2024, 7, 1), OPEN_END)]
@@ -83,7 +89,7 @@ def test_the_detailed_layout(tmp_path: Path) -> None:
         "SM_EXPIRY_DATE,STRIKE_PRICE,OPTION_TYPE,TICK_SIZE"
     )
     rows = ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,4000,CE,5",)
-    found = read_scrip_master(master(tmp_path, header, rows), DAY)
+    found = read_instrument_file(master(tmp_path, header, rows), DAY)
     assert (found.layout, found.instruments[0].instrument_key) == (
         "detailed",
         "STOCK_OPT:TCS:2025-01-30:400000:CE",
@@ -92,90 +98,103 @@ def test_the_detailed_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("header", "rows", "words"),
-    [("a,b,c", ("1,2,3",), "known scrip-master layouts"), (COMPACT, ROWS[6:7], "no instrument we trade")],
+    [("a,b,c", ("1,2,3",), "known layouts"), (COMPACT, ROWS[6:7], "no instrument we trade")],
 )
 def test_what_is_no_master(tmp_path: Path, header: str, rows: tuple[str, ...], words: str) -> None:
     with pytest.raises(SchemaFault, match=words):
-        read_scrip_master(master(tmp_path, header, rows), DAY)
+        read_instrument_file(master(tmp_path, header, rows), DAY)
 
 
 def test_an_absent_or_broken_file(tmp_path: Path) -> None:
     with pytest.raises(SchemaFault, match="download it again"):
-        read_scrip_master(tmp_path / "absent.csv", DAY)
+        read_instrument_file(tmp_path / "absent.csv", DAY)
     (tmp_path / "cut.csv.gz").write_bytes(master(tmp_path, name="m.csv.gz").read_bytes()[:-12])
     with pytest.raises(SchemaFault, match="download it again"):
-        read_scrip_master(tmp_path / "cut.csv.gz", DAY)
+        read_instrument_file(tmp_path / "cut.csv.gz", DAY)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the shared data folder is not beside this clone")
-def test_real_masters() -> None:
-    compact = read_scrip_master(REAL / "dhan_compact_equity_index_2026-06.csv.gz", date(2026, 6, 1))
-    reduced = read_scrip_master(REAL / "dhan_derived_fno_2025-09.csv.gz", date(2025, 9, 10))
-    shares = {one.instrument_key: one for one in compact.instruments}
-    contracts = {one.instrument_key: one for one in reduced.instruments}
-    assert len(compact.instruments) + sum(compact.skipped.values()) == 23_116
-    assert len(reduced.instruments) + sum(reduced.skipped.values()) == 19_118
-    assert shares["NSE_EQ:RELIANCE"].security_id == "2885"
-    assert contracts["INDEX_OPT:NIFTY:2029-06-26:3900000:PE"].lot_size == 65
-    assert {one.category for one in reduced.instruments} == {
-        Category.NSE_EQ,
-        Category.INDEX_FUT,
-        Category.INDEX_OPT,
-    }
+def test_a_zip_of_one_file_is_read_and_one_of_two_is_refused(tmp_path: Path) -> None:
+    plain = master(tmp_path)
+    for count in (1, 2):
+        path = tmp_path / f"{count}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(count):
+                archive.write(plain, f"{number}.csv")
+    assert len(read_instrument_file(tmp_path / "1.zip", DAY).instruments) == 4
+    with pytest.raises(SchemaFault, match="holds 2 files"):
+        read_instrument_file(tmp_path / "2.zip", DAY)
+    (tmp_path / "cut.zip").write_bytes((tmp_path / "1.zip").read_bytes()[:-30])
+    with pytest.raises(SchemaFault, match="download it again"):
+        read_instrument_file(tmp_path / "cut.zip", DAY)
 
 
-# ------------------------------------------------------------------------------------------ history
+DETAILED = (
+    "EXCH_ID,SEGMENT,SECURITY_ID,INSTRUMENT,UNDERLYING_SYMBOL,SYMBOL_NAME,INSTRUMENT_TYPE,SERIES,LOT_SIZE,"
+    "SM_EXPIRY_DATE,STRIKE_PRICE,OPTION_TYPE,TICK_SIZE"
+)
 
 
-def share(first: date, last: date = OPEN_END, lot: int = 1, symbol: str = "X") -> Instrument:
-    return Instrument(
-        f"NSE_EQ:{symbol}",
-        Category.NSE_EQ,
-        symbol,
-        None,
-        None,
-        None,
-        "NSE_EQ",
-        "1",
-        lot,
-        5,
-        0,
-        "EQ",
-        False,
-        first,
-        last,
+def test_a_masters_freeze_field_is_the_first_quantity_refused(tmp_path: Path) -> None:
+    rows = (
+        "NSE,D,5,OPTIDX,NIFTY,NIFTY-Jan2026-25000-CE,OP,,65,2026-01-27,25000,CE,5,1756",
+        "NSE,D,6,OPTIDX,NIFTY,NIFTY-Jan2026-25100-CE,OP,,65,2026-01-27,25100,CE,5,",
     )
+    found = read_instrument_file(master(tmp_path, DETAILED + ",SM_FREEZE_QTY", rows), date(2026, 1, 5))
+    # Without the field: the exchange's dated table.
+    assert [one.freeze_quantity for one in found.instruments] == [1755, 1800]
 
 
-def test_a_later_master_closes_what_changed_and_what_went() -> None:
-    old = [
-        share(date(2024, 1, 1)),
-        share(date(2024, 1, 1), symbol="GONE"),
-        share(date(2024, 1, 1), symbol="SAME"),
-    ]
-    new = [share(DAY, lot=10), share(DAY, symbol="SAME"), share(DAY, symbol="NEW")]
-    history, loaded = merge_snapshot(old, new, DAY)
-    assert loaded == LoadedInstruments(added=2, closed=2, unchanged=1)
-    spans = sorted((one.underlying, one.lot_size, one.valid_from, one.valid_to) for one in history)
-    assert spans == [
-        ("GONE", 1, date(2024, 1, 1), date(2025, 1, 1)),
-        ("NEW", 1, DAY, OPEN_END),
-        ("SAME", 1, date(2024, 1, 1), OPEN_END),
-        ("X", 1, date(2024, 1, 1), date(2025, 1, 1)),
-        ("X", 10, DAY, OPEN_END),
-    ]
-    assert merge_snapshot(history, new, DAY)[1] == LoadedInstruments(added=0, closed=0, unchanged=3)
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,someday,4000,CE,5", "BAD_CONTRACT"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,NaN,CE,5", "BAD_CONTRACT"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,1e308,CE,5", "BAD_CONTRACT"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,4000,XX,5", "BAD_CONTRACT"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,1e99,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Dec2024-4000-CE,OP,,175,2024-12-26,4000,CE,5", "PAST_EXPIRY"),
+        ("NSE,E,,EQUITY,,TCS,ES,EQ,1,,,,5", "NO_SYMBOL"),
+        ("NSE,E,1,EQUITY", "RAGGED"),
+        ("NSE,E,1,EQUITY,,TCS,ES,EQ,1,,,,5,more", "RAGGED"),
+    ],
+)
+def test_wrong_rows_are_kept_with_their_reason(tmp_path: Path, row: str, reason: str) -> None:
+    good = "NSE,E,2,EQUITY,,INFY,ES,EQ,1,,,,5"
+    found = read_instrument_file(master(tmp_path, DETAILED, (row, good)), DAY)
+    assert [(one.row_number, one.reason) for one in found.rejected] == [(1, reason)]
+    assert found.rejected[0].message
+    assert (found.rows_read, found.rows_taken, sum(found.skipped.values())) == (2, 1, 1)
 
 
-def test_an_older_master_loaded_later_ends_where_the_known_begins() -> None:
-    history, _ = merge_snapshot([share(DAY, lot=10)], [share(date(2024, 1, 1))], date(2024, 1, 1))
-    assert sorted((one.lot_size, one.valid_from, one.valid_to) for one in history) == [
-        (1, date(2024, 1, 1), date(2025, 1, 1)),
-        (10, DAY, OPEN_END),
-    ]
+def test_a_lot_table_fills_in_what_the_master_lacks(tmp_path: Path) -> None:
+    header = "exchangeSegment,securityId,instrument,tradingSymbol,expiryDate,strikePrice,optionType"
+    rows = (
+        "NSE_FNO,1,FUTSTK,TCS-Jan2025-FUT,30-01-2025 14:30,,",
+        "NSE_FNO,2,FUTSTK,X-Jan2025-FUT,30-01-2025,,",
+    )
+    asked = []
+
+    def table(day: date) -> dict[tuple[str, date], int]:
+        asked.append(day)
+        return {("TCS", date(2025, 1, 1)): 175}
+
+    found = read_instrument_file(master(tmp_path, header, rows), DAY, lot_table_on=table)
+    assert [(one.underlying, one.lot_size) for one in found.instruments] == [("TCS", 175)]
+    assert [one.reason for one in found.rejected] == ["NO_LOT_SIZE"]
+    assert asked == [DAY]
 
 
-def test_a_second_master_of_the_same_day_replaces_the_first() -> None:
-    history, loaded = merge_snapshot([share(DAY)], [replace(share(DAY), lot_size=5)], DAY)
-    assert [(one.lot_size, one.valid_from) for one in history] == [(5, DAY)]
-    assert loaded == LoadedInstruments(added=1, closed=1, unchanged=0)
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [("", "is empty"), (COMPACT + ",SEM_SEGMENT", "twice"), (",".join(map(str, range(201))), "columns")],
+)
+def test_an_unusable_header(tmp_path: Path, header: str, words: str) -> None:
+    with pytest.raises(SchemaFault, match=words):
+        read_instrument_file(master(tmp_path, header, ()), DAY)
+
+
+def test_a_master_needs_its_day(tmp_path: Path) -> None:
+    with pytest.raises(SchemaFault, match="give --day"):
+        read_instrument_file(master(tmp_path))
+    assert read_instrument_file(master(tmp_path), today=DAY).day == DAY
