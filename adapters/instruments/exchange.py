@@ -10,6 +10,7 @@ from typing import Final
 from adapters.instruments.reading import Row, Tally, day_of
 from adapters.instruments.scrip_master import (
     CATEGORIES,
+    SHARE_SERIES,
     canonical_contract,
     one_series_each,
     strike_of,
@@ -22,9 +23,6 @@ from propdesk.intake.history import OPEN_END
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import ContractLot, Instrument, instrument_key
 from propdesk.sim.market_rules import ContractRules
-
-SHARE_SERIES: Final = frozenset({"EQ", "BE", "BZ", "SM", "ST", "SZ"})
-"""Series of shares and ETFs; bonds, units and warrants have others."""
 
 _UDIFF_TYPES: Final = {
     "STK": Category.NSE_EQ,

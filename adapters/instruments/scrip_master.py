@@ -23,8 +23,11 @@ CATEGORIES: Final = {
     "OPTSTK": Category.STOCK_OPT,
 }
 _SHARE_TYPES = frozenset({"ES", "ETF", ""})
-_SERIES_RANK = ("EQ", "BE", "BZ", "SM", "ST", "SZ")
-"""Where one symbol is listed in several series, the first of these is the one meant."""
+SHARE_SERIES: Final = ("EQ", "BE", "BZ", "SM", "ST", "SZ")
+"""Series of shares and ETFs; bonds, units, warrants and partly paid shares have others. Where one symbol is
+listed in several, the first of these is the one meant."""
+_BLANKS = frozenset({"", "NA"})
+"""What a master writes where a row has no such thing."""
 
 _SYMBOL_OF_CONTRACT = re.compile(r"(.+?)-[A-Za-z]{3}[0-9]{4}(?:-|\Z)")
 MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
@@ -33,6 +36,7 @@ MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
         "segment": "SEM_SEGMENT",
         "security_id": "SEM_SMST_SECURITY_ID",
         "instrument": "SEM_INSTRUMENT_NAME",
+        "share_symbol": "SEM_TRADING_SYMBOL",
         "trading_symbol": "SEM_TRADING_SYMBOL",
         "underlying": "SM_SYMBOL_NAME",
         "lot": "SEM_LOT_UNITS",
@@ -48,6 +52,8 @@ MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
         "segment": "SEGMENT",
         "security_id": "SECURITY_ID",
         "instrument": "INSTRUMENT",
+        # SYMBOL_NAME is a contract's trading symbol, but of a share the company's name: HDFC BANK LTD.
+        "share_symbol": "UNDERLYING_SYMBOL",
         "trading_symbol": "SYMBOL_NAME",
         "underlying": "UNDERLYING_SYMBOL",
         "lot": "LOT_SIZE",
@@ -62,6 +68,7 @@ MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
         "exchange_segment": "exchangeSegment",
         "security_id": "securityId",
         "instrument": "instrument",
+        "share_symbol": "tradingSymbol",
         "trading_symbol": "tradingSymbol",
         "expiry": "expiryDate",
         "strike": "strikePrice",
@@ -138,12 +145,13 @@ def canonical_contract(contract: Instrument, aliases: Aliases, day: date) -> Ins
 
 
 def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instrument | None:
-    symbol = cells["trading_symbol"].upper()
-    if cells.get("share_type", "") not in _SHARE_TYPES:
+    symbol, series = cells["share_symbol"].upper(), _filled(cells.get("series", "")) or "EQ"
+    # Some debentures are listed as shares (ES) under the symbol of their company: only the series tells.
+    if cells.get("share_type", "") not in _SHARE_TYPES or series not in SHARE_SERIES:
         tally.skip("security other than shares and ETFs")
         return None
-    if not symbol or not cells["security_id"]:
-        tally.reject(row, "NO_SYMBOL", "a share needs a trading symbol and a security id")
+    if not _filled(symbol) or not cells["security_id"]:
+        tally.reject(row, "NO_SYMBOL", "a share needs the exchange's symbol and a security id")
         return None
     validity = _validity(cells, day, OPEN_END)
     if validity is None:
@@ -162,7 +170,7 @@ def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instr
         lot_size=lot,
         tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
         freeze_quantity=_freeze(cells, lot) or 0,
-        series=cells.get("series") or "EQ",
+        series=series,
         has_derivatives=cells["has_derivatives"] == "1",
         valid_from=validity[0],
         valid_to=validity[1],
@@ -208,18 +216,22 @@ def _contract(
         lot_size=lot,
         tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
         freeze_quantity=_freeze(cells, lot) or sizes.freeze_quantity(underlying, validity[0]),
-        series=cells.get("series") or "XX",
+        series=_filled(cells.get("series", "")) or "XX",
         has_derivatives=False,
         valid_from=validity[0],
         valid_to=min(validity[1], expiry),
     )
 
 
+def _filled(text: str) -> str:
+    return "" if text in _BLANKS else text
+
+
 def _underlying(cells: Mapping[str, str]) -> str:
     """Name the underlying: the trading symbol's head, else its own column (blank in most derivatives)."""
     found = _SYMBOL_OF_CONTRACT.match(cells["trading_symbol"])
     named = cells.get("underlying", "")
-    return (found[1] if found else named).upper().strip()
+    return (found[1] if found else _filled(named)).upper().strip()
 
 
 def _freeze(cells: Mapping[str, str], lot: int) -> int | None:
@@ -286,4 +298,4 @@ def one_series_each(rows: list[tuple[int, Instrument]], tally: Tally) -> list[tu
 
 
 def _rank(one: Instrument) -> int:
-    return _SERIES_RANK.index(one.series) if one.series in _SERIES_RANK else len(_SERIES_RANK)
+    return SHARE_SERIES.index(one.series) if one.series in SHARE_SERIES else len(SHARE_SERIES)

@@ -54,16 +54,26 @@ def expiry(found: Instrument | RejectReason) -> date | RejectReason:
 
 
 def test_the_compact_master(compact: InstrumentFile) -> None:
-    assert (compact.layout, compact.rows_read, compact.rows_taken) == ("compact", 23_116, 3_334)
+    assert (compact.layout, compact.rows_read, compact.rows_taken) == ("compact", 23_116, 3_274)
     assert compact.rejected == []
+    assert compact.skipped == {
+        "EQUITY of another market": 13_339,  # BSE
+        "security other than shares and ETFs": 6_312,
+        "INDEX of another market": 191,
+    }
     shares = {one.underlying: one for one in compact.instruments}
     assert shares["RELIANCE"].security_id == "2885"
     assert {one.category for one in compact.instruments} == {Category.NSE_EQ}
 
 
 def test_the_reduced_master(master: InstrumentFile) -> None:
-    assert (master.layout, master.rows_read) == ("reduced", 19_118)
+    assert (master.layout, master.rows_read, master.rows_taken) == ("reduced", 19_118, 18_876)
     assert master.rejected == []
+    assert master.skipped == {
+        "FUTCOM of another market": 121,  # commodities
+        "INDEX of another market": 111,
+        "further series or repeat of one instrument": 10,
+    }
     by_category = Counter(one.category for one in master.instruments)
     assert set(by_category) == {Category.NSE_EQ, Category.INDEX_FUT, Category.INDEX_OPT}
 

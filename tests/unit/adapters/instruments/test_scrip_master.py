@@ -84,16 +84,37 @@ def test_rows_with_their_own_validity(tmp_path: Path) -> None:
 
 
 def test_the_detailed_layout(tmp_path: Path) -> None:
+    """As the broker writes it: NA for nothing, a comma at each end, companies named beside their symbols."""
     header = (
-        "EXCH_ID,SEGMENT,SECURITY_ID,INSTRUMENT,UNDERLYING_SYMBOL,SYMBOL_NAME,INSTRUMENT_TYPE,SERIES,LOT_SIZE,"
-        "SM_EXPIRY_DATE,STRIKE_PRICE,OPTION_TYPE,TICK_SIZE"
+        "EXCH_ID,SEGMENT,SECURITY_ID,ISIN,INSTRUMENT,UNDERLYING_SECURITY_ID,UNDERLYING_SYMBOL,SYMBOL_NAME,"
+        "DISPLAY_NAME,INSTRUMENT_TYPE,SERIES,LOT_SIZE,SM_EXPIRY_DATE,STRIKE_PRICE,OPTION_TYPE,TICK_SIZE,"
+        "EXPIRY_FLAG,MTF_LEVERAGE,SM_FREEZE_QTY,"
     )
-    rows = ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,4000,CE,5",)
+    rows = (
+        "NSE,E,11536,INE467B01029,EQUITY,,TCS,TATA CONSULTANCY,TCS,ES,EQ,1.0,,,,10.0000,NA,4,0,",
+        "NSE,E,19257,INE0DEB01011,EQUITY,,TCS,TATA CONSULTANCY,TCS 7% NCD,ES,D1,1.0,,,,5.0000,NA,0,0,",
+        "NSE,E,19258,INE0DEB01012,EQUITY,,ONLYDEBT,ONLY DEBT LTD,OD 9% NCD,ES,D1,1.0,,,,5.0000,NA,0,0,",
+        "NSE,E,19259,INE0XXX01012,EQUITY,,NA,NAMELESS LTD,Nameless,ES,EQ,1.0,,,,5.0000,NA,0,0,",
+        "NSE,I,13,NA,INDEX,13,NIFTY,NIFTY,Nifty 50,INDEX,NA,1.0,0001-01-01,,XX,0.0500,N,0,0,",
+        "NSE,D,5,NA,OPTSTK,11536,TCS,TCS-Jan2025-4000-CE,TCS,OP,NA,175.0,2025-01-30,4000.0,CE,5.0,M,0,7001,",
+        "NSE,D,6,NA,FUTSTK,11536,TCS,TCS-Jan2025-FUT,TCS JAN,FUT,NA,175.0,2025-01-30,-0.01,XX,10.0,M,0,7001,",
+    )
     found = read_instrument_file(master(tmp_path, header, rows), DAY)
-    assert (found.layout, found.instruments[0].instrument_key) == (
-        "detailed",
-        "STOCK_OPT:TCS:2025-01-30:400000:CE",
-    )
+    assert found.layout == "detailed"
+    by_key = {one.instrument_key: one for one in found.instruments}
+    call, future = "STOCK_OPT:TCS:2025-01-30:400000:CE", "STOCK_FUT:TCS:2025-01-30"
+    assert set(by_key) == {"NSE_EQ:TCS", call, future}
+    share = by_key["NSE_EQ:TCS"]
+    assert (share.security_id, share.series, share.tick_paise) == ("11536", "EQ", 10)
+    assert (share.has_derivatives, share.freeze_quantity) == (True, 0)
+    assert (by_key[call].lot_size, by_key[call].freeze_quantity, by_key[call].series) == (175, 7_000, "XX")
+    assert (by_key[future].strike_paise, by_key[future].option_type) == (None, None)
+    assert [(one.row_number, one.reason) for one in found.rejected] == [(4, "NO_SYMBOL")]
+    assert found.skipped == {
+        "security other than shares and ETFs": 2,
+        "INDEX of another market": 1,
+        "no symbol or id": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -154,13 +175,14 @@ def test_a_masters_freeze_field_is_the_first_quantity_refused(tmp_path: Path) ->
         ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
         ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,1e99,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
         ("NSE,D,5,OPTSTK,TCS,TCS-Dec2024-4000-CE,OP,,175,2024-12-26,4000,CE,5", "PAST_EXPIRY"),
-        ("NSE,E,,EQUITY,,TCS,ES,EQ,1,,,,5", "NO_SYMBOL"),
+        ("NSE,E,,EQUITY,TCS,,ES,EQ,1,,,,5", "NO_SYMBOL"),
+        ("NSE,E,1,EQUITY,,TATA CONSULTANCY,ES,EQ,1,,,,5", "NO_SYMBOL"),
         ("NSE,E,1,EQUITY", "RAGGED"),
-        ("NSE,E,1,EQUITY,,TCS,ES,EQ,1,,,,5,more", "RAGGED"),
+        ("NSE,E,1,EQUITY,TCS,,ES,EQ,1,,,,5,more", "RAGGED"),
     ],
 )
 def test_wrong_rows_are_kept_with_their_reason(tmp_path: Path, row: str, reason: str) -> None:
-    good = "NSE,E,2,EQUITY,,INFY,ES,EQ,1,,,,5"
+    good = "NSE,E,2,EQUITY,INFY,INFOSYS LIMITED,ES,EQ,1,,,,5"
     found = read_instrument_file(master(tmp_path, DETAILED, (row, good)), DAY)
     assert [(one.row_number, one.reason) for one in found.rejected] == [(1, reason)]
     assert found.rejected[0].message
