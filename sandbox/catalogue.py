@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from adapters.instruments.sizes import ContractSizes, load_contract_sizes
+from adapters.contract_sizes import ContractSizes, load_contract_sizes
 from propdesk.core.errors import DataFault
+from propdesk.intake.freeze import with_freeze
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
 
@@ -117,8 +118,9 @@ def catalogue_of_keys(
     master : iterable of Instrument
         Security ids and sizes of the day.
     """
-    listed = {one.instrument_key: one for one in master if one.valid_from <= day <= one.valid_to}
     known = sizes or load_contract_sizes()
+    dated = with_freeze(master, known.freeze)
+    listed = {one.instrument_key: one for one in dated if one.valid_from <= day <= one.valid_to}
     found = []
     for key in sorted(keys):
         head, _, rest = key.partition(":")

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from adapters.contract_sizes import ContractSizes
 from adapters.instruments.reading import Row, Tally, day_of
 from adapters.instruments.scrip_master import (
     CATEGORIES,
@@ -16,7 +17,6 @@ from adapters.instruments.scrip_master import (
     strike_of,
     whole,
 )
-from adapters.instruments.sizes import ContractSizes
 from propdesk.core.errors import SchemaFault
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.history import OPEN_END
@@ -138,7 +138,7 @@ def read_bhavcopy(
     day : date, optional
         Day of the file, where the rows do not carry it.
     tables_on : callable
-        Tables of a day: lots, freeze quantities and ticks, which a bhavcopy does not carry.
+        Tables of a day: lots and ticks, which a bhavcopy does not carry.
 
     Returns
     -------
@@ -284,7 +284,7 @@ def _contract(
         security_id=cells[columns.security_id] if columns.security_id else "",
         lot_size=lot,
         tick_paise=dated.rules.tick(kind, day, close),
-        freeze_quantity=dated.sizes.freeze_quantity(dated.aliases.canonical(symbol, day), day),
+        freeze_quantity=0,
         series="XX",
         has_derivatives=False,
         valid_from=day,

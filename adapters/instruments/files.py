@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from adapters.contract_rules import load_contract_rules
+from adapters.contract_sizes import ContractSizes, load_contract_sizes
 from adapters.instruments.exchange import BHAVCOPIES, Dated, lot_months, read_bhavcopy, read_lot_table
 from adapters.instruments.reading import (
     Row,
@@ -22,7 +23,6 @@ from adapters.instruments.reading import (
     sha256_of,
 )
 from adapters.instruments.scrip_master import MASTER_LAYOUTS, read_master
-from adapters.instruments.sizes import ContractSizes, load_contract_sizes
 from adapters.uploads.profiles import load_aliases
 from propdesk.core.errors import SchemaFault
 from propdesk.intake.history import Coverage

@@ -7,8 +7,8 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from adapters.contract_sizes import ContractSizes
 from adapters.instruments.reading import Row, Tally, day_of
-from adapters.instruments.sizes import ContractSizes
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.history import OPEN_END
 from propdesk.model.enums import Category, OptionType
@@ -97,7 +97,7 @@ def read_master(
     day : date
         Day from which a snapshot's values hold.
     sizes : ContractSizes
-        Lots and freeze quantities for layouts that carry none.
+        Lots for layouts that carry none.
 
     Returns
     -------
@@ -169,7 +169,7 @@ def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instr
         security_id=cells["security_id"],
         lot_size=lot,
         tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
-        freeze_quantity=_freeze(cells, lot) or 0,
+        freeze_quantity=_freeze(cells, lot),
         series=series,
         has_derivatives=cells["has_derivatives"] == "1",
         valid_from=validity[0],
@@ -215,7 +215,7 @@ def _contract(
         security_id=cells["security_id"],
         lot_size=lot,
         tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
-        freeze_quantity=_freeze(cells, lot) or sizes.freeze_quantity(underlying, validity[0]),
+        freeze_quantity=_freeze(cells, lot),
         series=_filled(cells.get("series", "")) or "XX",
         has_derivatives=False,
         valid_from=validity[0],
@@ -234,13 +234,16 @@ def _underlying(cells: Mapping[str, str]) -> str:
     return (found[1] if found else _filled(named)).upper().strip()
 
 
-def _freeze(cells: Mapping[str, str], lot: int) -> int | None:
-    """Largest quantity of one order: our own column holds it, a broker's field the first one refused."""
+def _freeze(cells: Mapping[str, str], lot: int) -> int:
+    """Largest quantity of one order: our own column holds it, a broker's field the first one refused.
+
+    0 = the file names none; reading fills in the exchange's table, day by day.
+    """
     own = whole(cells["freeze_quantity"])
     if own is not None:
         return own
     field = whole(cells["freeze_field"])
-    return None if field is None else freeze_quantity_of_field(field, lot)
+    return 0 if field is None else freeze_quantity_of_field(field, lot)
 
 
 def _validity(cells: Mapping[str, str], day: date, end: date) -> tuple[date, date] | None:

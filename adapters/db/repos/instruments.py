@@ -8,8 +8,10 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
+from adapters.contract_sizes import load_contract_sizes
 from adapters.db.engine import begin
 from propdesk.intake import DerivativeListings
+from propdesk.intake.freeze import with_freeze
 from propdesk.intake.listings import mark_listed
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
@@ -192,7 +194,8 @@ def read_instruments(
     -------
     list of Instrument
         In an order in which the later row wins (`PRECEDENCE`). A share is marked on every day on which any
-        source lists derivatives on it (`read_derivative_listings`).
+        source lists derivatives on it (`read_derivative_listings`); a contract whose file names no freeze
+        quantity has that of the exchange's dated table on each day.
     """
     wanted = None if underlyings is None else sorted(underlyings)
     rows = connection.execute(
@@ -203,9 +206,9 @@ def read_instruments(
     )
     instruments = [instrument_of(row) for row in rows]
     listings = read_derivative_listings(connection, first, last, underlyings=underlyings)
-    marked = mark_listed(instruments, listings)
+    complete = with_freeze(mark_listed(instruments, listings), load_contract_sizes().freeze)
     # What lies outside the range was cut by listings of the range alone.
-    return [one for one in marked if one.valid_from <= last and one.valid_to >= first]
+    return [one for one in complete if one.valid_from <= last and one.valid_to >= first]
 
 
 def count_instruments(connection: psycopg.Connection[Any]) -> dict[str, int]:

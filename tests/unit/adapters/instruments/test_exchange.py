@@ -64,7 +64,7 @@ def test_what_traded_shows_the_lot_of_the_contract(tmp_path: Path) -> None:
     assert (found.layout, found.source, found.day) == ("fo_futures", "nse_fo_bhavcopy", DAY)
     assert (found.coverage, found.skipped) == (Coverage.TRADED, {"footnote": 1})
     one = found.instruments[0]
-    assert (one.freeze_quantity, one.tick_paise, one.security_id) == (1800, 5, "")
+    assert (one.freeze_quantity, one.tick_paise, one.security_id) == (0, 5, "")
     assert (one.valid_from, one.valid_to) == (DAY, date(2026, 1, 27))
 
 

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.calendar import load_calendar
+from adapters.contract_sizes import load_contract_sizes
 from adapters.instruments import InstrumentFile, read_instrument_file
 from adapters.uploads import load_aliases
 from propdesk.intake import InstrumentLookup, RejectReason
+from propdesk.intake.freeze import with_freeze
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
 
@@ -229,10 +231,25 @@ def test_reasons_on_the_real_list_of_a_day(options: InstrumentFile) -> None:
 
 def test_freeze_lots_of_the_day(options: InstrumentFile) -> None:
     """600 units of BANKNIFTY on that day: 17 lots of the December contract, 20 of the January one."""
-    found = {one.expiry: one for one in options.instruments if one.underlying == "BANKNIFTY"}
+    named = with_freeze(options.instruments, load_contract_sizes().freeze)
+    lookup = InstrumentLookup([one for one in named if one.underlying == "BANKNIFTY"])
+    found = {one.expiry: one for one in lookup.listed(FO_DAY)}
     december, january = found[date(2025, 12, 30)], found[date(2026, 1, 27)]
     assert (december.freeze_quantity // december.lot_size, december.lot_size) == (17, 35)
     assert (january.freeze_quantity // january.lot_size, january.lot_size) == (20, 30)
+
+
+def test_freeze_quantities_of_a_contract_move_with_the_exchanges_table(options: InstrumentFile) -> None:
+    """One file in November, yet December's contract has another limit from December on."""
+    lookup = InstrumentLookup(with_freeze(options.instruments, load_contract_sizes().freeze))
+    key = next(
+        one.instrument_key
+        for one in options.instruments
+        if (one.underlying, one.expiry) == ("FINNIFTY", date(2025, 12, 30))
+    )
+    days = (FO_DAY, date(2025, 11, 30), date(2025, 12, 1), date(2025, 12, 30))
+    held = [one.freeze_quantity for day in days if (one := lookup.get(key, day)) is not None]
+    assert held == [1_800, 1_800, 1_200, 1_200]
 
 
 def test_renames_lie_between_the_bhavcopies_that_know_the_old_and_the_new_name() -> None:

@@ -56,7 +56,7 @@ def test_the_compact_layout(tmp_path: Path, name: str) -> None:
     )
     assert by_key["NSE_EQ:TWICE"].security_id == "98"
     assert not by_key["NSE_EQ:TWICE"].has_derivatives
-    assert (contract.lot_size, contract.freeze_quantity, contract.exchange_segment) == (30, 900, "NSE_FNO")
+    assert (contract.lot_size, contract.freeze_quantity, contract.exchange_segment) == (30, 0, "NSE_FNO")
     assert (contract.option_type, contract.valid_to) == (OptionType.PE, date(2025, 1, 30))
     assert sum(found.skipped.values()) == 5
     assert (found.rows_read, found.rows_taken) == (9, 4)
@@ -161,8 +161,8 @@ def test_a_masters_freeze_field_is_the_first_quantity_refused(tmp_path: Path) ->
         "NSE,D,6,OPTIDX,NIFTY,NIFTY-Jan2026-25100-CE,OP,,65,2026-01-27,25100,CE,5,",
     )
     found = read_instrument_file(master(tmp_path, DETAILED + ",SM_FREEZE_QTY", rows), date(2026, 1, 5))
-    # Without the field: the exchange's dated table.
-    assert [one.freeze_quantity for one in found.instruments] == [1755, 1800]
+    # Without the field nothing is named: the exchange's table fills it in by the day of trading.
+    assert [one.freeze_quantity for one in found.instruments] == [1755, 0]
 
 
 @pytest.mark.parametrize(

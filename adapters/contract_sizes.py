@@ -1,4 +1,4 @@
-"""Lot sizes, freeze quantities and ticks for files that carry none, from dated tables."""
+"""Lot sizes and freeze quantities of indices for files that carry none, from the dated table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
