@@ -137,7 +137,7 @@ def _instrument(
     key: str, category: Category, parts: list[str], day: date, sizes: ContractSizes
 ) -> Instrument | None:
     expiry = date.fromisoformat(parts[1]) if len(parts) > 1 else None
-    lot = 1 if expiry is None else sizes.lot_size(parts[0], expiry)
+    lot = 1 if expiry is None else sizes.lot_size(parts[0], expiry, day)
     if lot is None:
         return None
     return Instrument(

@@ -112,8 +112,9 @@ BHAVCOPIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """Dated tables that a bhavcopy's instruments are completed from."""
+    """A bhavcopy's day and the tables of that day that its instruments are completed from."""
 
+    day: date
     sizes: ContractSizes
     rules: ContractRules
     aliases: Aliases
@@ -308,7 +309,7 @@ def _lot(
     if own is None and shown == 0:
         tally.reject(row, "LOT_CONFLICT", f"trades of {symbol} {expiry} do not show one lot size")
         return None
-    lot = own or shown or dated.sizes.lot_size(symbol, expiry)
+    lot = own or shown or dated.sizes.lot_size(symbol, expiry, dated.day)
     if lot is None:
         message = f"{symbol} {expiry}: load the exchange's lot table of that month, then this file again"
         tally.reject(row, "NO_LOT_SIZE", message)

@@ -169,7 +169,7 @@ def _read_traded(
     rules, aliases = load_contract_rules(), load_aliases()
 
     def tables_on(when: date) -> Dated:
-        return Dated(sizes_on(when), rules, aliases)
+        return Dated(when, sizes_on(when), rules, aliases)
 
     trade_day, found = read_bhavcopy(rows, layout, day, tables_on, tally, name)
     is_equity = bool(found) and not found[0][1].category.is_derivative

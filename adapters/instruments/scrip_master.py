@@ -194,7 +194,7 @@ def _contract(
     if expiry is None or not underlying or (category.is_option and (strike is None or option_type is None)):
         tally.reject(row, "BAD_CONTRACT", "expiry, underlying, strike or option type cannot be read")
         return None
-    lot = whole(cells.get("lot", "")) or sizes.lot_size(underlying, expiry)
+    lot = whole(cells.get("lot", "")) or sizes.lot_size(underlying, expiry, day)
     if lot is None:
         message = f"{underlying} {expiry}: load the exchange's lot table of that month, then this file again"
         tally.reject(row, "NO_LOT_SIZE", message)

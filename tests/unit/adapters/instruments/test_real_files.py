@@ -252,6 +252,29 @@ def test_freeze_quantities_of_a_contract_move_with_the_exchanges_table(options: 
     assert held == [1_800, 1_800, 1_200, 1_200]
 
 
+def test_the_dated_lots_are_those_of_every_real_file(
+    futures: InstrumentFile, options: InstrumentFile, master: InstrumentFile
+) -> None:
+    """Every index contract of three lot tables and a day of trading, the long-dated ones included."""
+    sizes = load_contract_sizes()
+    seen = 0
+    for name in ("2022-11", "2023-02", "2026-08"):
+        table = read(f"nse_lot_sizes/fo_mktlots_{name}.csv.gz")
+        for lot in table.lots:
+            if lot.underlying in sizes.lots:
+                assert sizes.lot_size(lot.underlying, lot.expiry_month, table.day) == lot.lot_size, lot
+                seen += 1
+    for one in [*futures.instruments, *options.instruments]:
+        if one.underlying in sizes.lots and one.expiry is not None:
+            assert sizes.lot_size(one.underlying, one.expiry, FO_DAY) == one.lot_size, one
+            seen += 1
+    assert seen == 1_910
+    # The extract of a master carries no lot: in August 2025 the contracts of 2026 still had 75 and 35.
+    lots = {(one.underlying, one.expiry): one.lot_size for one in master.instruments}
+    assert lots["NIFTY", date(2026, 6, 30)] == lots["NIFTY", date(2027, 12, 28)] == 75
+    assert lots["BANKNIFTY", date(2026, 3, 31)] == 35
+
+
 def test_renames_lie_between_the_bhavcopies_that_know_the_old_and_the_new_name() -> None:
     """Each old symbol is known before its day and not after, each new one the other way round."""
     days = [date(2020, 7, 2), date(2021, 4, 16), date(2024, 3, 18), date(2026, 8, 20)]
