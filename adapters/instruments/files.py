@@ -30,6 +30,8 @@ from propdesk.intake.instrument_file import InstrumentFile
 from propdesk.model.instrument import Instrument
 
 MASTER_SOURCE: Final = "dhan"
+REDUCED_SOURCE: Final = "dhan_reduced"
+"""A third party's extract of a master, without lots and ticks: what the exchange says outweighs it."""
 FO_BHAVCOPY_SOURCE: Final = "nse_fo_bhavcopy"
 EQUITY_BHAVCOPY_SOURCE: Final = "nse_equity_bhavcopy"
 LOT_TABLE_SOURCE: Final = "nse_lot_table"
@@ -160,7 +162,8 @@ def _read_master(
     if day is None:
         raise SchemaFault(f"{name} does not say of which day it is: give --day.")
     found = read_master(rows, layout, day, sizes_on(day), load_aliases(), tally)
-    return _file(MASTER_SOURCE, layout, day, Coverage.LISTED, found, tally, is_dated=is_dated)
+    source = REDUCED_SOURCE if layout == "reduced" else MASTER_SOURCE
+    return _file(source, layout, day, Coverage.LISTED, found, tally, is_dated=is_dated)
 
 
 def _read_traded(

@@ -53,8 +53,8 @@ class InstrumentFile:
     Attributes
     ----------
     source : str
-        Whose word it is by default: ``dhan``, ``nse_fo_bhavcopy``, ``nse_equity_bhavcopy``,
-        ``nse_lot_table``.
+        Whose word it is by default: ``dhan``, ``dhan_reduced``, ``nse_fo_bhavcopy``,
+        ``nse_equity_bhavcopy``, ``nse_lot_table``.
     layout : str
         Name of the recognised layout.
     day : date

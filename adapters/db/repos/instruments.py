@@ -59,7 +59,7 @@ FROM (
 ORDER BY 1, 2
 """
 
-PRECEDENCE = (PRICES_SOURCE, "nse_equity_bhavcopy", "nse_fo_bhavcopy")
+PRECEDENCE = (PRICES_SOURCE, "nse_equity_bhavcopy", "dhan_reduced", "nse_fo_bhavcopy")
 """Sources from the weakest on; every other one is a broker's master and wins over these. Among masters the
 later name wins. A source speaks only for the days on which it holds: where the strong one is silent, the weak
 one counts."""

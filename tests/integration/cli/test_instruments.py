@@ -56,7 +56,7 @@ def test_a_master_is_loaded_once(folder: Path, capsys: pytest.CaptureFixture[str
     (reject,) = call(capsys, "instruments", "rejected", first["file_id"])["rows"]
     assert (reject["row_number"], reject["reason"]) == (3, "BAD_CONTRACT")
     assert reject["content"]["expiryDate"] == "some day"
-    assert [one["source"] for one in call(capsys, "instruments", "files")["files"]] == ["dhan"]
+    assert [one["source"] for one in call(capsys, "instruments", "files")["files"]] == ["dhan_reduced"]
     assert main(["instruments", "files"]) == EXIT_OK
     assert main(["instruments", "rejected"]) == EXIT_OK
     assert main(list(words)) == EXIT_OK

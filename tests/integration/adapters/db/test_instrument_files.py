@@ -161,7 +161,7 @@ def test_a_correction_replaces_its_day_and_keeps_what_was_there(desk: Desk) -> N
     again = desk.master(DAY, "X:9")
     assert (again.file_id, again.count_added, again.count_closed) == (record.file_id, 0, 0)
     with begin(desk.engine) as connection:
-        reasons = [one.revision_reason for one in list_files(connection, "dhan") if one.day == DAY]
+        reasons = [one.revision_reason for one in list_files(connection, "dhan_reduced") if one.day == DAY]
     assert sorted(reasons, key=str) == [None, "the broker sent a wrong file"]
 
 
@@ -227,16 +227,22 @@ def test_a_file_that_cannot_be_read_leaves_nothing_behind(desk: Desk) -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="the shared data folder is not beside this clone")
 def test_every_real_file_goes_in_and_again_without_a_change(desk: Desk) -> None:
-    """Lot tables, futures and options of one day, four days of shares; then all once more."""
+    """Both masters, lot tables, futures and options of a day, four days of shares; then all once more."""
+    masters = {
+        "dhan_derived_fno_2025-09.csv.gz": date(2025, 8, 26),
+        "dhan_compact_equity_index_2026-06.csv.gz": date(2026, 6, 1),
+    }
     paths = [
         *sorted((SHARED / "nse_lot_sizes").glob("*.gz")),
         *sorted((SHARED / "nse_fo_bhavcopy").glob("*.gz")),
         *sorted((SHARED / "nse_equity_daily").glob("raw_bhavcopy_*.gz")),
+        *sorted((SHARED / "dhan_scrip_master").glob("*.gz")),
     ]
-    assert len(paths) == 9
+    assert len(paths) == 11
     for attempt in range(2):
         for path in paths:
-            record = load_file(desk.engine, read_instrument_file(path), file_name=path.name, loaded_at=NOW)
+            file = read_instrument_file(path, masters.get(path.name))
+            record = load_file(desk.engine, file, file_name=path.name, loaded_at=NOW)
             assert record.count_rejected == 0
             assert record.count_read == record.count_taken + sum(record.skipped.values())
             if attempt:
@@ -244,8 +250,12 @@ def test_every_real_file_goes_in_and_again_without_a_change(desk: Desk) -> None:
     day = date(2025, 11, 14)
     with begin(desk.engine) as connection:
         listed = InstrumentLookup(read_instruments(connection, day, day))
-        assert len(list_files(connection)) == 9
-    nifty = [one for one in listed.listed(day) if one.underlying == "NIFTY"]
-    assert {one.expiry: one.lot_size for one in nifty}[date(2026, 1, 27)] == 65
+        files = list_files(connection)
+    assert len(files) == 11
+    assert sum(one.count_read for one in files) == 65_970
+    lots = {one.expiry: one.lot_size for one in listed.listed(day) if one.underlying == "NIFTY"}
+    # The half-yearly contract kept 75 until 30 December: only what traded shows it, and it outweighs the
+    # extract of the master, which lists the contract too and carries no lot.
+    assert (lots[date(2026, 1, 27)], lots[date(2026, 6, 30)]) == (65, 75)
     # RELIANCE was last seen in March 2024 and again in August 2026: it traded in between.
     assert listed.has_derivatives("RELIANCE", day)
