@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from adapters.contract_sizes import ContractSizes
@@ -14,6 +13,7 @@ from adapters.instruments.scrip_master import (
     SHARE_SERIES,
     canonical_contract,
     one_series_each,
+    paise_of,
     strike_of,
     whole,
 )
@@ -264,7 +264,7 @@ def _contract(
     if not symbol or expiry is None or (category.is_option and (strike is None or option_type is None)):
         tally.reject(row, "BAD_CONTRACT", "expiry, underlying, strike or option type cannot be read")
         return None
-    close = _price(cells[columns.close])
+    close = paise_of(cells[columns.close])
     if close is None or expiry < day:
         code = "BAD_PRICE" if close is None else "PAST_EXPIRY"
         tally.reject(row, code, f"{symbol} {expiry} with close {cells[columns.close]!r} on {day}")
@@ -304,7 +304,11 @@ def _lot(
     tally: Tally,
 ) -> int | None:
     """Units per lot: the row's own, what trades of the day show, the lot table, the dated steps."""
-    own = whole(row.cells[columns.lot]) if columns.lot else None
+    text = row.cells[columns.lot] if columns.lot else ""
+    own = whole(text)
+    if text and own is None:
+        tally.reject(row, "BAD_LOT", f"lot {text!r} of {symbol} {expiry} is no whole number of units")
+        return None
     shown = traded.get((row.cells[columns.symbol], row.cells[columns.expiry]))
     if own is None and shown == 0:
         tally.reject(row, "LOT_CONFLICT", f"trades of {symbol} {expiry} do not show one lot size")
@@ -314,15 +318,6 @@ def _lot(
         message = f"{symbol} {expiry}: load the exchange's lot table of that month, then this file again"
         tally.reject(row, "NO_LOT_SIZE", message)
     return lot
-
-
-def _price(text: str) -> int | None:
-    """Read a close in rupees as paise; 0 is one (an option without trade)."""
-    try:
-        paise = Decimal(text) * 100
-    except InvalidOperation:
-        return None
-    return round(paise) if paise.is_finite() and 0 <= paise < 10**12 else None
 
 
 # --------------------------------------------------------------------------------------------- lot tables

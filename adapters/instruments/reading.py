@@ -49,7 +49,9 @@ class Tally:
     def reject(self, row: "Row", reason: str, message: str) -> None:
         """Count and keep a row that is wrong."""
         self.skipped[message_of(reason)] += 1
-        self.rejected.append(RejectedRow(row.number, reason, message, dict(row.cells)))
+        # No database keeps NUL in a text.
+        content = {name: value.replace("\0", "\ufffd") for name, value in row.cells.items()}
+        self.rejected.append(RejectedRow(row.number, reason, message.replace("\0", "\ufffd"), content))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,10 @@ def rows_of(reader: Iterable[list[str]], header: list[str], tally: Tally, name: 
         elif len(values) < width or any(values[width:]):
             row = Row(tally.read, {str(place): value for place, value in enumerate(values)})
             tally.reject(row, "RAGGED", f"the row has {len(values)} cells, the header {width}")
+        elif any("\0" in value for value in values):
+            tally.reject(
+                Row(tally.read, dict(zip(header, values, strict=False))), "BAD_TEXT", "a cell holds NUL"
+            )
         else:
             yield Row(tally.read, dict(zip(header, values, strict=False)))
 

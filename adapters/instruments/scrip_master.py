@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from adapters.contract_sizes import ContractSizes
@@ -75,6 +74,15 @@ MASTER_LAYOUTS: Final[dict[str, dict[str, str]]] = {
         "option_type": "optionType",
     },
 }
+_NUMBERS: Final = (
+    ("lot", "BAD_LOT"),
+    ("tick", "BAD_TICK"),
+    ("freeze_quantity", "BAD_FREEZE"),
+    ("freeze_field", "BAD_FREEZE"),
+)
+_RUPEES = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,2})0{0,6})?\Z")
+_WHOLE = re.compile(r"([0-9]{1,18})(?:\.0{1,6})?\Z")
+_ZERO = re.compile(r"0+(?:\.0{1,6})?\Z")
 _OWN_COLUMNS = ("valid_from", "valid_to", "freeze_quantity", "has_derivatives")
 """What our own dated masters carry beside the broker's columns."""
 _FREEZE_FIELDS = ("SM_FREEZE_QTY", "SEM_FREEZE_QTY")
@@ -157,7 +165,9 @@ def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instr
     if validity is None:
         tally.reject(row, "BAD_VALIDITY", _validity_message(cells))
         return None
-    lot = whole(cells.get("lot", "")) or 1
+    numbers = _numbers(row, cells, tally)
+    if numbers is None:
+        return None
     return Instrument(
         instrument_key=instrument_key(Category.NSE_EQ, symbol),
         category=Category.NSE_EQ,
@@ -167,9 +177,9 @@ def _share(row: Row, cells: Mapping[str, str], day: date, tally: Tally) -> Instr
         option_type=None,
         exchange_segment="NSE_EQ",
         security_id=cells["security_id"],
-        lot_size=lot,
-        tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
-        freeze_quantity=_freeze(cells, lot),
+        lot_size=numbers.lot or 1,
+        tick_paise=numbers.tick or DEFAULT_TICK_PAISE,
+        freeze_quantity=numbers.freeze_quantity(numbers.lot or 1),
         series=series,
         has_derivatives=cells["has_derivatives"] == "1",
         valid_from=validity[0],
@@ -194,15 +204,21 @@ def _contract(
     if expiry is None or not underlying or (category.is_option and (strike is None or option_type is None)):
         tally.reject(row, "BAD_CONTRACT", "expiry, underlying, strike or option type cannot be read")
         return None
-    lot = whole(cells.get("lot", "")) or sizes.lot_size(underlying, expiry, day)
-    if lot is None:
-        message = f"{underlying} {expiry}: load the exchange's lot table of that month, then this file again"
-        tally.reject(row, "NO_LOT_SIZE", message)
+    if not cells["security_id"]:
+        tally.reject(row, "NO_SYMBOL", "a contract needs a security id")
         return None
     validity = _validity(cells, day, expiry)
     if validity is None or expiry < validity[0]:
         code = "BAD_VALIDITY" if validity is None else "PAST_EXPIRY"
         tally.reject(row, code, _validity_message(cells) if validity is None else f"it expired on {expiry}")
+        return None
+    numbers = _numbers(row, cells, tally)
+    if numbers is None:
+        return None
+    lot = numbers.lot or sizes.lot_size(underlying, expiry, validity[0])
+    if lot is None:
+        message = f"{underlying} {expiry}: load the exchange's lot table of that month, then this file again"
+        tally.reject(row, "NO_LOT_SIZE", message)
         return None
     return Instrument(
         instrument_key=instrument_key(category, underlying, expiry, strike, option_type),
@@ -214,8 +230,8 @@ def _contract(
         exchange_segment=segment,
         security_id=cells["security_id"],
         lot_size=lot,
-        tick_paise=whole(cells.get("tick", "")) or DEFAULT_TICK_PAISE,
-        freeze_quantity=_freeze(cells, lot),
+        tick_paise=numbers.tick or DEFAULT_TICK_PAISE,
+        freeze_quantity=numbers.freeze_quantity(lot),
         series=_filled(cells.get("series", "")) or "XX",
         has_derivatives=False,
         valid_from=validity[0],
@@ -234,16 +250,33 @@ def _underlying(cells: Mapping[str, str]) -> str:
     return (found[1] if found else _filled(named)).upper().strip()
 
 
-def _freeze(cells: Mapping[str, str], lot: int) -> int:
-    """Largest quantity of one order: our own column holds it, a broker's field the first one refused.
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    """What a row writes of sizes, 0 = nothing: our own freeze column holds the most, a broker's one more."""
 
-    0 = the file names none; reading fills in the exchange's table, day by day.
-    """
-    own = whole(cells["freeze_quantity"])
-    if own is not None:
-        return own
-    field = whole(cells["freeze_field"])
-    return 0 if field is None else freeze_quantity_of_field(field, lot)
+    lot: int
+    tick: int
+    own_freeze: int
+    freeze_field: int
+
+    def freeze_quantity(self, lot: int) -> int:
+        """Largest quantity of one order; 0 = not named: whoever reads the master gets the exchange's."""
+        if self.own_freeze or not self.freeze_field:
+            return self.own_freeze
+        return freeze_quantity_of_field(self.freeze_field, lot)
+
+
+def _numbers(row: Row, cells: Mapping[str, str], tally: Tally) -> _Numbers | None:
+    """Read the sizes of a row; one that is written and cannot be read is never taken for absent."""
+    found = []
+    for name, code in _NUMBERS:
+        text = cells.get(name, "")
+        number = 0 if text in _BLANKS or _ZERO.match(text) else whole(text)
+        if number is None:
+            tally.reject(row, code, f"{code[4:].lower()} {text!r} is no whole number of units or paise")
+            return None
+        found.append(number)
+    return _Numbers(*found)
 
 
 def _validity(cells: Mapping[str, str], day: date, end: date) -> tuple[date, date] | None:
@@ -260,20 +293,19 @@ def _validity_message(cells: Mapping[str, str]) -> str:
 
 def strike_of(text: str) -> int | None:
     """Read a strike in rupees as paise; None if it is no positive price of whole paise."""
-    try:
-        paise = Decimal(text) * 100
-    except InvalidOperation:
-        return None
-    return int(paise) if paise.is_finite() and 0 < paise < 10**12 and paise == int(paise) else None
+    return paise_of(text) or None
+
+
+def paise_of(text: str) -> int | None:
+    """Read rupees as paise, 0 included; None if it is no plain decimal of whole paise."""
+    match = _RUPEES.match(text)
+    return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0")) if match else None
 
 
 def whole(text: str, most: int = 10**9) -> int | None:
     """Read a positive number below ``most`` written 5, 5.0 or 5.0000; None for anything else."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return int(number) if number.is_finite() and 1 <= number < most and number == int(number) else None
+    match = _WHOLE.match(text)
+    return int(match[1]) if match and 1 <= int(match[1]) < most else None
 
 
 def _with_derivatives_flag(rows: list[tuple[int, Instrument]]) -> list[tuple[int, Instrument]]:

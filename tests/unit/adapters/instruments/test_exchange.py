@@ -154,6 +154,14 @@ def test_the_unified_layout_of_derivatives_carries_its_lots_and_ids(tmp_path: Pa
     assert [one.tick_paise for one in found.instruments] == [10, 5, 5, 5]
 
 
+@pytest.mark.parametrize("lot", ["many", "-75", "7_5", "75.5"])
+def test_a_lot_that_is_written_and_unreadable_is_not_taken_from_a_table(tmp_path: Path, lot: str) -> None:
+    rows = [udiff("IDF", "NIFTY", expiry="2026-01-27", lot=one) for one in (lot, "")]
+    found = read(tmp_path, UDIFF, *rows)
+    assert [one.lot_size for one in found.instruments] == [65]
+    assert [(one.row_number, one.reason) for one in found.rejected] == [(1, "BAD_LOT")]
+
+
 def test_the_unified_layout_of_shares(tmp_path: Path) -> None:
     found = read(
         tmp_path,

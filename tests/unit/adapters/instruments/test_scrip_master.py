@@ -163,6 +163,10 @@ def test_a_masters_freeze_field_is_the_first_quantity_refused(tmp_path: Path) ->
     found = read_instrument_file(master(tmp_path, DETAILED + ",SM_FREEZE_QTY", rows), date(2026, 1, 5))
     # Without the field nothing is named: the exchange's table fills it in by the day of trading.
     assert [one.freeze_quantity for one in found.instruments] == [1755, 0]
+    rows = (rows[0].replace(",1756", ",many"), rows[1])
+    (wrong,) = read_instrument_file(master(tmp_path, DETAILED + ",SM_FREEZE_QTY", rows), DAY).rejected
+    assert (wrong.row_number, wrong.reason) == (1, "BAD_FREEZE")
+    assert "'many'" in wrong.message
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,14 @@ def test_a_masters_freeze_field_is_the_first_quantity_refused(tmp_path: Path) ->
         ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,1e308,CE,5", "BAD_CONTRACT"),
         ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,175,2025-01-30,4000,XX,5", "BAD_CONTRACT"),
         ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
-        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,1e99,2025-01-30,4000,CE,5", "NO_LOT_SIZE"),
+        ("NSE,D,5,OPTSTK,TCS,TCS-Jan2025-4000-CE,OP,,1e99,2025-01-30,4000,CE,5", "BAD_LOT"),
+        ("NSE,D,5,OPTIDX,NIFTY,NIFTY-Jan2025-24000-CE,OP,,7_5,2025-01-30,24000,CE,5", "BAD_LOT"),
+        ("NSE,D,5,OPTIDX,NIFTY,NIFTY-Jan2025-24000-CE,OP,,٧٥,2025-01-30,24000,CE,5", "BAD_LOT"),
+        ("NSE,D,5,OPTIDX,NIFTY,NIFTY-Jan2025-24000-CE,OP,,75,2025-01-30,2_4000,CE,5", "BAD_CONTRACT"),
+        ("NSE,D,5,OPTIDX,NIFTY,NIFTY-Jan2025-24000-CE,OP,,75,2025-01-30,24000,CE,0.05", "BAD_TICK"),
+        ("NSE,D,,OPTIDX,NIFTY,NIFTY-Jan2025-24000-CE,OP,,75,2025-01-30,24000,CE,5", "NO_SYMBOL"),
+        ("NSE,E,1,EQUITY,T\0S,TCS,ES,EQ,1,,,,5", "BAD_TEXT"),
+        ("NSE,E,1,EQUITY,TCS,TCS,ES,EQ,-1,,,,5", "BAD_LOT"),
         ("NSE,D,5,OPTSTK,TCS,TCS-Dec2024-4000-CE,OP,,175,2024-12-26,4000,CE,5", "PAST_EXPIRY"),
         ("NSE,E,,EQUITY,TCS,,ES,EQ,1,,,,5", "NO_SYMBOL"),
         ("NSE,E,1,EQUITY,,TATA CONSULTANCY,ES,EQ,1,,,,5", "NO_SYMBOL"),
