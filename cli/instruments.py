@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from adapters.db.repos.instrument_files import FileRecord
+    from propdesk.intake.expiries import ExpiryDay
     from propdesk.model.instrument import Instrument
 
 _DAY = Annotated[str | None, typer.Option("--day", help="As of this day; default: today.")]
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     instruments.command("files")(files)
     instruments.command("rejected")(rejected)
     instruments.command("show")(show)
+    instruments.command("expiries")(expiries)
     app.add_typer(instruments, name="instruments")
 
 
@@ -202,6 +204,46 @@ def show(
         "series",
     )
     show_table(f"{underlying} on {on_date}", columns, [tuple(row.values()) for row in rows])
+
+
+def expiries(
+    symbol: Annotated[str, typer.Argument(help="Index or share, in any known spelling.")],
+    first: Annotated[str, typer.Argument(help="First day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Argument(help="Last day.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show the days on which a symbol's contracts expire, by the contracts listed then."""
+    from adapters.calendar import load_calendar
+    from adapters.db.engine import begin
+    from adapters.db.repos.instruments import read_instruments
+    from adapters.uploads.profiles import load_aliases
+    from propdesk.intake.expiries import MONTH, expiry_calendar
+
+    days = (parse_day(first, "FIRST"), parse_day(last, "LAST"))
+    underlying = load_aliases().canonical(symbol, days[0])
+    with _engine() as engine, begin(engine) as connection:
+        listed = read_instruments(connection, days[0], days[1] + MONTH, underlyings={underlying})
+    rows = [_expiry_document(one) for one in expiry_calendar(listed, load_calendar(), *days)]
+    if as_json:
+        emit({"symbol": underlying, "first": days[0], "last": days[1], "expiries": rows})
+        return
+    columns = ("day", "weekday", "category", "kind", "contracts", "trades until", "remark")
+    show_table(f"Expiries of {underlying}", columns, [tuple(row.values()) for row in rows])
+
+
+def _expiry_document(one: "ExpiryDay") -> dict[str, Any]:
+    from propdesk.core.calendar import ist_text
+
+    moved = f"holiday since announced: expires on {one.moved_to}" if one.moved_to else None
+    return {
+        "day": one.day,
+        "weekday": f"{one.day:%A}",
+        "category": one.category.value,
+        "kind": "monthly" if one.is_monthly else "weekly",
+        "contracts": one.count_contracts,
+        "trades_until": None if one.trades_until_ns is None else ist_text(one.trades_until_ns)[11:16],
+        "remark": moved or one.session_name,
+    }
 
 
 def _listed(instruments: "list[Instrument]") -> list[dict[str, Any]]:

@@ -88,6 +88,25 @@ def test_show_tells_the_most_lots_of_one_order(folder: Path, capsys: pytest.Capt
     assert main(["instruments", "show", "Nifty 50", "--day", "2026-01-06"]) == EXIT_OK
 
 
+def test_expiries_are_those_listed_with_the_holiday_that_moved_one(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(
+        f"NSE_FNO,{number},FUTIDX,NIFTY-{month}-FUT,x,{day} 14:30,,\n"
+        for number, (month, day) in enumerate([("Aug2025", "2025-08-28"), ("Mar2026", "2026-03-31")])
+    )
+    call(capsys, "instruments", "load", write(folder, "m.csv", MASTER + rows), "--day", "2025-08-26")
+    words = ("instruments", "expiries", "nifty 50", "2025-08-01", "2026-04-30")
+    august, march = call(capsys, *words)["expiries"]
+    assert (august["day"], august["weekday"], august["kind"]) == ("2025-08-28", "Thursday", "monthly")
+    assert (august["trades_until"], august["remark"]) == ("15:30", None)
+    assert (march["trades_until"], march["remark"]) == (
+        None,
+        "holiday since announced: expires on 2026-03-30",
+    )
+    assert main(list(words)) == EXIT_OK
+
+
 def test_a_file_that_is_none_of_ours_is_refused(folder: Path) -> None:
     assert main(["instruments", "load", write(folder, "x.csv", "a,b\n1,2\n")]) == EXIT_BAD_INPUT
     assert main(["instruments", "load", str(folder / "absent.csv")]) == EXIT_BAD_INPUT

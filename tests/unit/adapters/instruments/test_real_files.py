@@ -12,6 +12,7 @@ from adapters.contract_sizes import load_contract_sizes
 from adapters.instruments import InstrumentFile, read_instrument_file
 from adapters.uploads import load_aliases
 from propdesk.intake import InstrumentLookup, RejectReason
+from propdesk.intake.expiries import expiry_calendar
 from propdesk.intake.freeze import with_freeze
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument
@@ -147,6 +148,24 @@ def test_every_listed_expiry_is_a_market_day(master: InstrumentFile, options: In
     # contracts then move to the day before, under which later masters list them.
     moved = [day for day in known if not calendar.is_market_day(day)]
     assert moved == [date(2026, 3, 26), date(2026, 3, 31)]
+
+
+def test_the_calendar_of_expiry_days_around_the_change_of_september_2025(master: InstrumentFile) -> None:
+    def shown(symbol: str, last: date) -> list[tuple[str, bool]]:
+        rows = [one for one in master.instruments if one.underlying == symbol]
+        found = expiry_calendar(rows, load_calendar(), MASTER_DAY, last)
+        return [
+            (f"{one.day:%a %d %b}", one.is_monthly) for one in found if one.category is Category.INDEX_OPT
+        ]
+
+    assert shown("NIFTY", date(2025, 9, 30)) == [
+        ("Thu 28 Aug", True),
+        ("Tue 02 Sep", False), ("Tue 09 Sep", False), ("Tue 16 Sep", False), ("Tue 23 Sep", False),
+        ("Tue 30 Sep", True),
+    ]  # fmt: skip
+    # Thursday 2 October was a holiday: the week's contract expired on the Wednesday before.
+    assert shown("SENSEX", date(2025, 10, 8))[-2:] == [("Thu 25 Sep", True), ("Wed 01 Oct", False)]
+    assert shown("BANKNIFTY", date(2025, 9, 30)) == [("Thu 28 Aug", True), ("Tue 30 Sep", True)]
 
 
 def test_weekly_expiries_change_their_weekday_by_the_listed_contracts(master: InstrumentFile) -> None:
