@@ -23,6 +23,8 @@ ROWS_MAX: Final = 2_000_000
 """Rows of one file; the broker's whole master has about 200,000."""
 CELLS_MAX: Final = 200
 """Columns of one file; the detailed master has about 40."""
+LINE_CHARS_MAX: Final = 100_000
+"""One line of a file; real ones have up to 600."""
 _DOWNLOAD_BYTES_MAX: Final = 300_000_000
 _DOWNLOAD_TIMEOUT_S: Final = 120.0
 _BLOCK: Final = 1 << 20
@@ -192,5 +194,13 @@ def day_of(text: str) -> date | None:
 
 
 def csv_reader(stream: IO[str]) -> Iterator[list[str]]:
-    """Read CSV; one call, so that every layout shares the dialect."""
-    return csv.reader(stream)
+    """Read CSV; one call, so that every layout shares the dialect and the longest line."""
+    return csv.reader(_lines(stream))
+
+
+def _lines(stream: IO[str]) -> Iterator[str]:
+    """Read lines of bounded length: an archive of some kilobytes can hold one of gigabytes."""
+    while line := stream.readline(LINE_CHARS_MAX):
+        if len(line) == LINE_CHARS_MAX and line[-1] not in "\r\n":
+            raise csv.Error(f"a line is longer than {LINE_CHARS_MAX:,} characters")
+        yield line

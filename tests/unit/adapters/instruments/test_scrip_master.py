@@ -1,6 +1,7 @@
 """The broker's master in its layouts."""
 
 import gzip
+import tracemalloc
 import zipfile
 from datetime import date
 from pathlib import Path
@@ -132,6 +133,18 @@ def test_an_absent_or_broken_file(tmp_path: Path) -> None:
     (tmp_path / "cut.csv.gz").write_bytes(master(tmp_path, name="m.csv.gz").read_bytes()[:-12])
     with pytest.raises(SchemaFault, match="download it again"):
         read_instrument_file(tmp_path / "cut.csv.gz", DAY)
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_without_end_is_never_held(tmp_path: Path, end: str) -> None:
+    path = tmp_path / "m.csv.gz"
+    path.write_bytes(gzip.compress(f"{COMPACT}\n{ROWS[0]}\n".encode() + b"A" * 50_000_000 + end.encode()))
+    tracemalloc.start()
+    with pytest.raises(SchemaFault, match="longer than 100,000 characters"):
+        read_instrument_file(path, DAY)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_zip_of_one_file_is_read_and_one_of_two_is_refused(tmp_path: Path) -> None:
