@@ -255,6 +255,11 @@ class Settings(BaseSettings):
     stale_after_s: int = Field(
         default=5, gt=0, le=3_600, description="Age beyond its feed's interval at which a price is stale, s."
     )
+    unpriced_days: str = Field(
+        default="",
+        pattern=r"^\s*(\d{4}-\d{2}-\d{2}(\s*,\s*\d{4}-\d{2}-\d{2})*)?\s*$",
+        description="Past days, by commas, that may be closed although prices of open positions are missing.",
+    )
     signal_fresh_s: int = Field(
         default=60, gt=0, le=3_600, description="Age at which an entry caught up after a start is STALE, s."
     )
@@ -382,6 +387,11 @@ class Settings(BaseSettings):
                 f"({ENV_PREFIX}DHAN_DATA_TOKEN serves prices)"
             )
         return self
+
+    @property
+    def days_without_prices(self) -> frozenset[str]:
+        """Past days (ISO) that a person allows to be closed without stored prices."""
+        return frozenset(word.strip() for word in self.unpriced_days.split(",") if word.strip())
 
     @property
     def dhan_is_local(self) -> bool:

@@ -44,7 +44,7 @@ from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
 from trading_daemon.feeds import PastFeed, ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.metrics import Meter
-from trading_daemon.past_day import PastDayDriver, owed_day, session_of
+from trading_daemon.past_day import PastDayDriver, owed_day, require_prices, session_of
 from trading_daemon.ports import Driver, Log, SignalSource
 from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.startup import StartMode, Startup, envelope_of
@@ -142,6 +142,8 @@ class Bootstrap:
         ------
         AlreadyRunning
             If another daemon holds the account.
+        GapFault
+            If a past day cannot be closed for want of prices (`require_prices`).
         """
         self._stack = stack
         lead = await self._lead()
@@ -151,6 +153,9 @@ class Bootstrap:
         day, recovered = await self._recover(journal, trade_date, mode)
         clock = await self._clock(plan, journal, recovered, trade_date, mode)
         feed = self._feed(day, plan, clock, recovered.minute_ns, mode)
+        if mode is StartMode.PAST and trade_date.isoformat() not in self._settings.days_without_prices:
+            first, last = _session(day)
+            require_prices(feed, recovered.state, max(first, recovered.minute_ns), last)
         sheet = StateSheet(recovered.state, feed, clock)
         broker = await self._broker(trade_date, clock, recovered, plan, sheet)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])

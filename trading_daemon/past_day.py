@@ -1,13 +1,16 @@
 """A past day that has no end in the books yet: which one it is, and who brings it to its end (§5.7)."""
 
 from datetime import date
-from typing import Protocol
+from typing import Final, Protocol
 
 from propdesk.core.calendar import MarketCalendar, Segment
-from propdesk.core.clock import NS_PER_MINUTE, ManualClock
+from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE, ManualClock
+from propdesk.core.errors import GapFault
 from propdesk.engine.codec import decode_carry_over
+from propdesk.engine.context import price_key_of
+from propdesk.engine.state import EngineState
 from trading_daemon.bus import Bus, end_if_cancelled
-from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed
+from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed, StoredDay
 from trading_daemon.ports import MinuteClosed
 from trading_daemon.tasks.position_monitor import PositionMonitor
 
@@ -62,6 +65,49 @@ async def owed_day(journal: Days, trade_date: date, calendar: MarketCalendar, no
     carried = decode_carry_over(stored[1])
     is_idle = not (carried.groups or carried.pending or carried.tracked)
     return None if following >= trade_date or is_idle else following
+
+
+UNPRICED_NS_MAX: Final = NS_PER_HOUR
+"""A rest of a session up to this long may lack prices: the last close is near enough."""
+
+
+def require_prices(feed: StoredDay, state: EngineState, done_ns: int, close_ns: int) -> None:
+    """Refuse to bring a day to its end that the price store cannot tell of.
+
+    Without bars no stop, no target and no square-off of the day is met: everything open would be closed at
+    a price that the market did not have, or not at all, without a word.
+
+    Parameters
+    ----------
+    feed : StoredDay
+        The day's stored bars.
+    state : EngineState
+        As the journal ends.
+    done_ns, close_ns : int
+        End of the last minute that is journalled, and of the session.
+
+    Raises
+    ------
+    GapFault
+        If an instrument of an open group has no bar of the day, or none after ``done_ns`` although more
+        than `UNPRICED_NS_MAX` of the session is left.
+    """
+    if done_ns >= close_ns:
+        return
+    open_keys = {price_key_of(live.instrument) for live in state.groups.values() if not live.is_closed}
+    missing = []
+    for key in sorted(open_keys):
+        last = feed.latest(key, close_ns)
+        end_ns = 0 if last is None else last.start_ns + last.interval_ns
+        if last is None or (end_ns <= done_ns and close_ns - done_ns > UNPRICED_NS_MAX):
+            missing.append(key)
+    if missing:
+        raise GapFault(
+            f"{state.trade_date} cannot be brought to its end: the price store lacks what followed in "
+            f"{', '.join(missing)}. Bring the prices in (`propdesk prices download {state.trade_date} "
+            f"{state.trade_date}` or `propdesk prices import`), or name the day in PROPDESK_UNPRICED_DAYS "
+            "to close it without them."
+        )
 
 
 class PastDayDriver:

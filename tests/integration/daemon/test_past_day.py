@@ -16,6 +16,7 @@ from adapters.db.repos.readiness import Readiness, closing_corpus, read_readines
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, ManualClock, from_ns
+from propdesk.core.errors import GapFault
 from propdesk.engine.batch import Batch
 from propdesk.engine.state import EngineState
 from propdesk.model.enums import KillLevel
@@ -148,6 +149,19 @@ def test_bars_that_were_late_when_a_day_died_act_at_its_end(
     begin(harmed)
     assert trades(connection, harmed) == expected
     assert outcome(connection, harmed)["open"] == []
+
+
+def test_a_day_whose_prices_are_missing_is_closed_only_where_a_person_names_it(
+    make_account: MakeAccount, bars: Bars, connection: Connection
+) -> None:
+    harmed = make_account()
+    cut = stalled(harmed, {key: until(series, at(FIRST + 3)) for key, series in bars.items()})
+    live(cut, FIRST, FIRST + 3, *day_ideas(bars))
+    with pytest.raises(GapFault, match=r"2025-07-01 .* NSE_EQ:TST"):
+        begin(cut)
+    assert outcome(connection, harmed)["carried"] == []
+    begin(cut.model_copy(update={"unpriced_days": "2025-06-30, 2025-07-01"}))
+    assert outcome(connection, harmed)["carried"] == [(DAY,)]
 
 
 def test_what_the_exchange_filled_and_no_journal_holds_is_booked_on_its_day(
