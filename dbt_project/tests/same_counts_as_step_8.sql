@@ -1,3 +1,4 @@
+{{ config(meta={'description': 'The counts of step 8 and of the sums made here agree, and no replayed group is missing on either side'}) }}
 -- Step 8 counts the trades of a group on its own: both counts agree, and no replayed group is missing on either side.
 -- Where the groups and counts of a day have the same hashes on both sides, nothing of it is compared row by row.
 {% set sides = [

@@ -1,6 +1,7 @@
 {# No two rows of the built range share these columns. Rows that share them share a hash of them: only the rows
    of a hash that occurs twice are compared by their texts. #}
 {% test unique_together(model, columns) %}
+{{ config(meta={'description': 'No two rows of the days that were built share ' ~ columns | join(', ')}) }}
 {%- set hashed = "hash_record_extended(row(" ~ columns | join(', ') ~ "), 0)" %}
 with twice as (
     select {{ hashed }} as key_hash

@@ -82,6 +82,13 @@ def test_a_judged_table_blocks_what_follows(name: str) -> None:
     assert REPOSITORY.asset_graph.get_check_spec(check).blocking
 
 
+def test_a_check_says_what_must_hold() -> None:
+    """dbt's own two kinds say it by their names."""
+    graph = REPOSITORY.asset_graph
+    silent = {key.name for key in graph.asset_check_keys if not graph.get_check_spec(key).description}
+    assert {name for name in silent if not name.startswith(("not_null_", "accepted_values_"))} == set()
+
+
 def test_dbt_tests_are_checks_of_their_models() -> None:
     tested = {key.asset_key.path[-1] for key in REPOSITORY.asset_graph.asset_check_keys}
     assert tested >= STEP_9
