@@ -26,6 +26,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -253,7 +254,16 @@ def compile_modules() -> None:
     own = sorted(str(found.parent) for found in ROOT.glob("*/__init__.py"))
     subprocess.run(
         [
-            *(str(PYTHON), "-m", "compileall", "-qq", "-j", "0", "-x", r"[/\\]tests?[/\\]"),
+            *(
+                str(PYTHON),
+                "-m",
+                "compileall",
+                "-qq",
+                "-j",
+                "0",
+                "-x",
+                rf"^{re.escape(str(ROOT))}.*[/\\]tests?[/\\]",
+            ),
             *(str(VENV / "lib"), *own),
         ],
         check=False,  # packages hold templates and other files that are no Python of this version

@@ -37,6 +37,7 @@
    that lost its rows loses them here too. #}
 {% macro prepare_range() -%}
     set local work_mem = '128MB';
+    set local lock_timeout = '60s';
     set local max_parallel_workers_per_gather = 0;
     set local jit = off;
     {# tables written a moment ago have no statistics yet: a nested loop over them would take minutes #}

@@ -121,6 +121,13 @@
         {%- endfor %}
 {%- endmacro %}
 
+{# Their names alone, where they have been made already. #}
+{% macro rule_names() %}
+        {%- for name, _, _ in rule_column_list() %}
+        m.{{ name }}{{ "," if not loop.last }}
+        {%- endfor %}
+{%- endmacro %}
+
 {# The same columns for a cell below half its minimum of trades. #}
 {% macro thin_columns() %}
         {%- for name, expression, empty_type in rule_column_list() %}

@@ -68,7 +68,8 @@ def lucky_sharpe(spread: float, n_trials: float) -> float:
     Returns
     -------
     float
-        spread × ((1 − g) z(1 − 1/N) + g z(1 − 1/(N e))), g = 0.5772; 0 for one record.
+        spread × ((1 − g) z(1 − 1/N) + g z(1 − 1/(N e))), g = 0.5772, and never below 0: searching among
+        one and a bit does not make a record better.
 
     Notes
     -----
@@ -83,7 +84,7 @@ def lucky_sharpe(spread: float, n_trials: float) -> float:
         return 0.0
     near = float(ndtri(1.0 - 1.0 / n_trials))
     far = float(ndtri(1.0 - 1.0 / (n_trials * math.e)))
-    return spread * ((1.0 - _EULER) * near + _EULER * far)
+    return max(0.0, spread * ((1.0 - _EULER) * near + _EULER * far))
 
 
 def min_track_periods(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from propdesk.core.errors import GapFault
 from propdesk.metrics import discovery, evidence, track_record
@@ -158,9 +159,8 @@ def skill_facts(
     judged = [stage_of(standing, skill.limits) for standing in _standings(out)]
     out["stage"] = [stage.value for stage, _ in judged]
     out["reasons"] = [list(reasons) for _, reasons in judged]
-    z = out["excess_z"].where(out["excess_z"].notna(), out["t_cluster"]).to_numpy()
     desk = DeskFacts(
-        discovery.desk_truth(z),
+        discovery.desk_truth(scores(out)),
         int((out["q_value"] <= skill.rate).sum()),
         int(out["found_by_e"].sum()),
         records.n_trials_eff,
@@ -243,6 +243,23 @@ def _daily_returns(line: _Line | None, capital_paise: int) -> FloatArray:
     value = np.concatenate([[capital_paise], line.daily_marked_paise.astype(np.float64)])
     base = value[:-1]
     return np.where(base > 0.0, np.diff(value) / np.where(base > 0.0, base, 1.0), 0.0)
+
+
+def scores(advisors: pd.DataFrame) -> FloatArray:
+    """Give each advisor a z that is standard normal where there is no edge.
+
+    Parameters
+    ----------
+    advisors : DataFrame
+        Columns excess_z, and p_cluster for those without one.
+
+    Returns
+    -------
+    ndarray of float64
+        A t over few days is wider than the normal curve; its p puts it where it belongs.
+    """
+    by_mean = -ndtri(advisors["p_cluster"].to_numpy(dtype=np.float64))
+    return np.asarray(advisors["excess_z"].where(advisors["excess_z"].notna(), by_mean), np.float64)
 
 
 def _daily_sharpe(returns: FloatArray) -> float:

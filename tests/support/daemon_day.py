@@ -130,9 +130,6 @@ def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArr
         for table in ("rules_6d", "mini_rules", "adverse_rules"):
             connection.execute(f"CREATE TABLE IF NOT EXISTS marts.{table} ({_RULE_COLUMNS})")
             connection.execute(f"DELETE FROM marts.{table}")
-        connection.execute("CREATE TABLE IF NOT EXISTS marts.advisor_leaderboard (as_of_date date)")
-        connection.execute("DELETE FROM marts.advisor_leaderboard")
-        connection.execute("INSERT INTO marts.advisor_leaderboard VALUES (%s)", (DAY - timedelta(days=1),))
         gates = load_gates()
         connection.execute("DELETE FROM ref.gate_thresholds")
         with connection.cursor() as cursor:

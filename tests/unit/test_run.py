@@ -219,6 +219,7 @@ def test_modules_are_compiled_at_installation_even_where_python_writes_no_byteco
     run: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = ["desk/__init__.py", "desk/tests/test_desk.py", ".venv/lib/python3/site-packages/kit.py"]
+    tmp_path = tmp_path / "tests" / "clone"  # a clone may lie anywhere
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("VALUE = 1\n", encoding="utf-8")

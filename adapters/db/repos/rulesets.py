@@ -45,11 +45,10 @@ class FrozenRules:
 
 def newest_as_of(connection: Connection, before: date) -> date | None:
     """Newest as-of date of the marts before ``before``; None if there are no marts or they are empty."""
-    if not _has_table(connection, "marts.advisor_leaderboard"):
+    if not _has_table(connection, "marts.mini_rules"):
         return None
-    # whose trades make a rule stands on the leaderboard; the marts of rules are views, which have no index
     row = connection.execute(
-        "SELECT max(as_of_date) FROM marts.advisor_leaderboard WHERE as_of_date < %s", (before,)
+        "SELECT max(as_of_date) FROM marts.mini_rules WHERE as_of_date < %s", (before,)
     ).fetchone()
     return row[0] if row else None
 

@@ -6,9 +6,15 @@
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys() }}"
 ) }}
--- Everything known of a replayed group (advisors, and cells with at least half their minimum of trades), one row
--- per (as_of_date, rule_text): sums turned into rates, beside what step 8 computed, and the verdict of both profiles
--- (none for an advisor). Ratios are fractions here; the marts turn them into percent.
+-- One row per as-of date and group with a closed trade. Of a replayed group (advisors, and cells with at least half
+-- their minimum of trades) everything: sums turned into rates, beside what step 8 computed, and the verdict of both
+-- profiles (none for an advisor). A thin cell has its counts and skill, and fails that one gate. Both kinds are written
+-- in one transaction: a cell that grows out of the one kind stands in the other from the same moment on.
+{% set more = [
+    ('win_rate', 'double precision'), ('mean_return', 'double precision'), ('volatility_ratio', 'double precision'),
+    ('first_half_net_pnl_paise', 'bigint'), ('second_half_net_pnl_paise', 'bigint'),
+    ('reverse_net_pnl_paise', 'bigint'),
+] %}
 {% set z2 = '3.8414588206941236::double precision' %}
 with joined as (
     select
@@ -139,10 +145,24 @@ d as (
 )
 
 select
-    m.*,
+    {{ rule_columns() }},
+    {%- for name, _ in more %}
+    m.{{ name }},
+    {%- endfor %}
     (select max(gates_version) from d) as gates_version,
     case when o.level is not null then {{ failed_gates(rule_checks('original'), 'o') }} end as original_failed_gates,
     case when d.level is not null then {{ failed_gates(rule_checks('desk'), 'd') }} end as desk_failed_gates
 from m
 left join o on o.level = m.level and o.category = m.category
 left join d on d.level = m.level and d.category = m.category
+union all
+select
+    {{ thin_columns() }},
+    {%- for name, kind in more %}
+    null::{{ kind }} as {{ name }},
+    {%- endfor %}
+    (select max(gates_version) from d) as gates_version,
+    array['min_trades'] as original_failed_gates,
+    array['min_trades'] as desk_failed_gates
+from {{ ref('stg_group_metrics') }} as m
+where m.losing_streak_max is null and {{ in_range('m.as_of_date') }}

@@ -14,5 +14,5 @@ with m as (
 
 select
     rank() over (partition by m.as_of_date order by m.post_mean_r desc, m.advisor_id)::int as rank,
-    {{ rule_columns() }}
+    {{ rule_names() }}
 from m

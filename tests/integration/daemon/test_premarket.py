@@ -110,8 +110,7 @@ def test_rules_judged_by_other_gates_are_refused_with_the_remedy(
 
 def test_old_rules_are_refused_with_the_remedy(daemon_settings: Settings, connection: Connection) -> None:
     connection.execute("DELETE FROM ref.readiness")
-    for mart in ("mini_rules", "advisor_leaderboard"):
-        connection.execute(f"UPDATE marts.{mart} SET as_of_date = '2025-06-27'")
+    connection.execute("UPDATE marts.mini_rules SET as_of_date = '2025-06-27'")
     with pytest.raises(GapFault, match=r"newest rules are of 2025-06-27.*backfill 2025-06-30"):
         premarket(daemon_settings, DAY, ("regime",))
 

@@ -26,6 +26,7 @@ def test_deflated_sharpe_of_the_paper() -> None:
 
 def test_luck_of_one_record_is_none_and_grows_with_their_number() -> None:
     assert tr.lucky_sharpe(1.0, 1.0) == tr.lucky_sharpe(1.0, 0.0) == 0.0
+    assert tr.lucky_sharpe(1.0, 1.05) == 0.0, "deflating never raises a probability"
     assert 0 < tr.lucky_sharpe(1.0, 5) < tr.lucky_sharpe(1.0, 50)
     draws = np.random.default_rng(1).normal(size=(4_000, 50)).max(axis=1)
     assert tr.lucky_sharpe(1.0, 50) == pytest.approx(draws.mean(), rel=0.02)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import stdtr
 
 from propdesk.core.errors import GapFault
 from propdesk.metrics import evidence
+from propdesk.metrics.discovery import desk_truth
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
 from propdesk.pipeline.groups_prepare import Prepared, prepare
-from propdesk.pipeline.skill_facts import SkillConfig, SkillTables, skill_facts
+from propdesk.pipeline.skill_facts import SkillConfig, SkillTables, scores, skill_facts
 from propdesk.replay.inputs import epoch_day
 from tests.support.rule_frames import RuleFrames, make_frames
 
@@ -180,3 +182,13 @@ def test_advisors_without_a_replay_have_no_record(frames: RuleFrames) -> None:
     assert found.advisors[["psr", "dsr", "min_track_days", "mdd_p95"]].isna().all(axis=None)
     assert found.desk.n_trials_eff == 0.0
     assert "unknown" in found.advisors.set_index("advisor_id").loc["A01", "reasons"][0]
+
+
+@pytest.mark.parametrize("days", [2, 3, 5])
+def test_few_days_of_luck_are_not_taken_for_an_edge(days: int) -> None:
+    """Advisors without stops are judged by their mean: t of few days strays further than a normal z."""
+    t = np.random.default_rng(5).standard_t(days - 1, 4_000)
+    luck = pd.DataFrame({"excess_z": np.full(len(t), np.nan), "p_cluster": stdtr(days - 1, -t)})
+    found, naive = desk_truth(scores(luck)), desk_truth(t)
+    assert found.found_positive == pytest.approx(found.expected_lucky, rel=0.15)
+    assert naive.found_positive > 1.2 * naive.expected_lucky
