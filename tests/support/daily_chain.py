@@ -201,7 +201,7 @@ def dump(settings: Settings, folder: Path) -> None:
     with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
         tables = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables"
-            " WHERE table_type = 'BASE TABLE' AND table_schema = ANY(%s)",
+            " WHERE (table_type = 'BASE TABLE' OR table_schema = 'marts') AND table_schema = ANY(%s)",
             (list(_SCHEMAS),),
         ).fetchall()
         for schema, table in tables:
