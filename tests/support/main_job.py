@@ -169,7 +169,8 @@ def print_tables(url: str, schemas: Sequence[str] = PRINTED_SCHEMAS) -> dict[str
     with psycopg.connect(psycopg_dsn(url)) as connection:
         names = connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables "
-            "WHERE (table_type = 'BASE TABLE' OR table_schema = 'marts') AND table_schema = ANY(%s) AND table_name <> ALL(%s)",
+            "WHERE (table_type = 'BASE TABLE' OR table_schema = 'marts') "
+            "AND table_schema = ANY(%s) AND table_name <> ALL(%s)",
             (list(schemas), list(_OF_THE_DAEMON)),
         ).fetchall()
         return {f"{s}.{t}": _print_table(connection, s, t) for s, t in sorted(names)}
