@@ -1,8 +1,9 @@
 """What dated files say about many keys, merged into closed intervals: the same history in whatever order.
 
 An instrument master, a bhavcopy or a table of lot sizes is true on its day. The history keeps, per key,
-*runs*: a value and the first and last file day on which a file carried it. How long a run holds follows from
-the runs and from the days on which the source had a file at all.
+*runs*: a value, the first and last file day on which a file carried it, and the file days in between on which
+it was lacking. How long a run holds follows from the runs and from the days on which the source had a file at
+all. A correction is the exception to the order: it takes its day from the files loaded before it.
 """
 
 import bisect
@@ -40,12 +41,16 @@ class Run(Generic[V]):
     ----------
     until : date
         The value cannot hold longer than this, whatever files say (a contract's expiry).
+    lacking : tuple of date
+        File days within the range whose file did not name the key, rising. The value carries on over them,
+        but no part of the run may begin or end there.
     """
 
     value: V
     first_seen: date
     last_seen: date
     until: date = OPEN_END
+    lacking: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,8 @@ def merge_file(
     Returns
     -------
     Merged
-        No day that an earlier file fixed reads differently, unless ``revise``. Files that list everything
-        give the same history in any order.
+        No day that an earlier file fixed reads differently, unless ``revise``. Without revisions the
+        files of different days give the same history in any order.
     """
     fixed = day in days
     known = sorted({*days, day})
@@ -120,13 +125,18 @@ def merge_file(
         new = named.get(key)
         if place is not None:
             holding = rows[place]
-            if new is not None and holding.value == new.value:
+            was = None if day in holding.lacking else holding.value
+            said = None if new is None else new.value
+            if was == said:
                 continue
-            if fixed and (new is not None or revise):
-                contradictions.append(Contradiction(key, holding.value, None if new is None else new.value))
-            if (fixed and not revise) or (new is None and coverage is Coverage.TRADED and not fixed):
-                continue
-            rows = [*rows[:place], *_without(holding, day, known), *rows[place + 1 :]]
+            if fixed and was is not None:
+                if said is not None or revise:
+                    contradictions.append(Contradiction(key, was, said))
+                if not revise:
+                    continue
+            is_gap = said is None and coverage is Coverage.TRADED and not fixed
+            parts = [_lacking(holding, day)] if is_gap else _without(holding, day, known)
+            rows = [*rows[:place], *parts, *rows[place + 1 :]]
         if new is not None:
             rows, is_new = _with(rows, replace(new, first_seen=day, last_seen=day), known, coverage)
             count_new += is_new
@@ -165,17 +175,26 @@ def intervals(
     return found
 
 
+def _lacking(run: Run[V], day: date) -> Run[V]:
+    """Note that the file of a day within the run did not name the key."""
+    if not run.first_seen < day < run.last_seen:
+        return run  # A dated row was seen at its ends, though they need be no file days.
+    return replace(run, lacking=tuple(sorted({*run.lacking, day})))
+
+
 def _without(run: Run[V], day: date, known: Sequence[date]) -> list[Run[V]]:
-    """Cut one file day out of a run."""
-    at = bisect.bisect_left(known, day)
-    left = [replace(run, last_seen=max(known[at - 1], run.first_seen))] if at and run.first_seen < day else []
-    if not left and run.first_seen < day:
-        left = [replace(run, last_seen=run.first_seen)]
-    following = known[at + 1] if at + 1 < len(known) else None
-    right = (
-        [replace(run, first_seen=following)] if following is not None and following <= run.last_seen else []
-    )
-    return [*left, *right]
+    """Cut one file day out of a run; both parts end at days whose file carried the value."""
+    lacking = set(run.lacking)
+    within = known[bisect.bisect_left(known, run.first_seen) : bisect.bisect_right(known, run.last_seen)]
+    seen = [one for one in within if one not in lacking]
+    parts = []
+    if run.first_seen < day:
+        last = max((one for one in seen if one < day), default=run.first_seen)
+        parts.append(replace(run, last_seen=last, lacking=tuple(d for d in run.lacking if d < last)))
+    first = min((one for one in seen if one > day), default=None)
+    if first is not None:
+        parts.append(replace(run, first_seen=first, lacking=tuple(d for d in run.lacking if d > first)))
+    return parts
 
 
 def _with(
@@ -187,10 +206,17 @@ def _with(
     require(not before or before[-1].last_seen < new.first_seen, "runs of one key must stay apart")
     is_new = True
     if before and before[-1].value == new.value and _touch(before[-1], new, known, coverage):
-        new, before, is_new = replace(new, first_seen=before[-1].first_seen), before[:-1], False
+        new, before, is_new = _joined(before[-1], new, known), before[:-1], False
     if after and after[0].value == new.value and _touch(new, after[0], known, coverage):
-        new, after, is_new = replace(new, last_seen=after[0].last_seen), after[1:], False
+        new, after, is_new = _joined(new, after[0], known), after[1:], False
     return [*before, new, *after], is_new
+
+
+def _joined(a: Run[V], b: Run[V], known: Sequence[date]) -> Run[V]:
+    """Make one run of two that touch; files between them lacked the key."""
+    between = known[bisect.bisect_right(known, a.last_seen) : bisect.bisect_left(known, b.first_seen)]
+    lacking = (*a.lacking, *between, *b.lacking)
+    return replace(a, last_seen=b.last_seen, until=max(a.until, b.until), lacking=lacking)
 
 
 def _touch(a: Run[V], b: Run[V], known: Sequence[date], coverage: Coverage) -> bool:

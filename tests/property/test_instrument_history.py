@@ -48,11 +48,11 @@ def test_every_day_with_a_file_reads_what_its_file_said(
                 assert found == [], (key, day)
 
 
-@given(files, st.randoms(use_true_random=False))
-def test_whole_lists_give_one_history_in_any_order(content: Files, random: object) -> None:
+@given(files, st.randoms(use_true_random=False), coverages)
+def test_files_give_one_history_in_any_order(content: Files, random: object, coverage: Coverage) -> None:
     order = list(content)
     random.shuffle(order)  # type: ignore[attr-defined]
-    shuffled, risen = load(content, order, Coverage.LISTED), load(content, sorted(content), Coverage.LISTED)
+    shuffled, risen = load(content, order, coverage), load(content, sorted(content), coverage)
     assert {key: rows for key, rows in shuffled.runs.items() if rows} == {
         key: rows for key, rows in risen.runs.items() if rows
     }
@@ -70,6 +70,19 @@ def test_intervals_never_overlap_and_begin_with_a_sighting_or_a_file(
         for (first, last, run), (later, _, _) in itertools.pairwise(spans):
             assert first <= last < later
             assert run.first_seen in content
+
+
+@given(files, st.randoms(use_true_random=False), coverages)
+def test_a_day_reads_no_value_that_only_a_later_file_named(
+    content: Files, random: object, coverage: Coverage
+) -> None:
+    order = list(content)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    merged = load(content, order, coverage)
+    for key in KEYS:
+        for day in (START + timedelta(days=n) for n in range(13)):
+            named = [content[past][key] for past in sorted(content) if past <= day and key in content[past]]
+            assert holds(merged, key, day, coverage) in ([], named[-1:]), (key, day)
 
 
 @given(files, contents, days, st.randoms(use_true_random=False), coverages)

@@ -1,6 +1,6 @@
 """Instrument files into history: kept apart by source, every change on record."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +14,7 @@ from adapters.db.engine import begin
 from adapters.db.repos.instruments import (
     LOCK_KEY,
     LoadedInstruments,
+    Sighted,
     copy_instruments,
     instrument_of,
     replace_dated,
@@ -179,7 +180,7 @@ def _merge(
         days = _file_days(connection, source, category)
         stored = _stored(connection, source, category, file.day)
         merged = merge_file(
-            _runs([(one, seen) for one, seen in stored], days),
+            _runs(stored, days),
             {one.instrument_key: Run(_timeless(one), file.day, file.day, _until(one)) for one in named},
             days,
             file.day,
@@ -200,19 +201,20 @@ def _merge(
 def _store(
     connection: psycopg.Connection[Any],
     source: str,
-    stored: Sequence[tuple[Instrument, date | None]],
+    stored: Sequence[Sighted],
     merged: Merged[Instrument],
     coverage: Coverage,
 ) -> int:
     """Write what changed; the number of rows that hold shorter than before or not at all."""
-    before = {(one.instrument_key, one.valid_from): (one, seen) for one, seen in stored}
-    after = {}
+    before = {(row[0].instrument_key, row[0].valid_from): row for row in stored}
+    after: dict[tuple[str, date], Sighted] = {}
     for rows in merged.runs.values():
         for first, last, run in intervals(rows, merged.days, coverage):
             one = replace(run.value, valid_from=first, valid_to=last)
             after[one.instrument_key, first] = (
                 one,
                 None if run.last_seen == merged.days[-1] else run.last_seen,
+                run.lacking,
             )
     gone = [name for name, row in before.items() if after.get(name) != row]
     fresh = [row for name, row in after.items() if before.get(name) != row]
@@ -230,16 +232,14 @@ def _delete(connection: psycopg.Connection[Any], source: str, names: Sequence[tu
         )
 
 
-def _stored(
-    connection: psycopg.Connection[Any], source: str, category: str, day: date
-) -> list[tuple[Instrument, date | None]]:
+def _stored(connection: psycopg.Connection[Any], source: str, category: str, day: date) -> list[Sighted]:
     """Rows that a file of that day can touch: not the contracts that had expired before."""
     rows = connection.execute(
-        f"SELECT {select_columns()}, last_seen FROM ref.instruments"  # noqa: S608 -- our own constants
+        f"SELECT {select_columns()}, last_seen, lacking FROM ref.instruments"  # noqa: S608 -- our own constants
         " WHERE source = %s AND category = %s AND (last_seen IS NULL OR valid_to >= %s OR expiry IS NULL)",
         (source, category, day),
     )
-    return [(instrument_of(row[:-1]), row[-1]) for row in rows]
+    return [(instrument_of(row[:-2]), row[-2], tuple(row[-1])) for row in rows]
 
 
 def _file_days(connection: psycopg.Connection[Any], source: str, category: str) -> list[date]:
@@ -251,17 +251,23 @@ def _file_days(connection: psycopg.Connection[Any], source: str, category: str) 
     return [day for (day,) in rows]
 
 
-def _runs(
-    stored: Iterable[tuple[Instrument, date | None]], days: Sequence[date]
-) -> dict[str, list[Run[Instrument]]]:
+def _runs(stored: Iterable[Sighted], days: Sequence[date]) -> dict[str, list[Run[Instrument]]]:
     runs: dict[str, list[Run[Instrument]]] = {}
-    for one, seen in sorted(stored, key=lambda row: row[0].valid_from):
+    file_days = set(days)
+    for one, seen, lacking in sorted(stored, key=lambda row: row[0].valid_from):
         newest = days[-1] if days else one.valid_from
         last = max(newest, one.valid_from) if seen is None else seen
-        # What a dated file stored ends when it says, whatever the files after it lack.
-        until = one.valid_to if seen is not None and seen >= one.valid_to else _until(one)
-        runs.setdefault(one.instrument_key, []).append(Run(_timeless(one), one.valid_from, last, until))
+        run = Run(_timeless(one), one.valid_from, last, _run_until(one, seen, file_days), lacking)
+        runs.setdefault(one.instrument_key, []).append(run)
     return runs
+
+
+def _run_until(one: Instrument, seen: date | None, days: Collection[date]) -> date:
+    """Give the end of what a dated file stored; what a later file's lack ended may come back."""
+    if seen is None or seen < one.valid_to:
+        return _until(one)
+    ended_by_file = one.valid_to < OPEN_END and one.valid_to + timedelta(days=1) in days
+    return _until(one) if ended_by_file else one.valid_to
 
 
 def _timeless(one: Instrument) -> Instrument:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from sqlalchemy import Engine
@@ -39,7 +39,7 @@ _COLUMNS = (
     "valid_from",
     "valid_to",
 )
-_COPY = f"COPY ref.instruments ({', '.join(_COLUMNS)}, last_seen, source) FROM STDIN"
+_COPY = f"COPY ref.instruments ({', '.join(_COLUMNS)}, last_seen, lacking, source) FROM STDIN"
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM ref.instruments "  # noqa: S608 -- our own constants
 _LISTINGS = """
 SELECT underlying, lower(span), upper(span) - 1
@@ -63,6 +63,9 @@ PRECEDENCE = (PRICES_SOURCE, "nse_equity_bhavcopy", "dhan_reduced", "nse_fo_bhav
 """Sources from the weakest on; every other one is a broker's master and wins over these. Among masters the
 later name wins. A source speaks only for the days on which it holds: where the strong one is silent, the weak
 one counts."""
+
+Sighted: TypeAlias = tuple[Instrument, date | None, tuple[date, ...]]
+"""A row, the newest file day that carried it, and the file days before that one that lacked it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def replace_dated(
         connection.execute(
             "DELETE FROM ref.instruments WHERE source = %s AND instrument_key = ANY (%s)", (source, keys)
         )
-        copy_instruments(connection, [(row, row.valid_to) for row in after], source)
+        copy_instruments(connection, [(row, row.valid_to, ()) for row in after], source)
     return loaded
 
 
@@ -146,7 +149,7 @@ def add_price_instruments(engine: Engine, rows: Sequence[Instrument]) -> int:
             "DELETE FROM ref.instruments WHERE source = %s AND instrument_key = ANY (%s)",
             (PRICES_SOURCE, keys),
         )
-        copy_instruments(connection, [(row, None) for row in merged], PRICES_SOURCE)
+        copy_instruments(connection, [(row, None, ()) for row in merged], PRICES_SOURCE)
     return len(merged)
 
 
@@ -222,14 +225,12 @@ def select_columns() -> str:
     return ", ".join(_COLUMNS)
 
 
-def copy_instruments(
-    connection: psycopg.Connection[Any], rows: Iterable[tuple[Instrument, date | None]], source: str
-) -> None:
-    """Write rows of a source with the newest file day that carried them, in key order."""
+def copy_instruments(connection: psycopg.Connection[Any], rows: Iterable[Sighted], source: str) -> None:
+    """Write rows of a source, in key order."""
     ordered = sorted(rows, key=lambda row: (row[0].instrument_key, row[0].valid_from))
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-        for one, seen in ordered:
-            copy.write_row((*(getattr(one, name) for name in _COLUMNS), seen, source))
+        for one, seen, lacking in ordered:
+            copy.write_row((*(getattr(one, name) for name in _COLUMNS), seen, list(lacking), source))
 
 
 def instrument_of(row: tuple[Any, ...]) -> Instrument:

@@ -82,6 +82,11 @@ def paise_list(name: str, *, null: bool = False) -> Column[object]:
     return Column(name, ARRAY(BigInteger), nullable=null)
 
 
+def day_list(name: str, *, null: bool = False) -> Column[object]:
+    """Several days."""
+    return Column(name, ARRAY(Date), nullable=null)
+
+
 def text_list(name: str, *, null: bool = False) -> Column[object]:
     """List of texts, TEXT[]."""
     return Column(name, ARRAY(Text), nullable=null)

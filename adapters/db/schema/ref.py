@@ -5,6 +5,7 @@ from sqlalchemy import Index, Table
 from adapters.db.schema.base import (
     big,
     day,
+    day_list,
     document,
     flag,
     metadata,
@@ -36,11 +37,13 @@ instruments = Table(
     text("series"),
     flag("has_derivatives"),
     day("last_seen", null=True),
+    day_list("lacking"),
     Index(None, "underlying", "category", "expiry"),
     schema="ref",
 )
 """`last_seen`: newest file day that carried these values; NULL = the newest of the source and category, so
-that a master without news rewrites nothing."""
+that a master without news rewrites nothing. `lacking`: file days between `valid_from` and
+`last_seen` that did not name it."""
 
 instrument_files = Table(
     "instrument_files",

@@ -216,6 +216,7 @@ def upgrade() -> None:
         sa.Column("series", sa.Text(), nullable=False),
         sa.Column("has_derivatives", sa.Boolean(), nullable=False),
         sa.Column("last_seen", sa.Date(), nullable=True),
+        sa.Column("lacking", postgresql.ARRAY(sa.Date()), nullable=False),
         sa.PrimaryKeyConstraint("instrument_key", "valid_from", "source", name=op.f("pk_instruments")),
         schema="ref",
     )

@@ -1,5 +1,6 @@
 """Instrument files in the database: history per source, nothing rewritten, everything on record."""
 
+import itertools
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -180,6 +181,32 @@ def test_shares_that_did_not_trade_come_back_and_series_change_by_date(desk: Des
     assert desk.spans("Q") == [("EQ", OLD, OLD), ("BE", DAY, FAR)]
     desk.shares(date(2025, 1, 7), "Q:BE")
     assert desk.spans("X") == [("EQ", OLD, LATER)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 3, 6, 8))))
+def test_bhavcopies_give_the_same_history_in_any_order(desk: Desk, order: tuple[int, ...]) -> None:
+    files = {1: ["X:EQ", "Q:EQ"], 3: ["X:BE", "Q:EQ"], 6: ["Q:EQ"], 8: ["X:EQ", "Q:EQ"]}
+    for number in order:
+        desk.shares(date(2025, 1, number), *files[number])
+    assert desk.spans("X") == [
+        ("EQ", date(2025, 1, 1), date(2025, 1, 2)),
+        ("BE", date(2025, 1, 3), date(2025, 1, 7)),
+        ("EQ", date(2025, 1, 8), FAR),
+    ]
+    assert desk.spans("Q") == [("EQ", date(2025, 1, 1), FAR)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 2, 4))))
+def test_a_share_missing_on_the_very_next_day_holds_until_another_value(
+    desk: Desk, order: tuple[int, ...]
+) -> None:
+    files = {1: ["X:EQ"], 2: ["Q:EQ"], 4: ["X:BE"]}
+    for number in order:
+        desk.shares(date(2025, 1, number), *files[number])
+    assert desk.spans("X") == [
+        ("EQ", date(2025, 1, 1), date(2025, 1, 3)),
+        ("BE", date(2025, 1, 4), FAR),
+    ]
 
 
 def test_lot_tables_hold_for_their_contracts_and_not_for_ever(desk: Desk) -> None:

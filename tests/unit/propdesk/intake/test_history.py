@@ -1,5 +1,6 @@
 """Masters of several days as one history."""
 
+import itertools
 from collections.abc import Sequence
 from datetime import date
 
@@ -55,6 +56,29 @@ def test_what_did_not_trade_in_between_was_there_all_the_time() -> None:
     for day, named in ((OLD, {"X": "a"}), (LATER, {"X": "a"}), (DAY, {"Y": "b"})):
         merged = take(merged, day, named, Coverage.TRADED)
     assert spans(merged, "X", Coverage.TRADED) == [("a", OLD, OPEN_END)]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((1, 3, 6, 8))))
+def test_a_cut_bridge_begins_anew_only_where_a_file_named_it(order: tuple[int, ...]) -> None:
+    files = {1: {"X": "75"}, 3: {"X": "50"}, 6: {"Y": "a"}, 8: {"X": "75"}}
+    merged = NOTHING
+    for number in order:
+        merged = take(merged, date(2025, 1, number), files[number], Coverage.TRADED)
+    assert spans(merged, "X", Coverage.TRADED) == [
+        ("75", date(2025, 1, 1), date(2025, 1, 2)),
+        ("50", date(2025, 1, 3), date(2025, 1, 7)),
+        ("75", date(2025, 1, 8), OPEN_END),
+    ]
+
+
+@pytest.mark.parametrize("value", ["a", "b"])
+def test_a_second_file_of_a_day_may_name_what_the_first_lacked(value: str) -> None:
+    merged = NOTHING
+    for day, named in ((OLD, {"X": "a"}), (LATER, {"X": "a"}), (DAY, {"Y": "c"}), (DAY, {"X": value})):
+        merged = take(merged, day, named, Coverage.TRADED)
+        assert merged.contradictions == []
+    assert [seen for seen, a, b in spans(merged, "X", Coverage.TRADED) if a <= DAY <= b] == [value]
+    assert all(run.lacking == () for run in merged.runs["X"])
 
 
 def test_a_share_that_no_later_file_names_ended_before_the_next_one() -> None:
