@@ -1,8 +1,6 @@
 """Instrument files recognised by their columns: broker masters, bhavcopies, lot tables."""
 
-import csv
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,6 +11,7 @@ from adapters.contract_rules import load_contract_rules
 from adapters.contract_sizes import ContractSizes, load_contract_sizes
 from adapters.instruments.exchange import BHAVCOPIES, Dated, lot_months, read_bhavcopy, read_lot_table
 from adapters.instruments.reading import (
+    UNREADABLE,
     Row,
     Tally,
     csv_reader,
@@ -110,7 +109,7 @@ def read_instrument_file(
                 else:
                     found = _read_master(rows, layout, header, day or today, sizes_on, tally, name)
             digest = sha256_of(path)
-        except (OSError, EOFError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise SchemaFault(
                 f"{name} is no readable instrument file ({error}): download it again."
             ) from error
@@ -124,7 +123,7 @@ def recognise(path: Path) -> str | None:
     try:
         with open_text(path) as stream:
             return _layout_of(header_of(csv_reader(stream), path.name), path.name)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zipfile.BadZipFile, SchemaFault):
+    except (*UNREADABLE, SchemaFault):
         return None
 
 

@@ -4,10 +4,12 @@ import csv
 import gzip
 import hashlib
 import io
+import lzma
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -25,6 +27,16 @@ CELLS_MAX: Final = 200
 """Columns of one file; the detailed master has about 40."""
 LINE_CHARS_MAX: Final = 100_000
 """One line of a file; real ones have up to 600."""
+UNREADABLE: Final = (
+    OSError,
+    EOFError,
+    UnicodeDecodeError,
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What reading raises if a file is absent, cut, damaged or no text."""
 _DOWNLOAD_BYTES_MAX: Final = 300_000_000
 _DOWNLOAD_TIMEOUT_S: Final = 120.0
 _BLOCK: Final = 1 << 20
@@ -120,21 +132,30 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     with path.open("rb") as raw:
         magic = raw.read(2)
     if magic == b"PK":
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if not name.endswith("/")]
-            if len(names) != 1:
-                raise SchemaFault(f"{path.name} holds {len(names)} files: unpack it and load them by name.")
-            with (
-                archive.open(names[0]) as member,
-                io.TextIOWrapper(member, encoding="utf-8-sig", newline="") as text,
-            ):
-                yield text
+        with _only_member(path) as member, io.TextIOWrapper(member, "utf-8-sig", newline="") as text:
+            yield text
     elif magic == b"\x1f\x8b":
         with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as text:
             yield text
     else:
         with path.open(encoding="utf-8-sig", newline="") as text:
             yield text
+
+
+@contextmanager
+def _only_member(path: Path) -> Iterator[IO[bytes]]:
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            if len(names) != 1:
+                raise SchemaFault(f"{path.name} holds {len(names)} files: unpack it and load them by name.")
+            member = stack.enter_context(archive.open(names[0]))
+        except RuntimeError as error:  # Encrypted, or a compression or version that zipfile does not know.
+            raise SchemaFault(
+                f"{path.name} cannot be unpacked here ({error}): unpack it and load the file in it."
+            ) from error
+        yield member
 
 
 def header_of(reader: Iterator[list[str]], name: str) -> list[str]:

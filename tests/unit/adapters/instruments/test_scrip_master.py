@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.instruments import OPEN_END, read_instrument_file
+from adapters.instruments import OPEN_END, read_instrument_file, recognise
 from propdesk.core.errors import SchemaFault
 from propdesk.model.enums import OptionType
 
@@ -160,6 +160,48 @@ def test_a_zip_of_one_file_is_read_and_one_of_two_is_refused(tmp_path: Path) -> 
     (tmp_path / "cut.zip").write_bytes((tmp_path / "1.zip").read_bytes()[:-30])
     with pytest.raises(SchemaFault, match="download it again"):
         read_instrument_file(tmp_path / "cut.zip", DAY)
+
+
+def damaged(path: Path, kind: str) -> Path:
+    """Make an archive whose list of contents is whole and whose content cannot be read."""
+    if kind == "gzip":
+        content = bytearray(gzip.compress(f"{COMPACT}\n{ROWS[0]}\n".encode() * 100))
+        content[20:60] = b"\xff" * 40
+        path.write_bytes(content)
+        return path
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA if kind == "lzma" else zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m.csv", f"{COMPACT}\n{ROWS[0]}\n" * 100)
+    content = bytearray(path.read_bytes())
+    directory = content.index(b"PK\x01\x02")
+    if kind == "encrypted":
+        content[6] |= 1
+        content[directory + 8] |= 1
+    elif kind == "unknown method":
+        content[8] = content[directory + 10] = 96
+    elif kind == "new version":
+        content[directory + 6] = 99
+    else:
+        content[60:100] = b"\xff" * 40
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        ("gzip", "download it again"),
+        ("deflated", "download it again"),
+        ("lzma", "download it again"),
+        ("encrypted", "unpack it"),
+        ("unknown method", "unpack it"),
+        ("new version", "unpack it"),
+    ],
+)
+def test_a_damaged_or_locked_archive_is_refused_by_name(tmp_path: Path, kind: str, remedy: str) -> None:
+    path = damaged(tmp_path / "master.csv.zip", kind)
+    assert recognise(path) is None
+    with pytest.raises(SchemaFault, match=rf"master\.csv\.zip .*{remedy}"):
+        read_instrument_file(path, DAY)
 
 
 DETAILED = (
