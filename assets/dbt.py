@@ -39,7 +39,7 @@ MARTS: Final = (
     "rule_changes",
     "advisor_leaderboard",
 )
-"""Tables by as-of day, whose rows are counted."""
+"""Tables and views by as-of day, whose rows are counted."""
 
 
 class Translator(DagsterDbtTranslator):
