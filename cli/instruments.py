@@ -43,7 +43,8 @@ def load(
         typer.Option("--day", help="Day of which the file speaks, where it does not say so; masters: today."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--source", help="Whose word it is; default: by the layout.")
+        str | None,
+        typer.Option("--source", help="Whose word it is, of no bhavcopy; default: by the layout."),
     ] = None,
     revise: Annotated[
         str | None,
@@ -51,7 +52,10 @@ def load(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put instrument files into history; the layout is recognised, lot tables go first."""
+    """Put instrument files into history; the layout is recognised.
+
+    Lot tables on disk go first; what comes from an address keeps its place.
+    """
     from adapters.clock import SystemClock
     from adapters.instruments import recognise
     from propdesk.core.calendar import ist_date

@@ -20,6 +20,7 @@ from adapters.db.repos.instruments import (
     replace_dated,
     select_columns,
 )
+from propdesk.core.errors import DataFault
 from propdesk.intake.history import OPEN_END, Contradiction, Coverage, Merged, Run, intervals, merge_file
 from propdesk.intake.instrument_file import InstrumentFile, RejectedRow, message_of
 from propdesk.model.instrument import ContractLot, Instrument
@@ -98,7 +99,8 @@ def load_file(
     file : InstrumentFile
         What was read.
     source : str, optional
-        Whose word it is; default: what the layout says. Histories of different sources do not touch.
+        Whose word it is; default: what the layout says. Histories of different sources do not touch. A
+        bhavcopy is the exchange's word alone: any other name would rank as a broker's master.
     revision_reason : str, optional
         Take the file as a correction of a day that another file fixed: it takes that day whole, and what it
         replaces is kept in ``ref.instrument_revisions``. Without it values fixed for that day stay, those
@@ -109,12 +111,21 @@ def load_file(
     FileRecord
         Loading the same file twice changes nothing.
 
+    Raises
+    ------
+    DataFault
+        If a bhavcopy is given another source.
+
     Notes
     -----
     A dated file carries validity of its own: it says from when it speaks, and replaces the history of its
     keys.
     """
     whose = source or file.source
+    if file.coverage is Coverage.TRADED and whose != file.source:
+        raise DataFault(
+            f"{file_name} is a bhavcopy and counts as {file.source}, not as {whose}: name no source."
+        )
     with begin(engine) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
         file_id = str(uuid5(_NAMESPACE, f"{whose}|{file.layout}|{file.day}|{file.sha256}"))

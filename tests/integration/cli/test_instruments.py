@@ -107,6 +107,17 @@ def test_expiries_are_those_listed_with_the_holiday_that_moved_one(
     assert main(list(words)) == EXIT_OK
 
 
+def test_a_bhavcopy_takes_no_name_that_outranks_a_master(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(folder, "shares.csv", "SYMBOL,SERIES,DATE1,CLOSE_PRICE\nTCS,EQ,02-Jan-2025,100\n")
+    assert main(["instruments", "load", path, "--source", "zerodha"]) == EXIT_BAD_INPUT
+    assert "shares.csv is a bhavcopy and counts as nse_equity_bhavcopy" in capsys.readouterr().err
+    assert call(capsys, "instruments", "files")["files"] == []
+    (taken,) = call(capsys, "instruments", "load", path, "--source", "nse_equity_bhavcopy")["files"]
+    assert taken["source"] == "nse_equity_bhavcopy"
+
+
 def test_a_file_that_is_none_of_ours_is_refused(folder: Path) -> None:
     assert main(["instruments", "load", write(folder, "x.csv", "a,b\n1,2\n")]) == EXIT_BAD_INPUT
     assert main(["instruments", "load", str(folder / "absent.csv")]) == EXIT_BAD_INPUT
