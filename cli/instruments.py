@@ -216,7 +216,7 @@ def expiries(
     last: Annotated[str, typer.Argument(help="Last day.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show the days on which a symbol's contracts expire, by the contracts listed then."""
+    """Show the days on which a symbol's contracts expire, by the contracts listed then and its name then."""
     from adapters.calendar import load_calendar
     from adapters.db.engine import begin
     from adapters.db.repos.instruments import read_instruments
@@ -224,10 +224,13 @@ def expiries(
     from propdesk.intake.expiries import MONTH, expiry_calendar
 
     days = (parse_day(first, "FIRST"), parse_day(last, "LAST"))
-    underlying = load_aliases().canonical(symbol, days[0])
+    calendar, spans = load_calendar(), load_aliases().spans(symbol, *days)
+    rows = []
     with _engine() as engine, begin(engine) as connection:
-        listed = read_instruments(connection, days[0], days[1] + MONTH, underlyings={underlying})
-    rows = [_expiry_document(one) for one in expiry_calendar(listed, load_calendar(), *days)]
+        for name, begins, ends in spans:
+            listed = read_instruments(connection, begins, ends + MONTH, underlyings={name})
+            rows += [_expiry_document(one) for one in expiry_calendar(listed, calendar, begins, ends)]
+    underlying = spans[-1][0]
     if as_json:
         emit({"symbol": underlying, "first": days[0], "last": days[1], "expiries": rows})
         return

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 
 _SEPARATORS = re.compile(r"[\s_.\-]+")
@@ -79,6 +79,19 @@ class Aliases:
                 break
             seen.add(symbol)
         return symbol
+
+    def spans(self, text: str, first: date, last: date) -> list[tuple[str, date, date]]:
+        """Say which symbol any known spelling has on which days of a closed range, in order."""
+        days = {first, *(one.since for one in self.renames.values() if first < one.since <= last)}
+        found: list[tuple[str, date, date]] = []
+        for day in sorted(days):
+            symbol = self.canonical(text, day)
+            if found and found[-1][0] == symbol:
+                continue
+            if found:
+                found[-1] = (*found[-1][:2], day - timedelta(days=1))
+            found.append((symbol, day, last))
+        return found
 
     def is_index(self, symbol: str) -> bool:
         """Whether a canonical symbol is an index."""

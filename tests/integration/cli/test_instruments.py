@@ -107,6 +107,17 @@ def test_expiries_are_those_listed_with_the_holiday_that_moved_one(
     assert main(list(words)) == EXIT_OK
 
 
+def test_expiries_follow_a_rename_within_the_range(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    contracts = [("2024-12-02", "GMRINFRA", "2024-12-05"), ("2024-12-12", "GMRAIRPORT", "2024-12-26")]
+    for day, name, expiry in contracts:
+        lots = write(folder, "lots.csv", f"UNDERLYING,SYMBOL,DEC-24\nGMR AIRPORTS,{name},5625\n")
+        row = f"NSE_FNO,1,FUTSTK,{name}-Dec2024-FUT,x,{expiry} 14:30,,\n"
+        call(capsys, "instruments", "load", lots, write(folder, "m.csv", MASTER + row), "--day", day)
+    found = call(capsys, "instruments", "expiries", "GMRINFRA", "2024-12-01", "2024-12-31")
+    assert found["symbol"] == "GMRAIRPORT"
+    assert [one["day"] for one in found["expiries"]] == ["2024-12-05", "2024-12-26"]
+
+
 def test_a_bhavcopy_takes_no_name_that_outranks_a_master(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
