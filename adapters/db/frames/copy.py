@@ -247,7 +247,7 @@ def _blocks(frame: pd.DataFrame, columns: list[tuple[str, str, bool]]) -> Iterat
 
     def make(start: int) -> bytes:
         part = frame.iloc[start : start + _ROWS_AT_ONCE]
-        arrays = [_to_arrow(part[name], types[name], base, is_array=arr) for name, base, arr in columns]
+        arrays = [_named(name, part[name], types[name], base, is_array=arr) for name, base, arr in columns]
         # pandas may keep texts in several pieces
         (batch,) = pa.table(arrays, schema=schema).combine_chunks().to_batches()
         return encoder.write_batch(batch)
@@ -277,6 +277,15 @@ def _written_type(base: str, *, is_array: bool) -> pa.DataType:
     kind = _WRITTEN.get(base)
     require(kind is not None, f"a frame cannot be written to a column of type {base}")
     return pa.list_(kind) if is_array else kind
+
+
+def _named(name: str, column: "pd.Series[Any]", kind: pa.DataType, base: str, *, is_array: bool) -> pa.Array:
+    """Convert a column; what it refuses says which column it was."""
+    try:
+        return _to_arrow(column, kind, base, is_array=is_array)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        error.add_note(f"in column {name}")
+        raise
 
 
 def _to_arrow(column: "pd.Series[Any]", kind: pa.DataType, base: str, *, is_array: bool) -> pa.Array:

@@ -168,8 +168,9 @@ def test_texts_in_pieces_are_joined(connection: psycopg.Connection) -> None:
 
 def test_numbers_beyond_their_column_are_refused(connection: psycopg.Connection) -> None:
     connection.execute("CREATE TABLE copy_small (day date PRIMARY KEY, n int)")
-    with pytest.raises(pa.ArrowInvalid, match="not in range"):
+    with pytest.raises(pa.ArrowInvalid, match="not in range") as caught:
         append_frame(connection, "public.copy_small", pd.DataFrame({"day": [DAY], "n": [2**31]}))
+    assert caught.value.__notes__ == ["in column n"]
 
 
 def test_a_type_that_no_frame_holds_is_named(connection: psycopg.Connection) -> None:
