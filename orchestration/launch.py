@@ -285,7 +285,7 @@ def wait_for(
     deadline, pause = time.monotonic() + timeout_s, threading.Event()
     before: dict[str, Any] = {}
     has_news = False
-    with httpx.Client(timeout=REQUEST_S) as client:
+    with httpx.Client() as client:
         while True:
             now = _run_answer(client, base_url, _PULSE, run_id)
             if has_news or now["status"] in ENDED:

@@ -1,14 +1,17 @@
 """What the domain and the daemon's tasks ask of the outside world."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from propdesk.model.messages import BrokerUpdate, OrderIntent
+
+Spread: TypeAlias = Callable[..., Iterable[Any]]
+"""`map`, or what gives the same in the same order but works on several items at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from adapters.instruments.scrip_master import (
 from propdesk.core.errors import SchemaFault
 from propdesk.intake.aliases import Aliases
 from propdesk.intake.history import OPEN_END
+from propdesk.intake.oneline import MONTHS
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import ContractLot, Instrument, instrument_key
 from propdesk.sim.market_rules import ContractRules
@@ -32,7 +33,6 @@ _UDIFF_TYPES: Final = {
     "STO": Category.STOCK_OPT,
 }
 _MONTH: Final = re.compile(r"([A-Z]{3})-([0-9]{2})\Z")
-_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _LOT_HEADING: Final = "SYMBOL"
 _TRADED_MAX: Final = 10**15
 """Units traded in a day are below this; a cheap share's future can trade more than a thousand million."""
@@ -328,8 +328,8 @@ def lot_months(header: Iterable[str]) -> dict[str, date]:
     found = {}
     for column in header:
         match = _MONTH.match(column.upper())
-        if match and match[1] in _MONTHS:
-            found[column] = date(2000 + int(match[2]), _MONTHS.index(match[1]) + 1, 1)
+        if match and match[1] in MONTHS:
+            found[column] = date(2000 + int(match[2]), MONTHS.index(match[1]) + 1, 1)
     return found
 
 

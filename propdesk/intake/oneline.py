@@ -33,7 +33,8 @@ CONFIDENCE_MIN = 0.6
 
 _TEXT_LENGTH_MAX = 2_000
 _NUMBER = r"[0-9]{1,7}(?:\.[0-9]{1,2})?"
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+"""Months as the exchange and advisors write them; a month's number is its place here and one."""
 _NOISE = re.compile(r"[^A-Z0-9&./,@:+\-=\s]")
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _SIDE = re.compile(r"\b(BUY|LONG|SELL|SHORT)\b")
@@ -43,7 +44,7 @@ _TARGETS = re.compile(
     rf"({_NUMBER}(?:\s*[-/,&+]\s*{_NUMBER}|\s+{_NUMBER})*)\s*(POINTS?\b|PTS?\b)?"
 )
 _EXPIRY = re.compile(
-    rf"\b(?:([0-9]{{1,2}})(?:ST|ND|RD|TH)?\s?)?({'|'.join(_MONTHS)})[A-Z]*(?:\s?'?(20[0-9]{{2}}))?\b"
+    rf"\b(?:([0-9]{{1,2}})(?:ST|ND|RD|TH)?\s?)?({'|'.join(MONTHS)})[A-Z]*(?:\s?'?(20[0-9]{{2}}))?\b"
 )
 _EXPIRY_WORDS = (
     (re.compile(r"\bNEXT\s+WEEK(?:LY)?\b"), "NEXT_WEEKLY"),
@@ -165,7 +166,7 @@ def _take_contract(body: str, fields: dict[str, str]) -> str:
             break
     expiry = _EXPIRY.search(body)
     if expiry is not None:
-        month = _MONTHS.index(expiry[2]) + 1
+        month = MONTHS.index(expiry[2]) + 1
         if expiry[1] and expiry[3]:
             fields["expiry"] = f"{expiry[3]}-{month:02d}-{int(expiry[1]):02d}"
         else:

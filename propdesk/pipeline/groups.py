@@ -25,6 +25,7 @@ from propdesk.pipeline.groups_prepare import (
     as_of_numbers,
     prepare,
 )
+from propdesk.ports import Spread
 from propdesk.replay.batch import (
     CurveReplayer,
     continuing_order,
@@ -43,10 +44,6 @@ _MOMENTS = {
     "mdd_recovery_ns": "mdd_recovery_at",
     "blown_ns": "blown_at",
 }
-
-
-Spread = Callable[..., Iterable[Any]]
-"""`map`, or what gives the same in the same order but works on several items at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """All paths an advisor may look at, end to end in flat arrays: ideas are drawn and tried vectorised."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.core.invariant import require
 from propdesk.model.enums import Category, OptionType
 from propdesk.model.instrument import Instrument, instrument_key
-from propdesk.ports import BarArrays
+from propdesk.ports import BarArrays, Spread
 from propdesk.sim.market import GeneratedMarket
 from propdesk.sim.market_contracts import contract_bars, contract_volume, future_tick, strike_step
 
@@ -65,10 +65,6 @@ class PathBook:
     square_off_minute: Int64Array
     pools: Mapping[Pool, Sequence[Int64Array]]
     trend: NDArray[np.float64]
-
-
-Spread = Callable[..., Iterable[Any]]
-"""`map`, or what gives the same in the same order but works on several items at once."""
 
 
 def book_of_market(

@@ -18,6 +18,12 @@ files = st.dictionaries(days, contents, min_size=1, max_size=6)
 coverages = st.sampled_from(Coverage)
 
 
+def in_some_order(content: Files, random: object) -> list[date]:
+    order = list(content)
+    random.shuffle(order)  # type: ignore[attr-defined]
+    return order
+
+
 def load(content: Files, order: list[date], coverage: Coverage) -> Merged[int]:
     merged: Merged[int] = Merged({}, [], [], 0)
     for day in order:
@@ -35,8 +41,7 @@ def holds(merged: Merged[int], key: str, day: date, coverage: Coverage) -> list[
 def test_every_day_with_a_file_reads_what_its_file_said(
     content: Files, random: object, coverage: Coverage
 ) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     merged = load(content, order, coverage)
     assert merged.contradictions == []
     for day, named in content.items():
@@ -50,8 +55,7 @@ def test_every_day_with_a_file_reads_what_its_file_said(
 
 @given(files, st.randoms(use_true_random=False), coverages)
 def test_files_give_one_history_in_any_order(content: Files, random: object, coverage: Coverage) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     shuffled, risen = load(content, order, coverage), load(content, sorted(content), coverage)
     assert {key: rows for key, rows in shuffled.runs.items() if rows} == {
         key: rows for key, rows in risen.runs.items() if rows
@@ -62,8 +66,7 @@ def test_files_give_one_history_in_any_order(content: Files, random: object, cov
 def test_intervals_never_overlap_and_begin_with_a_sighting_or_a_file(
     content: Files, random: object, coverage: Coverage
 ) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     merged = load(content, order, coverage)
     for key in KEYS:
         spans = intervals(merged.runs.get(key, []), merged.days, coverage)
@@ -76,8 +79,7 @@ def test_intervals_never_overlap_and_begin_with_a_sighting_or_a_file(
 def test_a_day_reads_no_value_that_only_a_later_file_named(
     content: Files, random: object, coverage: Coverage
 ) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     merged = load(content, order, coverage)
     for key in KEYS:
         for day in (START + timedelta(days=n) for n in range(13)):
@@ -89,8 +91,7 @@ def test_a_day_reads_no_value_that_only_a_later_file_named(
 def test_one_more_file_changes_no_day_another_file_fixed(
     content: Files, named: dict[str, int], day: date, random: object, coverage: Coverage
 ) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     before = load(content, order, coverage)
     runs = {key: Run(value, day, day) for key, value in named.items()}
     after = merge_file(before.runs, runs, before.days, day, coverage)
@@ -104,8 +105,7 @@ def test_one_more_file_changes_no_day_another_file_fixed(
 
 @given(files, st.randoms(use_true_random=False), coverages)
 def test_loading_everything_again_changes_nothing(content: Files, random: object, coverage: Coverage) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     once = load(content, order, coverage)
     again = once
     for day in order:
@@ -120,8 +120,7 @@ def test_loading_everything_again_changes_nothing(content: Files, random: object
 def test_a_correction_makes_its_day_read_as_if_it_had_been_the_first(
     content: Files, named: dict[str, int], random: object
 ) -> None:
-    order = list(content)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    order = in_some_order(content, random)
     day = order[0]
     before = load(content, order, Coverage.LISTED)
     runs = {key: Run(value, day, day) for key, value in named.items()}
