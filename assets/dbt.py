@@ -27,10 +27,11 @@ from assets._shared.dress import GROUPS, ONE_RUN, OWNER, POOL, code_version
 from assets._shared.lineage import read_lineage
 from assets._shared.partitions import MARKET_DAYS, DayRange, worked_range
 from assets._shared.resources import Database, Market
-from assets._shared.windows import WINDOW, WINDOWED
 
 RUNNER: Final = DbtRunner(load_settings())
 LINEAGE: Final = read_lineage()
+INNER: Final = "tag:inner"
+"""Plain views between a table and the models that count; they stand in for their tables in the lineage."""
 MARTS: Final = (
     "rules_6d",
     "mini_rules",
@@ -46,8 +47,9 @@ class Translator(DagsterDbtTranslator):
     """Names and dresses dbt's models like the other assets; a source is the asset that writes its table."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
-        """Key by the table's name alone: names are unique across the schemas."""
-        return AssetKey(dbt_resource_props["name"])
+        """Key by the table's name alone: names are unique across the schemas; a plain view is its table."""
+        name = dbt_resource_props["name"]
+        return AssetKey("gate_thresholds" if name == "int_gate_thresholds" else name.removeprefix("stg_"))
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """Put all models into step 9; a source belongs to the step that writes it."""
@@ -64,12 +66,13 @@ class Translator(DagsterDbtTranslator):
     def get_partition_mapping(
         self, dbt_resource_props: Mapping[str, Any], dbt_parent_resource_props: Mapping[str, Any]
     ) -> PartitionMapping | None:
-        """Read a window of signal days, but the same as-of day of step 8 and of other models."""
-        return WINDOW if dbt_parent_resource_props["name"] in WINDOWED else TimeWindowPartitionMapping()
+        """Read the same as-of day of step 8 and of other models."""
+        return TimeWindowPartitionMapping()
 
 
 @dbt_assets(
     manifest=RUNNER.manifest,
+    exclude=INNER,
     dagster_dbt_translator=Translator(),
     partitions_def=MARKET_DAYS,
     backfill_policy=ONE_RUN,
@@ -115,18 +118,15 @@ def variables(days: DayRange, settings: Settings) -> dict[str, str]:
     return {
         "min_date": days.first.isoformat(),
         "max_date": days.last.isoformat(),
-        "window_days": str(settings.window_days),
-        "half_life_days": str(settings.half_life_days),
-        "regime_scope": settings.regime_scope,
         "size_model": settings.size_model,
     }
 
 
 def _selected(context: AssetExecutionContext) -> list[str] | None:
-    """Name the models of a partial selection; None means the whole project."""
+    """Name the models of a partial selection, and the views they read; None means the whole project."""
     if not context.is_subset:
         return None
-    return sorted(key.path[-1] for key in context.selected_asset_keys)
+    return [INNER, *sorted(key.path[-1] for key in context.selected_asset_keys)]
 
 
 def _describe(context: AssetExecutionContext, counts: dict[str, dict[str, int]], days: DayRange) -> None:
@@ -147,8 +147,10 @@ def _describe(context: AssetExecutionContext, counts: dict[str, dict[str, int]],
 
 
 def _results(context: AssetExecutionContext, event: DbtEvent) -> Iterator[Any]:
-    """Turn what dbt says of one model or test into Dagster's events."""
-    if "node_info" not in event.raw.get("data", {}):
+    """Turn what dbt says of one model or test into Dagster's events; of inner views nothing is told."""
+    nodes = RUNNER.manifest["nodes"]
+    node = nodes.get(event.raw.get("data", {}).get("node_info", {}).get("unique_id"), {})
+    if not node or "inner" in nodes.get(node.get("attached_node"), node)["tags"]:
         return
     message = DbtCoreCliEventMessage(raw_event=dict(event.raw), event_history_metadata={})
     yield from message.to_default_asset_events(

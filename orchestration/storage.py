@@ -21,7 +21,8 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.auth import PgTokenProvider
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 POOL_RECYCLE_S: Final = 300
 _MATERIALISATION: Final = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
@@ -70,6 +71,27 @@ class BatchingEventLogStorage(PostgresEventLogStorage):
             self.store_event(event)
         if others:
             super().store_event_batch(others)
+
+    def prepare_insert_event_batch(self, events: Sequence[EventLogEntry]) -> Any:
+        """Give the insert of a batch: one array per column instead of seven parameters per event.
+
+        Parameters
+        ----------
+        events : sequence of EventLogEntry
+            In the order in which they get their ids.
+
+        Returns
+        -------
+        Insert
+            As of the parent; SQLAlchemy takes longer to write its thousands of parameters than the server to
+            store them.
+        """
+        table = SqlEventLogStorageTable
+        rows = [self._event_to_row(event) for event in events]
+        names = list(rows[0])
+        arrays = [literal([row[name] for row in rows], ARRAY(table.c[name].type)) for name in names]
+        columns = func.unnest(*arrays).table_valued(*names).render_derived()
+        return table.insert().from_select(names, select(*(columns.c[name] for name in names)))
 
     def _store_planned(self, events: Sequence[EventLogEntry]) -> None:
         with self._connect() as connection:

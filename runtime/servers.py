@@ -44,6 +44,8 @@ _POSTGRES_OPTIONS: Final = {
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
+    # What a step has written is read by the next one: cleaning up after it can wait until the run is over.
+    "autovacuum_naptime": "5min",
     "huge_pages": "off",
     "jit": "off",  # compiling costs more than it saves on queries of this size
     # A sum of floats depends on the order of its terms: with parallel workers re-runs would differ.

@@ -11,7 +11,7 @@ from adapters.settings import load_settings
 
 
 def window_market_days(window_days: int, evidence_days: int, validity_days: int) -> int:
-    """Count the market days before an as-of day whose signals steps 8 and 9 may read.
+    """Count the market days before an as-of day whose signals step 8 may read.
 
     Parameters
     ----------
@@ -51,11 +51,6 @@ with warnings.catch_warnings():
         allow_nonexistent_upstream_partitions=True,
     )
 """With excluded days the offset counts market days. The steps cut their exact windows themselves."""
-
-WINDOWED: Final = frozenset(
-    {"trades", "trade_legs", "trade_marks", "outcome_audit", "excursions", "regimes", "resolved_signals"}
-)
-"""Tables by trade date, which the tables by as-of date read over a window."""
 
 
 def window_of(*names: str) -> list[AssetDep]:

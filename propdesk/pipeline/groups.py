@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from propdesk.core.calendar import MarketCalendar
+from propdesk.metrics.recency import recency_weights
 from propdesk.metrics.shrinkage import intraclass_correlation, probability_above, shrink_level
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
@@ -85,7 +86,8 @@ class Known:
     skill: BoolArray  # evidence window of §3.8
     skill_closed: BoolArray
     r: FloatArray  # net R, open trades at their mark
-    weight: FloatArray
+    weight: FloatArray  # of the evidence window, §3.8
+    recency: FloatArray  # of the metric window, §3.5
 
 
 _CURVES = ("point_ns", "corpus_paise", "daily_corpus_paise", "daily_marked_paise")
@@ -119,7 +121,7 @@ _FULL_CELLS = (
     "mfe_r_p75", "mfe_r_p90", "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
     "positive_post_sl_extension_p75", "mean_post_sl_recovery", "stop_hunt_rate",
     "mean_post_target_extension", "median_post_target_extension", "mean_wse", "wse_p90", "mean_wte",
-    "median_traded_value_share",
+    "median_traded_value_share", *kernels.ADDITIVE,
 )  # fmt: skip
 """Columns that a cell below half its minimum does not store."""
 
@@ -214,7 +216,8 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
         paths = _paths(data, ordered, known, fixed.values, full, fixed.table)
         row = fixed.names.row(place, live)
         unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
-        metrics.append(_metric_rows(number, row, live, full, count, {**unsettled, **skill, **paths}))
+        sums = _additive(data, by, known, full, config)
+        metrics.append(_metric_rows(number, row, live, full, count, {**unsettled, **skill, **paths, **sums}))
         replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
         jobs.append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
     return metrics, jobs
@@ -223,6 +226,17 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
 def _count_cells(level: Level, rows: BoolArray) -> FloatArray:
     """Count the marked trades of each cell."""
     return np.bincount(level.cell[rows & (level.cell >= 0)], minlength=level.size).astype(np.float64)
+
+
+def _additive(
+    data: Prepared, by: _Ordered, known: Known, full: BoolArray, config: GroupConfig
+) -> dict[str, FloatArray]:
+    """Give sums and weighted sums of the cells with enough trades (§3.5)."""
+    early = data.entry_day <= known.day - config.window_days // 2
+    found = kernels.additive_sums(
+        by.order, by.low, by.high, full, known.closed, data.facts, known.recency, early
+    )
+    return {name: found[:, k] for k, name in enumerate(kernels.ADDITIVE)}
 
 
 def _is_advisor(level: Level) -> bool:
@@ -291,7 +305,10 @@ def known_at(data: Prepared, day: int, config: GroupConfig) -> Known:
         if at >= 0 and data.risk_total[t] > 0:
             r[t] = float(data.mark_pnl[span][at]) / data.risk_total[t]
     lost = begun & unsettled & recent
-    return Known(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight)
+    recency = recency_weights(
+        np.where(ended, day - data.exit_day, 0).astype(np.float64), config.half_life_days
+    )
+    return Known(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight, recency)
 
 
 def _desk_icc(data: Prepared, known: Known) -> float:

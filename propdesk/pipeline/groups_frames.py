@@ -12,7 +12,13 @@ from propdesk.pipeline.groups_prepare import DIMENSIONS, FloatArray, IntArray, L
 from propdesk.replay.kernel import MISSING
 
 _EPOCH = date(1970, 1, 1)
-_WHOLE = frozenset({"n", "n_open", "n_days", "n_unsettled", "skill_n", "losing_streak_max", "stopped_trades"})
+_WHOLE = frozenset(
+    {
+        "n", "n_open", "n_days", "n_unsettled", "skill_n", "losing_streak_max", "stopped_trades", "wins",
+        "winners", "losers", "r_count", "gains_paise", "losses_paise", "net_pnl_paise", "charges_paise",
+        "first_half_net_pnl_paise", "reverse_net_pnl_paise",
+    }
+)  # fmt: skip
 
 
 class CellNames:

@@ -21,6 +21,16 @@ N, N_OPEN, N_DAYS = range(3)
 COUNT, MEAN, LOWEST, HIGHEST = range(4)
 """First columns of `order_statistics`; the quantiles follow."""
 
+ADDITIVE = (
+    "wins", "winners", "losers", "r_count", "weight", "weight_squared", "win_weight", "return_sum", "r_sum",
+    "r_weight", "r_weighted", "gains_paise", "losses_paise", "weighted_gains_paise", "weighted_losses_paise",
+    "net_pnl_paise", "charges_paise", "hours", "first_half_net_pnl_paise", "reverse_net_pnl_paise",
+)  # fmt: skip
+"""Columns of `additive_sums`."""
+
+WIN, NET, CHARGES, REVERSE, R, RETURN, HOURS = range(7)
+"""Columns of its ``facts``."""
+
 
 @njit(cache=True, nogil=True)
 def skill_sums(
@@ -104,6 +114,62 @@ def counts(
                 if day[t] != last:
                     last = day[t]
                     out[c, 2] += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def additive_sums(
+    order: IntArray,
+    low: IntArray,
+    high: IntArray,
+    wanted: BoolArray,
+    member: BoolArray,
+    facts: FloatArray,
+    weight: FloatArray,
+    early: BoolArray,
+) -> FloatArray:
+    """Add up the closed trades of each wanted cell, shape (n_cells, 20), columns `ADDITIVE`; else NaN.
+
+    ``facts`` holds a row per trade (`WIN` …, NaN where unknown); paise are whole and exact up to 9e15.
+    """
+    out = np.full((len(low), 20), np.nan)
+    for c in range(len(low)):
+        if not wanted[c]:
+            continue
+        s = out[c]
+        s[:] = 0.0
+        returns = 0
+        for i in range(low[c], high[c]):
+            t = order[i]
+            if not member[t]:
+                continue
+            w, net, r = weight[t], facts[t, 1], facts[t, 4]
+            s[0] += facts[t, 0]
+            s[1] += 1.0 if net > 0 else 0.0
+            s[2] += 1.0 if net < 0 else 0.0
+            s[4] += w
+            s[5] += w * w
+            s[6] += w * facts[t, 0]
+            if not np.isnan(facts[t, 5]):
+                returns += 1
+                s[7] += facts[t, 5]
+            if not np.isnan(r):
+                s[3] += 1.0
+                s[8] += r
+                s[9] += w
+                s[10] += w * r
+            gain, loss = max(net, 0.0), min(net, 0.0)
+            s[11] += gain
+            s[12] += loss
+            s[13] += w * gain
+            s[14] += w * loss
+            s[15] += net
+            s[16] += facts[t, 2]
+            s[17] += facts[t, 6]
+            s[18] += net if early[t] else 0.0
+            s[19] += facts[t, 3]
+        if returns == 0:
+            s[7] = np.nan
     return out
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.invariant import require
+from propdesk.metrics.recency import HALF_LIFE_DAYS
 from propdesk.metrics.skill import (
     LEGS_MAX,
     Chains,
@@ -61,6 +62,8 @@ class GroupConfig:
         Starting corpus of every replay.
     window_days : int
         Replay and metric window, calendar days.
+    half_life_days : float
+        Half-life of the recency weights of the metric window, calendar days since the exit.
     skill_window_days, skill_window_days_positional : int
         Evidence window of the skill columns, market days.
     skill_half_life_days : float
@@ -79,6 +82,7 @@ class GroupConfig:
 
     capital_paise: int = 1_000_000_000
     window_days: int = 90
+    half_life_days: float = HALF_LIFE_DAYS
     skill_window_days: int = 250
     skill_window_days_positional: int = 500
     skill_half_life_days: float = 60.0
@@ -112,7 +116,10 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Counted trades as arrays, one row per trade, sorted by trade id."""
+    """Counted trades as arrays, one row per trade, sorted by trade id.
+
+    ``facts`` holds what the additive sums add up, columns by `groups_kernels.WIN` and so on.
+    """
 
     frame: pd.DataFrame
     market: MarketDays
@@ -130,6 +137,7 @@ class Prepared:
     by_level: BoolArray
     shape: IntArray
     shapes: IntArray
+    facts: FloatArray
     cluster: IntArray
     by_cluster: IntArray
     skill_window: IntArray
@@ -378,12 +386,32 @@ def prepare(
         by_level,
         shape,
         shapes,
+        _facts(frame, is_win),
         cluster.ravel().astype(np.int64),
         np.argsort(cluster.ravel(), kind="stable").astype(np.int64),
         np.where(positional, config.skill_window_days_positional, config.skill_window_days).astype(np.int64),
         *mark_arrays,
         {model: _corpus(frame, model, entry_ns, exit_ns, mark_arrays) for model in config.size_models},
         _levels(frame, config),
+    )
+
+
+def _facts(frame: pd.DataFrame, is_win: BoolArray) -> FloatArray:
+    """Put what the sums of a group add up side by side: a row per trade, money in paise."""
+    gross, slippage, charges = (
+        floats(frame, name) for name in ("gross_pnl_paise", "slippage_paise", "charges_paise")
+    )
+    return np.stack(
+        [
+            is_win.astype(np.float64),
+            floats(frame, "net_pnl_paise"),
+            charges,
+            -gross - slippage - charges,  # of the mirrored trade, which pays both as well
+            floats(frame, "r_multiple"),
+            floats(frame, "return_ratio"),
+            floats(frame, "holding_hours"),
+        ],
+        axis=1,
     )
 
 

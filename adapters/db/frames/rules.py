@@ -18,8 +18,8 @@ _TRADES = """
         t.underlying_key, t.stoploss_paise, t.targets_paise, t.lots, t.quantity, t.margin_paise,
         t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date, t.entry_paise, t.exit_at, t.exit_date,
         t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit, t.net_pnl_paise, t.desk_net_pnl_paise,
-        t.risk_paise, t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share,
-        t.is_counted
+        t.gross_pnl_paise, t.slippage_paise, t.charges_paise, t.holding_hours, t.risk_paise, t.r_multiple,
+        t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share, t.is_counted
     FROM research.trades t
     LEFT JOIN ref.regimes g ON g.trade_date = t.trade_date
         AND g.scope = CASE WHEN %(scope)s = 'market' THEN 'MARKET' ELSE t.underlying END
@@ -59,6 +59,7 @@ def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
     return GroupConfig(
         capital_paise=settings.corpus_paise,
         window_days=settings.window_days,
+        half_life_days=settings.half_life_days,
         skill_window_days=evidence,
         skill_window_days_positional=evidence_positional,
         skill_half_life_days=settings.skill_half_life_days,

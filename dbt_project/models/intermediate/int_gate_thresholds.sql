@@ -1,3 +1,4 @@
+{{ config(tags=['inner']) }}
 -- Thresholds side by side: one row per profile, level and category.
 select
     profile,

@@ -2,12 +2,12 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    indexes=[{'columns': ['as_of_date']}],
+    indexes=[{'columns': ['as_of_date', 'rule_text'], 'unique': true}],
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys() }}"
 ) }}
 -- One row per as-of date and group with a closed trade. Of a replayed group (advisors, and cells with at least half
--- their minimum of trades) everything: sums turned into rates, beside what step 8 computed, and the verdict of both
+-- their minimum of trades) everything: step 8's sums turned into rates, beside what else it computed, and the verdict of both
 -- profiles (none for an advisor). A thin cell has its counts and skill, and fails that one gate. Both kinds are written
 -- in one transaction: a cell that grows out of the one kind stands in the other from the same moment on.
 {% set more = [
@@ -19,30 +19,25 @@
 with joined as (
     select
         g.*,
-        s.wins,
-        s.n::double precision as n_float,
-        s.wins::double precision / s.n as win_rate,
-        s.win_weight / nullif(s.weight, 0) as weighted_win_rate,
-        s.weight * s.weight / nullif(s.weight_squared, 0) as n_eff,
-        s.return_sum / s.n as mean_return,
-        s.r_sum / nullif(s.r_count, 0) as mean_r,
-        s.r_weighted / nullif(s.r_weight, 0) as weighted_mean_r,
+        g.n::double precision as n_float,
+        g.wins::double precision / g.n as win_rate,
+        g.win_weight / nullif(g.weight, 0) as weighted_win_rate,
+        g.weight * g.weight / nullif(g.weight_squared, 0) as n_eff,
+        g.return_sum / g.n as mean_return,
+        g.r_sum / nullif(g.r_count, 0) as mean_r,
+        g.r_weighted / nullif(g.r_weight, 0) as weighted_mean_r,
         case
-            when s.losses_paise < 0 then s.gains_paise::double precision / -s.losses_paise
-            when s.gains_paise > 0 then 'Infinity'::double precision
+            when g.losses_paise < 0 then g.gains_paise::double precision / -g.losses_paise
+            when g.gains_paise > 0 then 'Infinity'::double precision
         end as profit_factor,
         case
-            when s.weighted_losses_paise < 0 then s.weighted_gains_paise / -s.weighted_losses_paise
-            when s.weighted_gains_paise > 0 then 'Infinity'::double precision
+            when g.weighted_losses_paise < 0 then g.weighted_gains_paise / -g.weighted_losses_paise
+            when g.weighted_gains_paise > 0 then 'Infinity'::double precision
         end as weighted_profit_factor,
-        (s.gains_paise::double precision / nullif(s.winners, 0))
-        / nullif(-s.losses_paise::double precision / nullif(s.losers, 0), 0) as payoff_ratio,
-        s.net_pnl_paise,
-        s.charges_paise,
-        s.hours / s.n as mean_holding_hours,
-        s.first_half_net_pnl_paise,
-        s.second_half_net_pnl_paise,
-        s.reverse_net_pnl_paise,
+        (g.gains_paise::double precision / nullif(g.winners, 0))
+        / nullif(-g.losses_paise::double precision / nullif(g.losers, 0), 0) as payoff_ratio,
+        g.hours / g.n as mean_holding_hours,
+        g.net_pnl_paise - g.first_half_net_pnl_paise as second_half_net_pnl_paise,
         r.return_ratio,
         r.mdd_ratio,
         r.marked_mdd_ratio,
@@ -61,12 +56,10 @@ with joined as (
         g.median_traded_value_share as traded_value_share
     from {{ ref('stg_group_metrics') }} as g
     inner join {{ ref('stg_corpus_replays') }} as r on r.as_of_date = g.as_of_date and r.rule_text = g.rule_text
-    inner join {{ ref('int_rule_cells') }} as s on s.as_of_date = g.as_of_date and s.rule_text = g.rule_text
     where
         g.losing_streak_max is not null
         and {{ in_range('g.as_of_date') }}
         and {{ in_range('r.as_of_date') }}
-        and {{ in_range('s.as_of_date') }}
 ),
 
 read as (

@@ -11,13 +11,14 @@
     'session', 'n', 'n_days', 'win_rate_pct', 'profit_factor', 'mdd_pct', 'sharpe', 'post_mean_r', 'prob_edge',
     'trust_flag', 'trust_is_noise', 'gates_version'] %}
 with rules as (
-    select {{ columns | join(', ') }}, original_passes, desk_passes
-    from {{ ref('rules_6d') }}
-    where {{ in_range('as_of_date') }} and (original_passes or desk_passes)
-    union all
-    select {{ columns | join(', ') }}, original_passes, desk_passes
-    from {{ ref('mini_rules') }}
-    where {{ in_range('as_of_date') }} and (original_passes or desk_passes)
+    select
+        {{ columns | join(', ') }},
+        cardinality(original_failed_gates) = 0 as original_passes,
+        cardinality(desk_failed_gates) = 0 as desk_passes
+    from {{ ref('int_rules') }}
+    where
+        {{ in_range('as_of_date') }}
+        and (cardinality(original_failed_gates) = 0 or cardinality(desk_failed_gates) = 0)
 )
 
 select 'original' as profile, {{ columns | join(', ') }} from rules where original_passes

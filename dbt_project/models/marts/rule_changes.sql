@@ -8,9 +8,10 @@
 ) }}
 -- What switched on or off since the as-of date before, and which gates did it: one row per as-of date, profile
 -- and rule that changed.
+-- Every day with a rule has an advisor's row, of which there are few.
 with days as (
     select as_of_date, lag(as_of_date) over (order by as_of_date) as previous_date
-    from (select distinct as_of_date from {{ ref('mini_rules') }}) as known
+    from (select distinct as_of_date from {{ ref('int_rules') }} where level = 'ADVISOR') as known
 ),
 
 wanted as (
@@ -25,45 +26,51 @@ looked_at as (
 ),
 
 rules as (
+    select as_of_date, rule_text, level, advisor_id, original_failed_gates, desk_failed_gates
+    from {{ ref('int_rules') }}
+    where as_of_date in (select as_of_date from looked_at) and level <> 'ADVISOR' and trades_executed is not null
+),
+
+passing as (
+    select as_of_date, 'original' as profile, rule_text, level, advisor_id from rules
+    where cardinality(original_failed_gates) = 0
+    union all
+    select as_of_date, 'desk' as profile, rule_text, level, advisor_id from rules
+    where cardinality(desk_failed_gates) = 0
+),
+
+-- what passes on one of two neighbouring days only, and the day whose gates say why
+changed as (
     select
-        as_of_date, rule_text, level, advisor_id, original_passes, desk_passes, original_failed_gates, desk_failed_gates
-    from {{ ref('rules_6d') }}
-    where as_of_date in (select as_of_date from looked_at) and trades_executed is not null
+        w.as_of_date, w.previous_date, now.profile, now.rule_text, now.level, now.advisor_id, 'ON' as change,
+        w.previous_date as failed_date
+    from wanted as w
+    inner join passing as now on now.as_of_date = w.as_of_date
+    left join passing as before
+        on before.as_of_date = w.previous_date and before.profile = now.profile and before.rule_text = now.rule_text
+    where before.rule_text is null
     union all
     select
-        as_of_date, rule_text, level, advisor_id, original_passes, desk_passes, original_failed_gates, desk_failed_gates
-    from {{ ref('mini_rules') }}
-    where as_of_date in (select as_of_date from looked_at) and trades_executed is not null
-),
-
-states as (
-    select as_of_date, 'original' as profile, rule_text, level, advisor_id, original_passes as passes, original_failed_gates as failed
-    from rules
-    union all
-    select as_of_date, 'desk' as profile, rule_text, level, advisor_id, desk_passes as passes, desk_failed_gates as failed
-    from rules
-),
-
-switched_on as (
-    select
-        w.as_of_date, w.previous_date, s.profile, s.rule_text, s.level, s.advisor_id, 'ON' as change,
-        coalesce(p.failed, array['min_trades']) as gates
+        w.as_of_date, w.previous_date, before.profile, before.rule_text, before.level, before.advisor_id, 'OFF' as change,
+        w.as_of_date as failed_date
     from wanted as w
-    inner join states as s on s.as_of_date = w.as_of_date and s.passes
-    left join states as p on p.as_of_date = w.previous_date and p.profile = s.profile and p.rule_text = s.rule_text
-    where not coalesce(p.passes, false)
-),
-
-switched_off as (
-    select
-        w.as_of_date, w.previous_date, p.profile, p.rule_text, p.level, p.advisor_id, 'OFF' as change,
-        coalesce(s.failed, array['min_trades']) as gates
-    from wanted as w
-    inner join states as p on p.as_of_date = w.previous_date and p.passes
-    left join states as s on s.as_of_date = w.as_of_date and s.profile = p.profile and s.rule_text = p.rule_text
-    where not coalesce(s.passes, false)
+    inner join passing as before on before.as_of_date = w.previous_date
+    left join passing as now
+        on now.as_of_date = w.as_of_date and now.profile = before.profile and now.rule_text = before.rule_text
+    where now.rule_text is null
 )
 
-select * from switched_on
-union all
-select * from switched_off
+select
+    c.as_of_date,
+    c.previous_date,
+    c.profile,
+    c.rule_text,
+    c.level,
+    c.advisor_id,
+    c.change,
+    coalesce(
+        case c.profile when 'original' then r.original_failed_gates else r.desk_failed_gates end,
+        array['min_trades']
+    ) as gates
+from changed as c
+left join rules as r on r.as_of_date = c.failed_date and r.rule_text = c.rule_text

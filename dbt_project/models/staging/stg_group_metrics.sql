@@ -1,2 +1,2 @@
--- Group metrics as step 8 wrote them; n is checked against the sums made here.
+-- Group metrics as step 8 wrote them.
 select * from {{ source('research', 'group_metrics') }}

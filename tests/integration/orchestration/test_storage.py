@@ -99,8 +99,8 @@ def test_a_range_run_is_recorded_and_can_be_forgotten(
     told = counts(instance)
     assert told["ASSET_MATERIALIZATION_PLANNED"] == 10
     assert told["ASSET_MATERIALIZATION"] == 10
-    planned = [s for s in statements if s.startswith("INSERT INTO event_logs") and s.count("), (") == 9]
-    assert len(planned) == 2, "ten planned events and ten materialisations: one statement each"
+    batches = [s for s in statements if s.startswith("INSERT INTO event_logs") and "unnest" in s]
+    assert len(batches) == 2, "ten planned events and ten materialisations: one statement each"
     assert check_rows(instance) == [("SUCCEEDED", None)], "one row for the run, none left as planned"
 
     record = instance.get_run_record_by_id(result.run_id)

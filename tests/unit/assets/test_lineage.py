@@ -12,10 +12,14 @@ def test_the_kept_lineage_is_of_the_present_models() -> None:
     assert kept == project_fingerprint(), "build the models and run scripts/column_lineage"
 
 
-def test_the_win_rate_of_a_rule_is_traced_to_the_trades() -> None:
+def test_the_win_rate_of_a_rule_is_traced_to_the_sums_of_step_8() -> None:
     lineage = read_lineage()
-    assert lineage["stg_trades"].deps_by_column["advisor_id"] == [
-        TableColumnDep(AssetKey("trades"), "advisor_id")
+    assert lineage["rules_6d"].deps_by_column["win_rate_pct"] == [
+        TableColumnDep(AssetKey("int_rules"), "win_rate_pct")
+    ]
+    assert lineage["int_rules"].deps_by_column["win_rate_pct"] == [
+        TableColumnDep(AssetKey("group_metrics"), "n"),
+        TableColumnDep(AssetKey("group_metrics"), "wins"),
     ]
 
 

@@ -61,7 +61,7 @@ def test_the_metrics_read_a_window_and_the_rules_the_same_day() -> None:
     graph = REPOSITORY.asset_graph
     window = graph.get_partition_mapping(AssetKey("group_metrics"), AssetKey("trades"))
     assert window.start_offset <= -500
-    same = graph.get_partition_mapping(AssetKey("stg_group_metrics"), AssetKey("group_metrics"))
+    same = graph.get_partition_mapping(AssetKey("int_rules"), AssetKey("group_metrics"))
     assert same.start_offset == 0
 
 

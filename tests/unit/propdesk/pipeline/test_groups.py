@@ -1,15 +1,17 @@
 """Group facts: known at the end of the day only, one day alone equals the range, planted skill is found."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from propdesk.metrics.expectancy import losing_streak_max, pain_reward_ratio
+from propdesk.metrics.recency import recency_weights
 from propdesk.model.enums import Category, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
+from propdesk.pipeline.groups_kernels import ADDITIVE, additive_sums
 from propdesk.rules.dimensions import cells_of
 from tests.support.rule_frames import RuleFrames, make_frames
 
@@ -150,6 +152,71 @@ def test_figures_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: Grou
     assert row["stopped_trades"] == len(stopped)
     assert row["mean_post_sl_extension"] == pytest.approx(stopped["post_sl_extension"].mean())
     assert row["stop_hunt_rate"] == pytest.approx(stopped["crossed_entry_after_stop"].astype(float).mean())
+
+
+def test_sums_of_every_replayed_group_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-1]
+    metrics = tables.metrics[tables.metrics["as_of_date"] == day]
+    full = plain(metrics[metrics["wins"].notna()])
+    assert set(full["level"]) == {"ADVISOR", "MINI", "MINI_REGIME", "RULE_6D"}
+    t = frames.trades[frames.trades["is_counted"] & frames.trades["exit_date"].notna()]
+    t = t[pd.to_datetime(t["entry_date"]) > pd.Timestamp(day) - pd.Timedelta(days=90)].copy()
+    t["w"] = recency_weights(np.array([(day - end).days for end in t["exit_date"]], dtype=np.float64))
+    t["session"] = t["session"].where(t["session"] != "AFTER_HOURS")
+    width = {"ADVISOR": 1, "MINI": 3, "MINI_REGIME": 4, "RULE_6D": 6}
+    names = ["advisor_id", "category", "period", "regime", "weekday", "session"]
+    for row in full.to_dict("records"):
+        keys = names[: width[row["level"]]]
+        g = t[np.all([t[k] == row[k] for k in keys], axis=0) & t[keys].notna().all(axis=1)]
+        net, r, w, early = (
+            g["net_pnl_paise"],
+            g["r_multiple"],
+            g["w"],
+            g["entry_date"] <= day - timedelta(days=45),
+        )
+        expected = {
+            "wins": g["is_winning_trade"].sum(), "winners": (net > 0).sum(), "losers": (net < 0).sum(),
+            "r_count": r.count(), "weight": w.sum(), "weight_squared": (w * w).sum(),
+            "win_weight": w[g["is_winning_trade"].astype(bool)].sum(), "return_sum": g["return_ratio"].sum(),
+            "r_sum": r.sum(), "r_weight": w[r.notna()].sum(), "r_weighted": (r * w).sum(),
+            "gains_paise": net.clip(lower=0).sum(), "losses_paise": net.clip(upper=0).sum(),
+            "weighted_gains_paise": (net.clip(lower=0) * w).sum(),
+            "weighted_losses_paise": (net.clip(upper=0) * w).sum(),
+            "net_pnl_paise": net.sum(), "charges_paise": g["charges_paise"].sum(),
+            "hours": g["holding_hours"].sum(), "first_half_net_pnl_paise": net[early].sum(),
+            "reverse_net_pnl_paise": -(g["gross_pnl_paise"] + g["slippage_paise"] + g["charges_paise"]).sum(),
+        }  # fmt: skip
+        assert tuple(expected) == ADDITIVE
+        for name, value in expected.items():
+            assert row[name] == pytest.approx(float(value), rel=1e-9, abs=1e-9), (row["rule_text"], name)
+
+
+def test_additive_sums_know_the_window_the_weights_and_what_is_unknown() -> None:
+    facts = np.array(
+        [
+            # win, net, charges, of the mirrored trade, R, return, hours
+            [1.0, 200.0, 10.0, -230.0, 2.0, 0.04, 4.0],
+            [0.0, -100.0, 10.0, 70.0, np.nan, -0.02, 2.0],
+            [1.0, 999.0, 9.0, -999.0, 9.0, 0.9, 9.0],  # not closed by the day
+            [0.0, -50.0, 5.0, 35.0, -1.0, np.nan, 1.0],
+        ]
+    )
+    order, low, high = np.arange(4), np.array([0, 3, 3]), np.array([3, 4, 4])
+    closed, early = np.array([True, True, False, True]), np.array([False, True, False, False])
+    wanted = np.array([True, True, False])
+    weight = np.array([0.5, 1.0, 1.0, 1.0])
+    found = additive_sums(order, low, high, wanted, closed, facts, weight, early)
+    row = dict(zip(ADDITIVE, found[0].tolist(), strict=True))
+    assert row == {
+        "wins": 1.0, "winners": 1.0, "losers": 1.0, "r_count": 1.0, "weight": 1.5, "weight_squared": 1.25,
+        "win_weight": 0.5, "return_sum": 0.02, "r_sum": 2.0, "r_weight": 0.5, "r_weighted": 1.0,
+        "gains_paise": 200.0, "losses_paise": -100.0, "weighted_gains_paise": 100.0,
+        "weighted_losses_paise": -100.0, "net_pnl_paise": 100.0, "charges_paise": 20.0, "hours": 6.0,
+        "first_half_net_pnl_paise": -100.0, "reverse_net_pnl_paise": -160.0,
+    }  # fmt: skip
+    assert np.isnan(found[1, ADDITIVE.index("return_sum")]), "no trade has a return"
+    assert found[1, ADDITIVE.index("net_pnl_paise")] == -50.0
+    assert np.isnan(found[2]).all(), "a cell with too few trades has none"
 
 
 def test_skill_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
