@@ -17,7 +17,7 @@ AsOf = Annotated[str | None, typer.Option("--as-of", help="As-of date; the newes
 Rate = Annotated[
     float, typer.Option("--rate", min=0.001, max=0.5, help="Share of false names that is borne, fraction.")
 ]
-_PERCENT = 100.0
+_PERCENT, _PAISE = 100.0, 100.0
 _SHOWN = {
     "advisor_id": "advisor",
     "stage": "stage",
@@ -45,6 +45,33 @@ _DIGITS = {
     "mdd_p95_pct": 1,
     "dsr": 2,
     "trades_needed": 0,
+    "reach_rate_pct": 1,
+    "delay_s": 0,
+    "late_share_pct": 1,
+    "agreement_rate_pct": 1,
+    "flattering_pct": 2,
+    "order_share_pct": 1,
+    "capacity_inr": 0,
+}
+_COPIED = {
+    "advisor_id": "advisor",
+    "ideas": "ideas",
+    "net_r_per_idea": "net R per idea",
+    "reach_rate_pct": "reached %",
+    "pending": "pending",
+    "undecided": "undecided",
+    "delay_s": "delay s",
+    "moved_at_receipt_r": "moved R",
+    "late_share_pct": "too late %",
+    "entry_slip_r": "entry R",
+    "cost_r": "costs R",
+    "shortfall_r": "shortfall R",
+    "agreement_rate_pct": "claims true %",
+    "flattering_pct": "flatter %",
+    "claimed_untriggered": "false claims",
+    "order_share_pct": "order %",
+    "capacity_inr": "capacity INR",
+    "withdrawn": "taken back",
 }
 
 
@@ -114,6 +141,54 @@ def advisors(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False)
     )
 
 
+def copy(
+    as_of: AsOf = None,
+    days: Annotated[
+        int, typer.Option("--days", min=1, max=2000, help="Calendar days of ideas up to the as-of date.")
+    ] = 90,
+    as_json: JsonOption = False,
+) -> None:
+    """Show whether ideas can be copied: move at receipt, entries reached, shortfall, honesty."""
+    from datetime import timedelta
+
+    from adapters.calendar import load_calendar
+    from adapters.db.frames.skill import newest_trade_day, read_copy_inputs
+    from adapters.settings import load_settings
+    from assets._shared.configs import trade_config
+    from propdesk.pipeline.copyability import CopyConfig, copyability
+    from propdesk.risk.liquidity import TRADED_VALUE_SHARE
+
+    settings, wanted = load_settings(), parse_day(as_of, "--as-of") if as_of else None
+    with open_transaction(settings, "reader", "propdesk-skill") as connection:
+        day = wanted or newest_trade_day(connection)
+        read = read_copy_inputs(connection, day - timedelta(days=days - 1), day)
+    config = CopyConfig(days, trade_config(settings).lifetimes, TRADED_VALUE_SHARE)
+    found = copyability(read.trades, read.flags, read.audit, load_calendar(), day, config)
+    rows = _records(_for_people(found))
+    if as_json:
+        emit({"as_of_date": day, "days": days, "advisors": rows})
+        return
+    show_table(
+        f"Who can be copied: ideas of the {days} days up to {day}",
+        tuple(_COPIED.values()),
+        [tuple(_cell(name, row[name]) for name in _COPIED) for row in rows],
+    )
+
+
+def _for_people(found: "pd.DataFrame") -> "pd.DataFrame":
+    """Turn fractions into percent and paise into rupees, named accordingly."""
+    names = [str(name) for name in found]
+    shares = {name: f"{name}_pct" for name in names if name.endswith(("_rate", "_share"))}
+    frame = found.assign(
+        **{name: _PERCENT * found[name] for name in shares},
+        flattering_ratio=_PERCENT * found["flattering_ratio"],
+        capacity_paise=found["capacity_paise"] / _PAISE,
+    )
+    return frame.rename(
+        columns={**shares, "flattering_ratio": "flattering_pct", "capacity_paise": "capacity_inr"}
+    )
+
+
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
@@ -177,8 +252,9 @@ _FIGURES = {
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``skill advisors|desk``."""
+    """Add ``skill advisors|desk|copy``."""
     group = typer.Typer(no_args_is_help=True, help="Skill or luck: evidence per advisor and for the desk.")
     group.command("advisors")(advisors)
     group.command("desk")(desk)
+    group.command("copy")(copy)
     app.add_typer(group, name="skill")

@@ -21,6 +21,18 @@ _CURVES = (
     "SELECT * FROM research.equity_curves WHERE as_of_date = %s AND size_model = %s "
     'ORDER BY rule_text COLLATE "C"'
 )
+_IDEAS = "SELECT * FROM research.trades WHERE trade_date BETWEEN %s AND %s ORDER BY trade_date, trade_id"
+_FLAGS = "SELECT * FROM research.signal_flags WHERE trade_date BETWEEN %s AND %s"
+_AUDIT = "SELECT * FROM research.outcome_audit WHERE trade_date BETWEEN %s AND %s"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyInputs:
+    """What `propdesk.pipeline.copyability` reads of step 5."""
+
+    trades: pd.DataFrame
+    flags: pd.DataFrame
+    audit: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +93,33 @@ def read_skill_inputs(
     everything = replace(config, skill_window_days=_EVERY_DAY, skill_window_days_positional=_EVERY_DAY)
     groups = read_group_inputs(connection, calendar, day, day, everything, scope)
     return SkillInputs(groups, metrics, read_frame(connection, _CURVES, (day, config.size_models[0])))
+
+
+def newest_trade_day(connection: Connection) -> date:
+    """Newest trade date of step 5.
+
+    Raises
+    ------
+    GapFault
+        If it never ran.
+    """
+    row = connection.execute("SELECT max(trade_date) FROM research.trades").fetchone()
+    if row is None or row[0] is None:
+        raise GapFault("There are no verified trades yet: run `propdesk backfill FROM TO` first.")
+    day: date = row[0]
+    return day
+
+
+def read_copy_inputs(connection: Connection, first: date, last: date) -> CopyInputs:
+    """Read ideas of a closed range of trade dates, how they were published and what is said of them.
+
+    Raises
+    ------
+    GapFault
+        If step 5 holds no idea of these days.
+    """
+    trades = read_frame(connection, _IDEAS, (first, last))
+    if trades.empty:
+        raise GapFault(f"There are no verified trades of {first} to {last}: `propdesk backfill` makes them.")
+    flags, audit = (read_frame(connection, query, (first, last)) for query in (_FLAGS, _AUDIT))
+    return CopyInputs(trades, flags, audit)

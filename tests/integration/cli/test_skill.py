@@ -4,11 +4,13 @@ import json
 from datetime import date
 from typing import Any
 
+import pandas as pd
+import psycopg
 import pytest
 
 from cli.main import main
 from cli.output import EXIT_BAD_INPUT, EXIT_OK
-from tests.support.rule_database import load
+from tests.support.rule_database import load, psycopg_url
 from tests.support.rule_frames import make_frames
 
 pytestmark = pytest.mark.integration
@@ -38,6 +40,8 @@ def call(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
 def test_advisors_and_desk_are_judged(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["skill", "advisors"]) == EXIT_BAD_INPUT
     assert "no group metrics yet" in capsys.readouterr().err
+    assert main(["skill", "copy"]) == EXIT_BAD_INPUT
+    assert "no verified trades yet" in capsys.readouterr().err
     load(desk["owner"], FRAMES, DAYS)
 
     told = call(capsys, "advisors")
@@ -73,8 +77,48 @@ def test_advisors_and_desk_are_judged(desk: dict[str, str], capsys: pytest.Captu
         assert str(DAYS[1]) in shown
 
 
+def test_who_can_be_copied(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    load(desk["owner"], FRAMES, DAYS)
+    with psycopg.connect(psycopg_url(desk["owner"])) as connection:
+        connection.execute(
+            "INSERT INTO research.signal_flags (trade_date, signal_id, advisor_id, revision, claim_lag_s, "
+            "moved_at_posting_r, moved_at_receipt_r, flags) SELECT trade_date, trade_id, advisor_id, 1, 45, "
+            "0.1, 0.4, CASE advisor_id WHEN 'A02' THEN ARRAY['RECEIVED_AFTER_MOVE'] ELSE ARRAY[]::text[] END "
+            "FROM research.trades"
+        )
+        connection.execute(
+            "INSERT INTO research.outcome_audit SELECT trade_date, trade_id, 'Target 1', exit_reason, "
+            "exit_reason = 'TARGET', 0.02 FROM research.trades WHERE advisor_id = 'A03'"
+        )
+
+    told = call(capsys, "copy", "--days", "60")
+    assert (told["as_of_date"], told["days"]) == (str(DAYS[1]), 60)
+    rows = {row["advisor_id"]: row for row in told["advisors"]}
+    t = FRAMES.trades[
+        pd.to_datetime(FRAMES.trades["trade_date"]) > pd.Timestamp(DAYS[1]) - pd.Timedelta(days=60)
+    ]
+    for name, ideas in t.groupby("advisor_id"):
+        done = ideas[pd.to_datetime(ideas["exit_date"]) <= pd.Timestamp(DAYS[1])]
+        assert rows[name]["ideas"] == len(ideas)
+        assert rows[name]["net_r_per_idea"] == pytest.approx(done["r_multiple"].mean())
+        assert rows[name]["delay_cost_r"] == pytest.approx(0.3)
+        assert rows[name]["late_share_pct"] == (100.0 if name == "A02" else 0.0)
+        assert rows[name]["capacity_inr"] == pytest.approx(500_000)
+    assert [row["net_r_per_idea"] for row in told["advisors"]] == sorted(
+        (row["net_r_per_idea"] for row in rows.values()), reverse=True
+    )
+    assert rows["A03"]["flattering_pct"] == pytest.approx(2.0)
+    assert 0 < rows["A03"]["agreement_rate_pct"] < 100
+    assert rows["A01"]["agreement_rate_pct"] is None
+
+    assert main(["skill", "copy", "--as-of", str(DAYS[0])]) == EXIT_OK
+    assert "Who can be copied" in capsys.readouterr().out
+
+
 def test_days_that_are_not_there_are_told(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["skill", "desk", "--as-of", "2031-01-01"]) == EXIT_BAD_INPUT
     assert "propdesk backfill 2031-01-01 2031-01-01" in capsys.readouterr().err
     assert main(["skill", "desk", "--as-of", "yesterday"]) == EXIT_BAD_INPUT
+    assert main(["skill", "copy", "--as-of", "2031-01-01"]) == EXIT_BAD_INPUT
+    assert "no verified trades" in capsys.readouterr().err
     assert main(["skill", "advisors", "--rate", "7"]) == EXIT_BAD_INPUT
