@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import rule_versions
 from cli.database import open_transaction
 from cli.output import JsonOption, emit, parse_day, show_table
 from propdesk.core.errors import ConfigFault
@@ -209,10 +210,11 @@ def advisors(as_of: AsOf = None, as_json: JsonOption = False) -> None:
 
 
 def register(app: typer.Typer) -> None:
-    """Add ``rules list|why|funnel`` and ``advisors``."""
+    """Add ``rules list|why|funnel|versions|diff|pin|unpin`` and ``advisors``."""
     group = typer.Typer(no_args_is_help=True, help="Rules: which stand, and which gate stops the others.")
     group.command("list")(list_rules)
     group.command("why")(why)
     group.command("funnel")(funnel)
+    rule_versions.add_to(group)
     app.add_typer(group, name="rules")
     app.command("advisors")(advisors)

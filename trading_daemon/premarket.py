@@ -17,7 +17,15 @@ from adapters.db.repos.readiness import (
     read_regimes,
     write_readiness,
 )
-from adapters.db.repos.rulesets import FrozenRules, freeze_ruleset, newest_as_of, read_ruleset
+from adapters.db.repos.rulesets import (
+    FrozenRules,
+    Pin,
+    freeze_ruleset,
+    newest_as_of,
+    read_head,
+    read_pins,
+    read_ruleset,
+)
 from adapters.settings import Settings
 from propdesk.core.errors import GapFault
 from propdesk.engine.context import MARKET_SCOPE
@@ -134,6 +142,11 @@ def _rules(job: Premarket, record: Readiness) -> tuple[Readiness, dict[str, Any]
         # Promotion never acts within the day: a frozen set stays (§4.5).
         pinned = read_ruleset(job.connection, record.ruleset_version)
         return record, {"ruleset_version": record.ruleset_version, "rules": len(pinned.rules), "pinned": True}
+    market = regimes.get(MARKET_SCOPE)
+    label = {"regime": None if market is None else market.value}
+    chosen = read_pins(job.connection, job.settings.account_id).get(job.trade_date)
+    if chosen is not None:
+        return replace(record, ruleset_version=chosen.ruleset_version), {**_pinned(job, chosen), **label}
     as_of = newest_as_of(job.connection, job.trade_date)
     if as_of is None or as_of < job.previous_day:
         raise GapFault(
@@ -143,16 +156,37 @@ def _rules(job: Premarket, record: Readiness) -> tuple[Readiness, dict[str, Any]
         )
     profile = GateProfile(job.settings.gate_profile)
     frozen: FrozenRules = freeze_ruleset(job.connection, job.trade_date, as_of, profile, job.now)
-    market = regimes.get(MARKET_SCOPE)
     found = {
         "ruleset_version": frozen.ruleset_version,
         "as_of_date": as_of.isoformat(),
         "rules": frozen.count_rules,
         "eligible": frozen.count_eligible,
         "adverse": frozen.count_adverse,
-        "regime": None if market is None else market.value,
+        **label,
     }
     return replace(record, ruleset_version=frozen.ruleset_version), found
+
+
+def _pinned(job: Premarket, pin: Pin) -> dict[str, Any]:
+    """Check the version that a person chose for the day: it may be old, not later or of another profile."""
+    head = read_head(job.connection, pin.ruleset_version)
+    if head.profile != job.settings.gate_profile or head.as_of_date >= job.trade_date:
+        raise GapFault(
+            f"The ruleset {pin.ruleset_version} pinned for {job.trade_date} is of profile {head.profile} at "
+            f"the end of {head.as_of_date}: the day needs profile {job.settings.gate_profile} of an earlier "
+            "day. "
+            f"Take the pin away (`python3 run.py rules unpin {job.trade_date}`) or pin another version."
+        )
+    rules = read_ruleset(job.connection, pin.ruleset_version)
+    return {
+        "ruleset_version": pin.ruleset_version,
+        "as_of_date": head.as_of_date.isoformat(),
+        "rules": len(rules.rules),
+        "eligible": sum(rule.passes for rule in rules.rules.values()),
+        "adverse": len(rules.adverse),
+        "pinned_by": pin.pinned_by,
+        "reason": pin.reason,
+    }
 
 
 def _label_day(job: Premarket) -> None:

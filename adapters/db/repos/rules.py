@@ -113,6 +113,12 @@ def newest_as_of(connection: Connection) -> date:
     raise GapFault("there are no rules yet: run `propdesk backfill FROM TO` first")
 
 
+def require_day(connection: Connection, day: date) -> None:
+    """Raise `GapFault` unless the marts hold that as-of date."""
+    if newest_as_of(connection) < day or not read_leaderboard(connection, day):
+        raise GapFault(f"there are no rules of {day}: `propdesk backfill {day} {day}` makes them")
+
+
 def read_rules(
     connection: Connection,
     as_of: date,

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from propdesk.core.errors import GapFault, InvariantViolated
@@ -29,6 +30,10 @@ _RULES = (
     f"SELECT {_COLUMNS} FROM marts.rules_6d WHERE as_of_date = %(day)s AND n >= 1 "  # noqa: S608 - constants only
     f"UNION ALL SELECT {_MINI_COLUMNS} FROM marts.mini_rules WHERE as_of_date = %(day)s AND n >= 1"
 )
+_HEADS = (
+    "SELECT ruleset_version, trade_date, as_of_date, profile, count_rules, count_eligible, frozen_at "
+    "FROM ref.rulesets"
+)
 _VERSION_DIGITS = 16
 
 
@@ -41,6 +46,30 @@ class FrozenRules:
     count_rules: int
     count_eligible: int
     count_adverse: int
+
+
+@dataclass(frozen=True, slots=True)
+class RulesetHead:
+    """What is known of a frozen ruleset beside its rules."""
+
+    ruleset_version: str
+    trade_date: date
+    as_of_date: date
+    profile: str
+    count_rules: int
+    count_eligible: int
+    frozen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A version that a person chose for a day."""
+
+    trade_date: date
+    ruleset_version: str
+    pinned_by: str
+    reason: str
+    pinned_at: datetime
 
 
 def newest_as_of(connection: Connection, before: date) -> date | None:
@@ -140,6 +169,69 @@ def freeze_ruleset(
             for rule in (*rules, *adverse):
                 copy.write_row((version, rule.key.text, int(rule.is_adverse), Jsonb(rule_to_json(rule))))
     return frozen
+
+
+def read_head(connection: Connection, version: str) -> RulesetHead:
+    """Read what is known of a frozen ruleset beside its rules; `GapFault` if there is none."""
+    with connection.cursor(row_factory=class_row(RulesetHead)) as cursor:
+        head = cursor.execute(f"{_HEADS} WHERE ruleset_version = %s", (version,)).fetchone()
+    if head is None:
+        raise GapFault(
+            f"There is no frozen ruleset {version}: `python3 run.py rules versions` lists those there are."
+        )
+    return head
+
+
+def list_rulesets(connection: Connection, limit: int) -> list[RulesetHead]:
+    """List the frozen rulesets, the newest first."""
+    with connection.cursor(row_factory=class_row(RulesetHead)) as cursor:
+        return cursor.execute(
+            f"{_HEADS} ORDER BY frozen_at DESC, ruleset_version LIMIT %s",
+            (limit,),
+        ).fetchall()
+
+
+def days_of_rulesets(connection: Connection, account_id: str) -> dict[str, list[date]]:
+    """Give the days that an account was made ready for by each ruleset."""
+    rows = connection.execute(
+        "SELECT ruleset_version, trade_date FROM ref.readiness WHERE account_id = %s "
+        "AND ruleset_version IS NOT NULL AND ready_at IS NOT NULL ORDER BY trade_date",
+        (account_id,),
+    ).fetchall()
+    found: dict[str, list[date]] = {}
+    for version, day in rows:
+        found.setdefault(version, []).append(day)
+    return found
+
+
+def read_pins(connection: Connection, account_id: str) -> dict[date, Pin]:
+    """Give the pinned versions of an account by trade date."""
+    with connection.cursor(row_factory=class_row(Pin)) as cursor:
+        pins = cursor.execute(
+            "SELECT trade_date, ruleset_version, pinned_by, reason, pinned_at FROM ref.ruleset_pins "
+            "WHERE account_id = %s ORDER BY trade_date",
+            (account_id,),
+        ).fetchall()
+    return {pin.trade_date: pin for pin in pins}
+
+
+def write_pin(connection: Connection, account_id: str, pin: Pin) -> None:
+    """Pin a version for a day in the current transaction; a pin that stands there is replaced."""
+    connection.execute(
+        "INSERT INTO ref.ruleset_pins (account_id, trade_date, ruleset_version, pinned_by, reason, "
+        "pinned_at) VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (account_id, trade_date) DO UPDATE SET "
+        "ruleset_version = EXCLUDED.ruleset_version, pinned_by = EXCLUDED.pinned_by, "
+        "reason = EXCLUDED.reason, pinned_at = EXCLUDED.pinned_at",
+        (account_id, pin.trade_date, pin.ruleset_version, pin.pinned_by, pin.reason, pin.pinned_at),
+    )
+
+
+def drop_pin(connection: Connection, account_id: str, trade_date: date) -> bool:
+    """Take a pin away in the current transaction; tells whether there was one."""
+    done = connection.execute(
+        "DELETE FROM ref.ruleset_pins WHERE account_id = %s AND trade_date = %s", (account_id, trade_date)
+    )
+    return done.rowcount == 1
 
 
 def read_ruleset(connection: Connection, version: str) -> RuleSet:

@@ -161,6 +161,19 @@ ruleset_rules = Table(
     schema="ref",
 )
 
+ruleset_pins = Table(
+    "ruleset_pins",
+    metadata,
+    text("account_id", pk=True),
+    day("trade_date", pk=True),
+    text("ruleset_version"),
+    text("pinned_by"),
+    text("reason"),
+    moment("pinned_at"),
+    schema="ref",
+)
+"""Versions that a person chose for a day; pre-market takes them instead of the newest rules."""
+
 readiness = Table(
     "readiness",
     metadata,

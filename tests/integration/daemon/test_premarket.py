@@ -1,5 +1,6 @@
 """Pre-market's five steps and what the books say about a signal afterwards."""
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +18,15 @@ from adapters.db.repos.readiness import add_regime, read_readiness, read_regimes
 from adapters.db.repos.report import explain_signal
 from adapters.db.repos.rulesets import read_ruleset
 from adapters.settings import Settings
-from propdesk.core.errors import GapFault, StaleFault
+from cli.main import main
+from cli.output import EXIT_BAD_INPUT, EXIT_OK
+from propdesk.core.errors import GapFault, InvariantViolated, StaleFault
 from propdesk.indicators.regime import RegimeReading
 from propdesk.model.enums import GateProfile, Regime
 from tests.support.daemon_day import ADVISORS, DAY
 from trading_daemon.day import load_day
 from trading_daemon.main import RunResult
+from trading_daemon.premarket import STEPS
 from trading_daemon.session import ensure_ready, premarket
 
 pytestmark = pytest.mark.integration
@@ -169,3 +173,92 @@ def test_a_signal_is_explained_from_document_to_fill(
     digit = next(a[0][0] for a, b in pairwise(ids) if a[0][0] == b[0][0])
     with pytest.raises(GapFault, match=f"Several signals begin with {digit}: give more of the id"):
         explain_signal(connection, settings.account_id, digit)
+
+
+@pytest.fixture
+def operator(daemon_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings as commands find them in their environment."""
+    for name in ("postgres_url", "postgres_daemon_url", "postgres_reader_url"):
+        value = getattr(daemon_settings, name)
+        if value is not None:
+            monkeypatch.setenv(f"PROPDESK_{name.upper()}", value.get_secret_value())
+    monkeypatch.setenv("PROPDESK_ACCOUNT_ID", daemon_settings.account_id)
+    monkeypatch.setenv("PROPDESK_HOME", str(daemon_settings.home))
+    return daemon_settings
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["rules", *words, "--json"]) == EXIT_OK, capsys.readouterr().err
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    capsys.readouterr()
+    assert main(["rules", *words]) == EXIT_BAD_INPUT
+    return capsys.readouterr().err
+
+
+def test_a_person_rolls_a_day_back_to_rules_that_were_trusted(
+    operator: Settings, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    trusted = premarket(operator, DAY, ("regime",)).ruleset_version
+    connection.execute("UPDATE marts.mini_rules SET post_mean_r = -1, desk_passes = false")
+    spoilt = premarket(operator, DAY, ("regime",)).ruleset_version
+    assert trusted is not None
+    assert spoilt is not None
+    assert trusted != spoilt
+
+    changes = told(capsys, "diff", trusted, spoilt)
+    assert changes["counts"]["OFF"] > 0
+    assert changes["counts"]["ON"] == 0
+    assert told(capsys, "diff", spoilt, trusted)["counts"]["ON"] == changes["counts"]["OFF"]
+
+    told(capsys, "pin", trusted, str(DAY), "--reason", "the load of today is broken")
+    assert read_readiness(connection, operator.account_id, DAY).ruleset_version is None, "to be settled anew"
+    listed = {row["ruleset_version"]: row for row in told(capsys, "versions")["rulesets"]}
+    assert listed[trusted]["pinned_for"] == [str(DAY)]
+    assert listed[spoilt]["pinned_for"] == []
+    record = premarket(operator, DAY, STEPS)
+    assert record.is_ready
+    assert record.ruleset_version == trusted
+    assert record.steps["regime"]["reason"] == "the load of today is broken"
+    assert {row["ruleset_version"]: row["used_on"] for row in told(capsys, "versions")["rulesets"]}[
+        trusted
+    ] == [str(DAY)]
+    # what is live stays as it is
+    assert "is ready already" in refused(capsys, "unpin", str(DAY), "--reason", "x")
+    assert "is ready already" in refused(capsys, "pin", spoilt, str(DAY), "--reason", "x")
+    assert premarket(operator, DAY, ("regime",)).ruleset_version == trusted
+
+    connection.execute("DELETE FROM ref.readiness")
+    told(capsys, "unpin", str(DAY), "--reason", "repaired")
+    assert premarket(operator, DAY, ("regime",)).ruleset_version == spoilt
+    actions = connection.execute(
+        "SELECT action, detail ->> 'reason' FROM audit.log WHERE action LIKE 'RULES%' ORDER BY seq"
+    ).fetchall()
+    assert actions == [("RULES_PINNED", "the load of today is broken"), ("RULES_UNPINNED", "repaired")]
+    assert "Nothing is pinned" in refused(capsys, "unpin", str(DAY), "--reason", "x")
+
+
+def test_only_rules_that_a_day_may_use_can_be_pinned_for_it(
+    operator: Settings, connection: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    version = premarket(operator, DAY, ("regime",)).ruleset_version
+    assert version is not None
+    assert "no frozen ruleset 0123456789abcdef" in refused(
+        capsys, "pin", "0123456789abcdef", str(DAY), "--reason", "x"
+    )
+    as_of = connection.execute("SELECT as_of_date FROM ref.rulesets").fetchone()
+    assert as_of is not None
+    assert "of a day before it" in refused(capsys, "pin", version, str(as_of[0]), "--reason", "x")
+    told(capsys, "pin", version, str(DAY), "--reason", "x")
+    other = operator.model_copy(update={"gate_profile": "original"})
+    with pytest.raises(GapFault, match=r"pinned for .* of profile desk .* unpin"):
+        premarket(other, DAY, ("regime",))
+    connection.execute("UPDATE ref.ruleset_rules SET rule = jsonb_set(rule, '{n}', '99')")
+    with pytest.raises(InvariantViolated, match="was changed after it was frozen"):
+        premarket(operator, DAY, ("regime",))

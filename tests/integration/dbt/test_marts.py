@@ -361,5 +361,23 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         runner.invoke(build_cli(), ["rules", "funnel", "--as-of", str(DAYS[1]), "--json"]).stdout
     )
     assert funnel["desk"]["pass"] == len(payload["rules"])
+    changed = runner.invoke(build_cli(), ["rules", "diff", str(DAYS[0]), str(DAYS[1]), "--json"])
+    assert changed.exit_code == 0, changed.output
+    told = json.loads(changed.stdout)
+    with psycopg.connect(psycopg_url(pg_url)) as connection:
+        switched = {
+            (row["rule_text"], row["change"])
+            for row in rows(connection, "rule_changes", DAYS[1])
+            if row["profile"] == "desk"
+        }
+    assert switched
+    assert switched == {
+        (one["rule_text"], one["change"])
+        for one in told["changes"]
+        if one["change"] != "SHIFTED" and not one["is_adverse"]
+    }
+    missing = runner.invoke(build_cli(), ["rules", "diff", str(DAYS[0]), "2031-01-01"])
+    assert isinstance(missing.exception, GapFault)
+    assert "there are no rules of 2031-01-01" in str(missing.exception)
     table = runner.invoke(build_cli(), ["advisors", "--as-of", str(DAYS[1])])
     assert "A01" in table.stdout

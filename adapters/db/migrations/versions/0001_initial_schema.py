@@ -302,6 +302,17 @@ def upgrade() -> None:
         schema="ref",
     )
     op.create_table(
+        "ruleset_pins",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("ruleset_version", sa.Text(), nullable=False),
+        sa.Column("pinned_by", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("pinned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("account_id", "trade_date", name=op.f("pk_ruleset_pins")),
+        schema="ref",
+    )
+    op.create_table(
         "regimes",
         sa.Column("trade_date", sa.Date(), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
@@ -1332,6 +1343,7 @@ def downgrade() -> None:
     op.drop_table("ruleset_rules", schema="ref")
     op.drop_table("regimes", schema="ref")
     op.drop_table("readiness", schema="ref")
+    op.drop_table("ruleset_pins", schema="ref")
     op.drop_table("contract_lots", schema="ref")
     op.drop_table("instrument_revisions", schema="ref")
     op.drop_table("instrument_rejects", schema="ref")
