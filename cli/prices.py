@@ -1,10 +1,10 @@
 """``propdesk prices``: bring prices in, show what is there and what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from adapters.ticks.importers import FileReport, Progress
-    from adapters.ticks.store import DayCoverage, ParquetPriceStore
+    from adapters.ticks.store import DayCoverage, Kind, ParquetPriceStore
 
 _ROWS_SHOWN = 60
 _Store = Annotated[str, typer.Option("--store", help="Price store; the one of the settings by default.")]
@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 def import_files(
     paths: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, plain or gzip, or folders.")],
     kind: Annotated[
-        str, typer.Option("--kind", help="auto, or the layout: minute, tick, bhavcopy, daily.")
+        str, typer.Option("--kind", help="auto, or the name of a layout (docs/data.md).")
     ] = "auto",
     store: _Store = "",
     instruments: Annotated[
@@ -63,7 +63,7 @@ def import_files(
 
             added = add_price_instruments(engine, price_instruments(reports))
     if as_json:
-        emit({"store": target.url, "files": [_as_dict(r) for r in reports], "count_instruments": added})
+        emit({"store": target.url, "files": [r.as_dict() for r in reports], "count_instruments": added})
         return
     _show_reports(reports)
     outages = _outage_days(target, reports)
@@ -94,16 +94,33 @@ def gaps(
         rows += [(str(c.day), symbol, ist_text(a), ist_text(b), (b - a) // 60_000_000_000)
                  for c in found for a, b in c.gaps.get(symbol, ())]  # fmt: skip
     rows.sort()
+    lacking = _days_without(target, kind, [c.day for c in found], symbol) if symbol else []
     if as_json:
         names = ("day", "what", "from", "to", "minutes")
         emit({"store": target.url, "gaps": [dict(zip(names, row, strict=True)) for row in rows],
-              "missing_days": missing})  # fmt: skip
+              "missing_days": missing, "days_without_symbol": lacking})  # fmt: skip
         return
-    show_table("Silence in market hours", ("day", "what", "from", "to", "minutes"), rows)
-    if missing:
-        shown = ", ".join(str(day) for day in missing[:10])
-        say(f"{len(missing)} market days between the first and the last one have no {kind} file: {shown}"
-            f"{' …' if len(missing) > 10 else ''}.")  # fmt: skip
+    if kind != "daily":
+        show_table("Silence in market hours", ("day", "what", "from", "to", "minutes"), rows)
+    _say_days(missing, f"market days between the first and the last one have no {kind} file")
+    _say_days(lacking, f"days with a {kind} file between the first and the last one of {symbol} lack it")
+    if not rows and not missing and not lacking:
+        say("Nothing is missing.")
+
+
+def _say_days(days: list[date], what: str) -> None:
+    if days:
+        shown = ", ".join(str(day) for day in days[:10])
+        say(f"{len(days)} {what}: {shown}{' …' if len(days) > 10 else ''}.")
+
+
+def _days_without(target: "ParquetPriceStore", kind: str, days: list[date], symbol: str) -> list[date]:
+    """List the stored days between a symbol's first and last one that lack it."""
+    held = [symbol in target.symbols(_kind_of(kind), day) for day in days]
+    if True not in held:
+        raise ConfigFault(f"{target.url} has no {kind} prices of {symbol} in that range.")
+    begin, end = held.index(True), len(held) - held[::-1].index(True)
+    return [day for day, has in zip(days[begin:end], held[begin:end], strict=True) if not has]
 
 
 def coverage(
@@ -111,10 +128,16 @@ def coverage(
     kind: _Kind = "minute",
     first: _First = "",
     last: _Last = "",
+    files: Annotated[
+        bool, typer.Option("--files", help="What the imported files gave instead, with counts by reason.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rows and symbols per day."""
+    """Show rows and symbols per day, or what became of each imported file."""
     target = _open_store(store)
+    if files:
+        _show_files(target, as_json)
+        return
     found = _coverage(target, kind, first, last)
     rows = [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages)) for c in found]
     names = ("day", "rows", "symbols", "symbols with gaps", "outages")
@@ -126,6 +149,25 @@ def coverage(
     show_table(f"Coverage of {target.url} ({kind})", names, rows[-_ROWS_SHOWN:])
     if len(rows) > _ROWS_SHOWN:
         say(f"The last {_ROWS_SHOWN} of {len(rows)} days; --json gives all.")
+
+
+def _show_files(target: "ParquetPriceStore", as_json: bool) -> None:
+    found = target.imports()
+    if as_json:
+        emit({"store": target.url, "files": found})
+        return
+    rows = []
+    for one in found:
+        days = f"{one['first']} … {one['last']}" if one["days"] else "–"
+        counts = [_counts_text(one[name]) for name in ("defects", "notes")]
+        rows.append((Path(str(one["file"])).name, one["layout"], one["rows"], one["accepted"], days, *counts))
+    show_table(
+        f"Imported into {target.url}", ("file", "layout", "rows", "taken", "days", "refused", "odd"), rows
+    )
+
+
+def _counts_text(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "–"
 
 
 def _open_store(url: str) -> "ParquetPriceStore":
@@ -149,15 +191,22 @@ def _database() -> "Iterator[Engine]":
 
 
 def _coverage(target: "ParquetPriceStore", kind: str, first: str, last: str) -> "list[DayCoverage]":
-    if kind not in ("minute", "tick", "daily"):
-        raise ConfigFault(f"--kind: {kind!r} is not stored; use minute, tick or daily.")
     low = parse_day(first, "--first") if first else date.min
     high = parse_day(last, "--last") if last else date.max
-    found = target.coverage(cast(Literal["minute", "tick", "daily"], kind), low, high)
+    found = target.coverage(_kind_of(kind), low, high)
     if not found:
         raise ConfigFault(
             f"{target.url} has no {kind} prices in that range; use `propdesk prices import PATH` first."
         )
+    return found
+
+
+def _kind_of(text: str) -> "Kind":
+    from adapters.ticks.store import KINDS
+
+    found = next((kind for kind in KINDS if kind == text), None)
+    if found is None:
+        raise ConfigFault(f"--kind: {text!r} is not stored; use minute, tick or daily.")
     return found
 
 
@@ -171,31 +220,17 @@ def _outage_days(target: "ParquetPriceStore", reports: "list[FileReport]") -> in
     return len([d for d in target.outages(days[0], days[-1]) if d in set(days)]) if days else 0
 
 
-def _as_dict(report: "FileReport") -> dict[str, object]:
-    days = sorted(report.days)
-    return {
-        "file": report.path,
-        "layout": report.layout,
-        "rows": report.rows,
-        "accepted": report.accepted,
-        "defects": dict(sorted(report.defects.items())),
-        "rejects": report.rejects or None,
-        "first": days[0] if days else None,
-        "last": days[-1] if days else None,
-        "days": len(days),
-        "symbols": len(report.spans),
-    }
-
-
 def _show_reports(reports: "list[FileReport]") -> None:
     rows = []
     for report in reports:
         days = sorted(report.days)
-        refused = ", ".join(f"{name} {count}" for name, count in sorted(report.defects.items())) or "–"
+        refused, odd = _counts_text(report.defects), _counts_text(report.notes)
         span = f"{days[0]} … {days[-1]}" if days else "–"
         name = Path(report.path).name
-        rows.append((name, report.layout, report.rows, report.accepted, len(report.spans), span, refused))
-    show_table("Imported", ("file", "layout", "rows", "taken", "symbols", "days", "refused"), rows)
+        rows.append(
+            (name, report.layout, report.rows, report.accepted, len(report.spans), span, refused, odd)
+        )
+    show_table("Imported", ("file", "layout", "rows", "taken", "symbols", "days", "refused", "odd"), rows)
     for report in reports:
         if report.rejects:
             say(f"Refused rows of {Path(report.path).name}: {report.rejects}")

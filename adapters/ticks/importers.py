@@ -3,12 +3,12 @@
 import csv
 import hashlib
 import io
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,17 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from adapters.ticks.layouts import (
+from adapters.ticks.columns import (
+    COUNTED_ONLY,
+    IST_OFFSET_NS,
     NO_PRICE,
     NO_TIME,
     Batch,
+    Context,
+    Defect,
+    Int64Array,
     Kind,
-    Layout,
-    count_rows,
-    find_layout,
-    read_tables,
 )
-from adapters.ticks.store import BAR_COLUMNS, TICK_COLUMNS, ParquetPriceStore, Stage
+from adapters.ticks.layouts import Layout, count_rows, find_layout, read_tables
+from adapters.ticks.store import COLUMNS, ParquetPriceStore, Stage
 from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_text
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault
@@ -36,28 +38,15 @@ from propdesk.intake.aliases import Aliases
 from propdesk.model.enums import Category
 from propdesk.model.instrument import Instrument
 
-Int64Array = NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 """Takes the file, the rows read and the rows it has (0 = not known)."""
 
 SPILL_ROWS = 3_000_000
 """Rows of open days held in memory; more go to temporary files until their day is written."""
 
-_IST_SHIFT = 330 * NS_PER_MINUTE
-
-
-class Defect(IntEnum):
-    """Why a row was not taken."""
-
-    NONE = 0
-    BAD_TIME = 1
-    BAD_PRICE = 2
-    IMPOSSIBLE_OHLC = 3
-    FILLED = 4
-    OFF_DAY = 5
-    OUT_OF_HOURS = 6
-    DUPLICATE = 7
-    OTHER_SERIES = 8
+_ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip", ".zip")
+_GAP_NS = 15 * NS_PER_MINUTE
+_LEAP_RATIO = 0.03
 
 
 @dataclass(slots=True)
@@ -69,7 +58,9 @@ class FileReport:
     rows, accepted : int
         Rows read and written.
     defects : Counter of str
-        Refused rows by reason; all but OTHER_SERIES stand in the file ``rejects`` with their row number.
+        Refused rows by reason; all but `COUNTED_ONLY` stand in the file ``rejects`` with their row number.
+    notes : Counter of str
+        Oddities of rows that were taken all the same (`_notes_of`).
     rejects : str
         Address of that file; empty where nothing was refused.
     spans : dict of str to (date, date)
@@ -81,9 +72,27 @@ class FileReport:
     rows: int = 0
     accepted: int = 0
     defects: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     rejects: str = ""
     days: set[date] = field(default_factory=set)
     spans: dict[str, tuple[date, date]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """Say the same in plain values, as the store's manifest keeps it."""
+        days = sorted(self.days)
+        return {
+            "file": self.path,
+            "layout": self.layout,
+            "rows": self.rows,
+            "accepted": self.accepted,
+            "defects": dict(sorted(self.defects.items())),
+            "notes": dict(sorted(self.notes.items())),
+            "rejects": self.rejects or None,
+            "first": days[0].isoformat() if days else None,
+            "last": days[-1].isoformat() if days else None,
+            "days": len(days),
+            "symbols": len(self.spans),
+        }
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -92,14 +101,14 @@ def expand(paths: Sequence[Path]) -> list[Path]:
     Raises
     ------
     DataFault
-        If a path does not exist or a folder holds no Parquet or CSV file.
+        If a path does not exist or a folder holds no price file.
     """
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = [p for p in sorted(path.rglob("*")) if p.name.endswith((".parquet", ".csv", ".csv.gz"))]
+            inside = [p for p in sorted(path.rglob("*")) if p.name.endswith(_ENDINGS)]
             if not inside:
-                raise DataFault(f"{path} holds no .parquet, .csv or .csv.gz file; name the folder that does.")
+                raise DataFault(f"{path} holds no {', '.join(_ENDINGS)} file; name the folder that does.")
             found += inside
         elif path.exists():
             found.append(path)
@@ -159,26 +168,33 @@ def _import_file(
 ) -> FileReport:
     report = FileReport(str(path), layout.name)
     total = count_rows(path)
-    stem = path.name.split(".")[0]
+    context = Context(path.name.split(".")[0], aliases, calendar)
+    ragged: list[str] = []
     try:
         with (
             tempfile.TemporaryDirectory(prefix="propdesk-import-") as folder,
             _Rejects(Path(folder)) as rejects,
         ):
             buckets = _DayBuckets(Path(folder), layout.kind)
-            for table in read_tables(path):
-                batch = layout.read(table, stem, aliases)
+            for table in read_tables(path, ragged):
+                batch = layout.read(table, context)
                 defect = judge(batch, layout.kind, calendar)
                 rejects.add(batch, defect, report.rows)
                 buckets.add(batch, defect == Defect.NONE, report.rows)
                 report.rows += len(batch.codes)
                 report.defects.update(_counts(defect))
+                report.notes.update(batch.notes)
                 tell(str(path), report.rows, total)
             if not report.rows:
                 raise DataFault(f"{path} has no rows; copy it again.")
+            if ragged:
+                rejects.add_ragged(ragged)
+                report.rows += len(ragged)
+                report.defects[Defect.RAGGED.name] = len(ragged)
             with store.stage() as stage:
                 _publish(stage, buckets, rejects, layout.kind, report)
-            report.rejects = rejects.publish(store, path)
+                report.notes += Counter()  # without what was looked for and not found
+                _note_report(stage, rejects, report, path)
     except OSError as error:
         raise DataFault(
             f"{path} could not be imported into {store.url} ({error.strerror or error}); "
@@ -187,12 +203,23 @@ def _import_file(
     return report
 
 
+def _note_report(stage: Stage, rejects: "_Rejects", report: FileReport, path: Path) -> None:
+    """Keep what became of the file in the manifest, with the rows that were refused."""
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
+    refused = rejects.payload()
+    if refused:
+        report.rejects = stage.add_note(f"rejects/{path.name}-{place}.csv", refused)
+    told = json.dumps(report.as_dict(), indent=1)
+    stage.add_note(f"imports/{path.name}-{place}.json", told.encode())
+
+
 def _publish(
     stage: Stage, buckets: "_DayBuckets", rejects: "_Rejects", kind: Kind, report: FileReport
 ) -> None:
     for day, columns in buckets.days():
         kept, repeated = _without_repeats(columns, kind)
         rejects.add_repeats(buckets.keys, columns, repeated)
+        report.notes.update(_notes_of(columns, kind))
         if repeated.any():
             report.defects[Defect.DUPLICATE.name] += int(repeated.sum())
         stage.add(kind, day, _table(buckets.keys, kept, kind))
@@ -223,9 +250,9 @@ def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8
     result = np.zeros(len(batch.codes), np.int8)
     no_time = batch.ts == NO_TIME
     ts = np.where(no_time, 0, batch.ts)
-    day_number = (ts + _IST_SHIFT) // NS_PER_DAY
+    day_number = (ts + IST_OFFSET_NS) // NS_PER_DAY
     for number in np.unique(day_number[~no_time]).tolist():
-        day = ist_date(number * NS_PER_DAY - _IST_SHIFT)
+        day = ist_date(number * NS_PER_DAY - IST_OFFSET_NS)
         on_day = (day_number == number) & ~no_time
         if not calendar.is_market_day(day):
             result[on_day] = Defect.OFF_DAY
@@ -234,7 +261,6 @@ def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8
             for first, last in calendar.hours(day, Segment.DERIVATIVES).parts:
                 inside |= (ts >= first) & (ts < last)
             result[on_day & ~inside] = Defect.OUT_OF_HOURS
-    result[batch.is_filled] = Defect.FILLED
     if len(batch.prices) > 1:
         opened, high, low, close = batch.prices
         result[(high < np.maximum(opened, close)) | (low > np.minimum(opened, close))] = (
@@ -243,8 +269,35 @@ def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8
     for price in batch.prices:
         result[price == NO_PRICE] = Defect.BAD_PRICE
     result[no_time] = Defect.BAD_TIME
-    result[batch.is_other_series] = Defect.OTHER_SERIES
+    result[batch.marked != Defect.NONE] = batch.marked[batch.marked != Defect.NONE]
     return result
+
+
+def _notes_of(columns: dict[str, Int64Array], kind: Kind) -> Counter[str]:
+    """Count what is odd in a day's rows although each of them can be taken.
+
+    OUT_OF_ORDER: a row older than the one before it in the file; ticks: SHARED_SECOND, VOLUME_BACKWARDS
+    (the cumulative volume falls); minutes: LEAP_OVER_GAP, an open 3 % or more from a close 15 minutes before.
+    """
+    found: Counter[str] = Counter()
+    arrived = np.lexsort((columns["row"], columns["code"]))
+    same = np.diff(columns["code"][arrived]) == 0
+    found["OUT_OF_ORDER"] = int((same & (np.diff(columns["ts"][arrived]) < 0)).sum())
+    if kind == "daily":
+        return found
+    order = np.lexsort((columns["row"], columns["ts"], columns["code"]))
+    same = np.diff(columns["code"][order]) == 0
+    passed = np.diff(columns["ts"][order])
+    if kind == "tick":
+        volume = columns["volume"][order]
+        known = same & (volume[1:] >= 0) & (volume[:-1] >= 0)
+        found["SHARED_SECOND"] = int((same & (passed == 0)).sum())
+        found["VOLUME_BACKWARDS"] = int((known & (np.diff(volume) < 0)).sum())
+    else:
+        opened, closed = columns["open"][order][1:], columns["close"][order][:-1]
+        leapt = np.abs(opened - closed) >= _LEAP_RATIO * closed
+        found["LEAP_OVER_GAP"] = int((same & (passed > _GAP_NS) & leapt).sum())
+    return found
 
 
 def price_instruments(reports: Sequence[FileReport]) -> list[Instrument]:
@@ -297,7 +350,7 @@ def _counts(defect: NDArray[np.int8]) -> dict[str, int]:
 
 
 def _columns_of(kind: Kind) -> tuple[str, ...]:
-    return ("code", "row", *(TICK_COLUMNS if kind == "tick" else BAR_COLUMNS))
+    return ("code", "row", *COLUMNS[kind])
 
 
 def _without_repeats(
@@ -324,8 +377,7 @@ def _table(keys: list[str], columns: dict[str, Int64Array], kind: Kind) -> pa.Ta
     symbol = pa.DictionaryArray.from_arrays(
         pa.array(columns["code"].astype(np.int32)), pa.array(keys, pa.string())
     )
-    names = TICK_COLUMNS if kind == "tick" else BAR_COLUMNS
-    return pa.table({"symbol": symbol, **{name: columns[name] for name in names}})
+    return pa.table({"symbol": symbol, **{name: columns[name] for name in COLUMNS[kind]}})
 
 
 class _DayBuckets:
@@ -353,8 +405,9 @@ class _DayBuckets:
             batch.ts[at],
             *(price[at] for price in batch.prices),
             batch.volume[at],
+            *((batch.prev_close[at],) if "prev_close" in self._names else ()),
         )
-        day = (batch.ts[at] + _IST_SHIFT) // NS_PER_DAY
+        day = (batch.ts[at] + IST_OFFSET_NS) // NS_PER_DAY
         order = np.argsort(day, kind="stable")
         edges = np.flatnonzero(np.diff(day[order])) + 1
         for part in np.split(order, edges):
@@ -410,8 +463,8 @@ class _Rejects:
             self._file.close()
 
     def add(self, batch: Batch, defect: NDArray[np.int8], first_row: int) -> None:
-        """Write the refused rows of a batch; other share classes are counted only."""
-        at = np.flatnonzero((defect != Defect.NONE) & (defect != Defect.OTHER_SERIES))
+        """Write the refused rows of a batch; those of `COUNTED_ONLY` are counted only."""
+        at = np.flatnonzero(~np.isin(defect, (Defect.NONE, *COUNTED_ONLY)))
         for n in at.tolist():
             time = "" if batch.ts[n] == NO_TIME else ist_text(int(batch.ts[n]))
             prices = "/".join(str(int(price[n])) for price in batch.prices)
@@ -423,17 +476,22 @@ class _Rejects:
         self, keys: list[str], columns: dict[str, Int64Array], repeated: NDArray[np.bool_]
     ) -> None:
         """Write the repeats of a day."""
-        names = [name for name in columns if name not in ("code", "row", "ts", "volume")]
+        names = [name for name in columns if name not in ("code", "row", "ts", "volume", "prev_close")]
         for n in np.flatnonzero(repeated).tolist():
             prices = "/".join(str(int(columns[name][n])) for name in names)
             key, time = keys[int(columns["code"][n])], ist_text(int(columns["ts"][n]))
             self._writer.writerow((int(columns["row"][n]) + 1, Defect.DUPLICATE.name, key, time, prices))
             self._count += 1
 
-    def publish(self, store: ParquetPriceStore, path: Path) -> str:
-        """Copy the file into the store; returns its address, empty where nothing was refused."""
+    def add_ragged(self, rows: Sequence[str]) -> None:
+        """Write rows that have another number of cells than the header, whole; their place is not known."""
+        for text in rows:
+            self._writer.writerow(("", Defect.RAGGED.name, "", "", text.strip()))
+        self._count += len(rows)
+
+    def payload(self) -> bytes:
+        """Give the file as bytes; empty where nothing was refused."""
         if not self._count or self._file is None:
-            return ""
+            return b""
         self._file.flush()
-        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
-        return store.write_note(f"rejects/{path.name}-{place}.csv", self._path.read_bytes())
+        return self._path.read_bytes()

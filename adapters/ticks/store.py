@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import fsspec
 import numpy as np
@@ -31,6 +31,7 @@ from propdesk.core.invariant import require
 from propdesk.ports import BarArrays
 
 Kind = Literal["minute", "daily", "tick"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Int64Array = NDArray[np.int64]
 
 OUTAGE_NS = 30 * NS_PER_MINUTE
@@ -45,7 +46,13 @@ ROW_GROUP_ROWS = 100_000
 _BAR_PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = ("ts", *_BAR_PRICES, "volume")
 TICK_COLUMNS = ("ts", "price", "volume")
-_COLUMNS: Mapping[str, tuple[str, ...]] = {"minute": BAR_COLUMNS, "daily": BAR_COLUMNS, "tick": TICK_COLUMNS}
+PREV_CLOSE = "prev_close"
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "minute": BAR_COLUMNS,
+    "daily": (*BAR_COLUMNS, PREV_CLOSE),
+    "tick": TICK_COLUMNS,
+}
+"""Columns of a file beside ``symbol``; ``prev_close`` may be left out when writing (-1, unknown)."""
 _staged = itertools.count()
 
 
@@ -60,7 +67,7 @@ class DayCoverage:
     outages : tuple of (int, int)
         Spans [from_ns, to_ns) of market hours in which the whole feed was silent for 30 minutes or longer.
     gaps : mapping of symbol to tuple of (int, int)
-        Spans between two rows of one symbol of 15 minutes or longer (minute bars only).
+        Spans between two rows of one symbol of 15 minutes or longer (minute bars and ticks).
     """
 
     day: date
@@ -122,13 +129,6 @@ class ParquetPriceStore:
             if kept.num_rows:
                 table = pa.concat_tables([kept, table])
         return _sorted(table)
-
-    def write_note(self, name: str, payload: bytes) -> str:
-        """Keep a file beside the manifests (rows an import refused); returns its address."""
-        path = f"{self._root}/manifest/{name}"
-        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        self._fs.pipe_file(path, payload)
-        return path
 
     # ------------------------------------------------------------------------------------------- reading
 
@@ -274,6 +274,13 @@ class ParquetPriceStore:
         """Read the manifests of the days of a closed interval that have data, rising."""
         return [self.day_coverage(kind, day) for day in self._days_between(kind, first, last)]
 
+    def imports(self) -> list[dict[str, Any]]:
+        """Tell what became of each imported file, by name (`adapters.ticks.importers.FileReport.as_dict`)."""
+        folder = f"{self._root}/manifest/imports"
+        if not self._fs.exists(folder):
+            return []
+        return [json.loads(self._fs.cat_file(path)) for path in sorted(self._fs.ls(folder, detail=False))]
+
     # ------------------------------------------------------------------------------------------- helpers
 
     @property
@@ -303,7 +310,7 @@ class ParquetPriceStore:
         self, kind: Kind, keys: Sequence[str], first: date, last: date
     ) -> dict[str, dict[str, Int64Array]]:
         """Columns per key over all days, filled in place: counting first keeps the memory at one copy."""
-        columns = _COLUMNS[kind]
+        columns = COLUMNS[kind]
         days = self._days_between(kind, first, last)
         sizes: dict[str, int] = {}
         for day in days:
@@ -395,6 +402,12 @@ class Stage:
         ):
             self._spool(path, payload)
 
+    def add_note(self, name: str, payload: bytes) -> str:
+        """Keep a file beside the manifests (what an import did and refused); returns its address."""
+        path = f"{self._store._root}/manifest/{name}"
+        self._spool(path, payload)
+        return path
+
     def _spool(self, path: str, payload: bytes) -> None:
         staged = f"{self._folder}/{len(self._spooled)}"
         try:
@@ -455,7 +468,9 @@ def bars_table(rows: Iterable[tuple[str, BarArrays]]) -> pa.Table:
 
 
 def _conform(table: pa.Table, kind: Kind, day: date) -> pa.Table:
-    names = ("symbol", *_COLUMNS[kind])
+    names = ("symbol", *COLUMNS[kind])
+    if kind == "daily" and PREV_CLOSE not in table.column_names:
+        table = table.append_column(PREV_CLOSE, pa.array(np.full(table.num_rows, -1, np.int64)))
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise SchemaFault(f"a {kind} table of {day} lacks the column {', '.join(missing)}")
@@ -491,9 +506,13 @@ def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
 
 
 def _check_unique(table: pa.Table, kind: Kind, day: date) -> None:
-    for key, start, end in _runs(table["symbol"]):
-        if (np.diff(table["ts"].to_numpy()[start:end]) <= 0).any():
-            raise SchemaFault(f"a {kind} table of {day} has two bars of {key} at one moment")
+    if not table.num_rows:
+        return
+    names, codes = _encoded(table["symbol"])
+    repeated = (np.diff(codes) == 0) & (np.diff(table["ts"].to_numpy()) <= 0)
+    if repeated.any():
+        key = names[codes[int(np.argmax(repeated))]]
+        raise SchemaFault(f"a {kind} table of {day} has two bars of {key} at one moment")
 
 
 def _sorted(table: pa.Table) -> pa.Table:
@@ -534,18 +553,22 @@ def _may_hold(file: pq.ParquetFile, group: int, wanted: set[str]) -> bool:
 
 
 def _runs(symbol: pa.ChunkedArray) -> Iterator[tuple[str, int, int]]:
-    combined = symbol.unify_dictionaries().combine_chunks()
-    if isinstance(combined, pa.ChunkedArray):
-        if not combined.num_chunks:
-            return
-        combined = combined.chunk(0)
-    codes = combined.indices.to_numpy()
+    names, codes = _encoded(symbol)
     if not len(codes):
         return
-    names = combined.dictionary.to_pylist()
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
     for start, end in itertools.pairwise(edges):
         yield names[codes[start]], start, end
+
+
+def _encoded(symbol: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
+    """Different symbols of a column, and the place of each row's own among them."""
+    combined = symbol.unify_dictionaries().combine_chunks()
+    if isinstance(combined, pa.ChunkedArray):
+        if not combined.num_chunks:
+            return [], np.empty(0, np.int32)
+        combined = combined.chunk(0)
+    return combined.dictionary.to_pylist(), combined.indices.to_numpy()
 
 
 def _bar_arrays(columns: Mapping[str, Int64Array], interval_ns: int) -> BarArrays:
@@ -578,7 +601,7 @@ def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) 
     ts = table["ts"].to_numpy()
     runs = list(_runs(table["symbol"]))
     gaps: dict[str, list[tuple[int, int]]] = {}
-    if kind == "minute":
+    if kind != "daily":
         for key, start, end in runs:
             spans = _silences(ts[start:end] // NS_PER_MINUTE * NS_PER_MINUTE, GAP_MINUTES * NS_PER_MINUTE)
             if spans:
