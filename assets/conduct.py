@@ -44,6 +44,7 @@ def signal_flags(
             market.calendar,
             conduct_rule(settings),
             market.known_until_ns(),
+            market.prices.actions(),
         )
         signals.write_signal_flags(connection, flagged, days.first, days.last)
     counts = flagged["flags"].explode().value_counts()

@@ -70,6 +70,7 @@ def verified_trades(
             market.calendar,
             trade_config(settings),
             market.known_until_ns(),
+            market.prices.actions(),
         )
         trades.write_trade_tables(connection, done, days.first, days.last)
         check = judge(context, connection, "trades", done.trades, days)

@@ -39,7 +39,7 @@ def regimes(
         keys = sorted({MARKET_KEY, *needed["underlying_key"].astype(str)})
         daily = market.prices.daily_bars(keys, days.first - timedelta(days=config.history_days), days.last)
         dates = market.calendar.market_days(days.first, days.last)
-        labels = compute_regimes(daily, dates, market.calendar, config)
+        labels = compute_regimes(daily, dates, market.calendar, config, market.prices.actions())
         kept = keep_needed(labels, needed)
         trades.write_regimes(connection, kept, days.first, days.last)
     counts = kept[kept["scope"] == "MARKET"]["label"].fillna("no label").value_counts()

@@ -1,5 +1,6 @@
-"""``propdesk prices``: bring prices in, show what is there and what is missing."""
+"""``propdesk prices``: bring prices in, show what is there, what is missing and what changed a price."""
 
+import csv
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import date
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
     prices.command("download")(download)
     prices.command("gaps")(gaps)
     prices.command("coverage")(coverage)
+    prices.command("actions")(actions)
     app.add_typer(prices, name="prices")
 
 
@@ -57,20 +59,29 @@ def import_files(
         target = _open_store(store)
         with _progress() as tell:
             reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
+        events = _find_events(target, reports)
         added = 0
         if engine is not None:
             from adapters.db.repos.instruments import add_price_instruments
 
             added = add_price_instruments(engine, price_instruments(reports))
     if as_json:
-        emit({"store": target.url, "files": [r.as_dict() for r in reports], "count_instruments": added})
+        emit(
+            {
+                "store": target.url,
+                "files": [r.as_dict() for r in reports],
+                "count_instruments": added,
+                "count_actions": events,
+            }
+        )
         return
     _show_reports(reports)
     outages = _outage_days(target, reports)
     say(
         f"{sum(r.accepted for r in reports)} of {sum(r.rows for r in reports)} rows are in {target.url}; "
         f"{added} instrument rows stand for them; {outages} days have an outage of the whole feed "
-        "(`propdesk prices gaps`)."
+        f"(`propdesk prices gaps`); base prices of these days tell of {events} corporate actions "
+        "(`propdesk prices actions --check` shows leaps that nothing explains)."
     )
 
 
@@ -106,6 +117,64 @@ def gaps(
     _say_days(lacking, f"days with a {kind} file between the first and the last one of {symbol} lack it")
     if not rows and not missing and not lacking:
         say("Nothing is missing.")
+
+
+def _find_events(target: "ParquetPriceStore", reports: "list[FileReport]") -> int:
+    """Judge the imported daily rows for corporate actions; returns how many they tell of."""
+    from adapters.ticks.actions import refresh_actions
+
+    days = sorted({day for report in reports if report.has_base_prices for day in report.days})
+    return len(refresh_actions(target, target.calendar, days).actions) if days else 0
+
+
+def actions(
+    store: _Store = "",
+    load: Annotated[
+        Path | None, typer.Option("--load", help="CSV: symbol, ex_date, factor, kind, known_on.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Judge all daily bars anew and show leaps that nothing explains.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --check: write these leaps as a file for --load.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List corporate actions by share and ex-date; take a file of them, or look for them in daily bars."""
+    from adapters.ticks.actions import Findings, leaps_csv, load_actions, refresh_actions, unexplained
+
+    target = _open_store(store)
+    if load is not None:
+        load_actions(target, load)
+    days = target.days("daily")
+    found = refresh_actions(target, target.calendar, days) if check and days else Findings()
+    known = target.actions().all()
+    leaps = unexplained(found, known)
+    if out is not None:
+        with out.open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream, lineterminator="\n").writerows(leaps_csv(leaps))
+    rows = [(a.price_key, a.ex_date, str(a.factor), a.kind, a.source, a.known_on) for a in known]
+    names = ("share", "ex-date", "factor", "kind", "source", "known on")
+    leap_rows = [
+        (
+            o.price_key,
+            o.day,
+            o.close_paise / 100,
+            o.open_paise / 100,
+            "?" if o.factor is None else str(o.factor),
+        )
+        for o in leaps
+    ]
+    leap_names = ("share", "day", "close before", "open", "likely factor")
+    if as_json:
+        emit({"store": target.url, "actions": [dict(zip(names, row, strict=True)) for row in rows],
+              "leaps": [dict(zip(leap_names, row, strict=True)) for row in leap_rows],
+              "unjudged": len(found.unjudged)})  # fmt: skip
+        return
+    show_table(f"Corporate actions of {target.url}", names, rows)
+    if check:
+        show_table("Leaps that no corporate action explains", leap_names, leap_rows)
+        say(f"{len(found.unjudged)} base prices cannot be judged: the market day before has no bar.")
 
 
 def _say_days(days: list[date], what: str) -> None:

@@ -29,7 +29,9 @@ from adapters.db.repos.rulesets import (
 from adapters.settings import Settings
 from propdesk.core.errors import GapFault
 from propdesk.engine.context import MARKET_SCOPE
+from propdesk.indicators.adjustment import in_terms_of
 from propdesk.indicators.regime import RegimeConfig, label_for
+from propdesk.model.corporate_action import Actions
 from propdesk.model.enums import Category, GateProfile
 from propdesk.ports import PriceSource
 
@@ -51,6 +53,8 @@ class Premarket:
         The market day before; rules and instruments must not be older.
     prices : PriceSource
         Daily bars for the regimes of the day.
+    actions : Actions
+        Corporate actions that those bars are restated by.
     """
 
     connection: Connection
@@ -59,6 +63,7 @@ class Premarket:
     previous_day: date
     now: datetime
     prices: PriceSource
+    actions: Actions
 
 
 def run_step(job: Premarket, step: str) -> Readiness:
@@ -203,8 +208,10 @@ def _label_day(job: Premarket) -> None:
             "import them "
             "with `python3 run.py prices import PATH`."
         )
+    known = job.actions.known_on(job.trade_date)
     for key, bars in daily.items():
-        reading = label_for(bars, job.previous_day, config)
+        told = known.of(key, date.min, job.trade_date)
+        reading = label_for(in_terms_of(bars, told, job.previous_day), job.previous_day, config)
         add_regime(job.connection, job.trade_date, key.split(":", 1)[1], reading)
         if key == MARKET_KEY:
             add_regime(job.connection, job.trade_date, MARKET_SCOPE, reading)

@@ -65,6 +65,7 @@ def premarket(settings: Settings, trade_date: date, steps: Sequence[str] = STEPS
                     calendar.previous_day(trade_date),
                     from_ns(clock.now_ns()),
                     prices,
+                    prices.actions(),
                 )
                 record = run_step(job, step)
     finally:

@@ -65,6 +65,8 @@ class FileReport:
         Address of that file; empty where nothing was refused.
     spans : dict of str to (date, date)
         First and last imported day per price key.
+    has_base_prices : bool
+        Daily rows named the exchange's previous close: corporate actions can be looked for in them.
     """
 
     path: str
@@ -76,6 +78,7 @@ class FileReport:
     rejects: str = ""
     days: set[date] = field(default_factory=set)
     spans: dict[str, tuple[date, date]] = field(default_factory=dict)
+    has_base_prices: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Say the same in plain values, as the store's manifest keeps it."""
@@ -184,6 +187,7 @@ def _import_file(
                 report.rows += len(batch.codes)
                 report.defects.update(_counts(defect))
                 report.notes.update(batch.notes)
+                report.has_base_prices |= bool((batch.prev_close > 0).any())
                 tell(str(path), report.rows, total)
             if not report.rows:
                 raise DataFault(f"{path} has no rows; copy it again.")
@@ -208,9 +212,9 @@ def _note_report(stage: Stage, rejects: "_Rejects", report: FileReport, path: Pa
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
     refused = rejects.payload()
     if refused:
-        report.rejects = stage.add_note(f"rejects/{path.name}-{place}.csv", refused)
+        report.rejects = stage.add_file(f"manifest/rejects/{path.name}-{place}.csv", refused)
     told = json.dumps(report.as_dict(), indent=1)
-    stage.add_note(f"imports/{path.name}-{place}.json", told.encode())
+    stage.add_file(f"manifest/imports/{path.name}-{place}.json", told.encode())
 
 
 def _publish(

@@ -1,7 +1,8 @@
 """Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or any fsspec address.
 
 Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick; the date is the IST day), rows
-sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day.
+sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day and
+``<root>/actions/<source>.json`` with the corporate actions. Bars are kept and read as they traded.
 A file is written beside its place and moved there, so a reader sees the old day or the new day, never half.
 """
 
@@ -12,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
@@ -28,6 +30,7 @@ from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnig
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, SchemaFault
 from propdesk.core.invariant import require
+from propdesk.model.corporate_action import Actions, CorporateAction
 from propdesk.ports import BarArrays
 
 Kind = Literal["minute", "daily", "tick"]
@@ -53,6 +56,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "tick": TICK_COLUMNS,
 }
 """Columns of a file beside ``symbol``; ``prev_close`` may be left out when writing (-1, unknown)."""
+_ACTION_SOURCES = ("prev_close", "file")
+"""Where corporate actions come from; of two of one share and day the later source counts."""
 _staged = itertools.count()
 
 
@@ -274,6 +279,47 @@ class ParquetPriceStore:
         """Read the manifests of the days of a closed interval that have data, rising."""
         return [self.day_coverage(kind, day) for day in self._days_between(kind, first, last)]
 
+    def daily_rows(self, day: date) -> list[tuple[str, int, int, int]]:
+        """List (key, open, close, previous close) of every daily row of one day, paise; by key.
+
+        The exchange's previous close is -1 where the file it came from names none.
+        """
+        path = self._path("daily", day)
+        table = _conform(self._open(path).read(), "daily", day)
+        names, codes = _encoded(table["symbol"])
+        columns = (table[name].to_pylist() for name in ("open", "close", PREV_CLOSE))
+        return list(zip((names[code] for code in codes), *columns, strict=True))
+
+    def actions(self) -> Actions:
+        """Give all corporate actions; what a person's file says counts before what prices suggest."""
+        return Actions(one for source in _ACTION_SOURCES for one in self.actions_of(source))
+
+    def actions_of(self, source: str) -> list[CorporateAction]:
+        """List the corporate actions of one source.
+
+        Raises
+        ------
+        DataFault
+            If the store's list cannot be read.
+        """
+        path = f"{self._root}/actions/{source}.json"
+        try:
+            if not self._fs.exists(path):
+                return []
+            return [_action_from(row, source) for row in json.loads(self._fs.cat_file(path))]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataFault(
+                f"{path} is no readable list of corporate actions ({error}); load or detect them again "
+                "(`propdesk prices actions`)."
+            ) from error
+
+    def write_actions(self, source: str, actions: Iterable[CorporateAction]) -> None:
+        """Replace the corporate actions of one source; of two of one share and day the later counts."""
+        require(source in _ACTION_SOURCES, f"{source} is a source of corporate actions")
+        rows = [_action_row(one) for one in Actions(actions).all()]
+        with self.stage() as stage:
+            stage.add_file(f"actions/{source}.json", json.dumps(rows, indent=0).encode())
+
     def imports(self) -> list[dict[str, Any]]:
         """Tell what became of each imported file, by name (`adapters.ticks.importers.FileReport.as_dict`)."""
         folder = f"{self._root}/manifest/imports"
@@ -355,6 +401,27 @@ class ParquetPriceStore:
         }
 
 
+def _action_row(one: CorporateAction) -> dict[str, str]:
+    return {
+        "price_key": one.price_key,
+        "ex_date": one.ex_date.isoformat(),
+        "factor": str(one.factor),
+        "kind": one.kind,
+        "known_on": one.known_on.isoformat(),
+    }
+
+
+def _action_from(row: dict[str, str], source: str) -> CorporateAction:
+    return CorporateAction(
+        row["price_key"],
+        date.fromisoformat(row["ex_date"]),
+        Fraction(row["factor"]),
+        row["kind"],
+        source,
+        date.fromisoformat(row["known_on"]),
+    )
+
+
 def _unreadable(path: str, error: Exception) -> DataFault:
     return DataFault(f"{path} is not a readable price file ({error}); import the prices of that day again")
 
@@ -402,9 +469,9 @@ class Stage:
         ):
             self._spool(path, payload)
 
-    def add_note(self, name: str, payload: bytes) -> str:
-        """Keep a file beside the manifests (what an import did and refused); returns its address."""
-        path = f"{self._store._root}/manifest/{name}"
+    def add_file(self, name: str, payload: bytes) -> str:
+        """Put a file at a place in the store (a report, refused rows, a list); returns its address."""
+        path = f"{self._store._root}/{name}"
         self._spool(path, payload)
         return path
 

@@ -1,7 +1,7 @@
 """How an idea was published: claimed in time, before the move, left as it was? (§1.1, reliability S12)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar, ist_date
 from propdesk.core.clock import NS_PER_SECOND
+from propdesk.model.corporate_action import NO_ACTIONS, Actions
 from propdesk.pipeline.columns import objects, or_none, stamps, texts, to_ns
 from propdesk.pipeline.features import BarBook, KeyBars, load_bars
+from propdesk.pipeline.terms import named_series, restated
 from propdesk.pipeline.trade_plan import day_column, look_back, priced_from
 from propdesk.ports import PriceSource
 
@@ -75,6 +77,7 @@ def flag_conduct(
     calendar: MarketCalendar,
     rule: ConductRule,
     known_until_ns: int,
+    actions: Actions = NO_ACTIONS,
 ) -> pd.DataFrame:
     """Judge how each idea was published.
 
@@ -92,6 +95,8 @@ def flag_conduct(
     known_until_ns : int
         No price after this moment is used, ns UTC. What the log says counts whatever day the prices reach:
         a call may be taken back at a week-end.
+    actions : Actions, optional
+        Corporate actions: prices are restated in the terms of the day each idea was received.
 
     Returns
     -------
@@ -106,7 +111,7 @@ def flag_conduct(
     """
     changed = {str(name): part for name, part in versions.groupby("record_id", sort=False)}
     parts = [
-        _flag_block(block, changed, prices, calendar, rule, known_until_ns)
+        _flag_block(block, changed, prices, calendar, rule, known_until_ns, actions)
         for block in _blocks(resolved, changed)
     ]
     if not parts:
@@ -138,6 +143,7 @@ def _flag_block(
     calendar: MarketCalendar,
     rule: ConductRule,
     known_until_ns: int,
+    actions: Actions,
 ) -> pd.DataFrame:
     ideas = _ideas(resolved, calendar)
     edited, deleted = _versions(resolved, changed)
@@ -146,6 +152,11 @@ def _flag_block(
     edits = [ist_date(ns) for ns in edited if ns is not None]
     last = max(first, min(max([resolved["trade_date"].iloc[-1], *edits]), ist_date(known_until_ns)))
     book = load_bars(prices, ideas.keys, calendar, first, last)
+    owners = resolved["underlying_key"]
+    series = named_series(ideas.keys, owners, ideas.received, actions, first, last)
+    owner_of = dict(zip(ideas.keys, owners.astype(str), strict=True))
+    book = restated(book, series.tolist(), owner_of, actions)
+    ideas = replace(ideas, keys=pd.Series(series, index=ideas.keys.index))
     posted_r, posted_passed = _move(ideas, book, np.minimum(ideas.posted, known_until_ns))
     received_r, received_passed = _move(ideas, book, np.minimum(ideas.received, known_until_ns))
     lags: list[float] = ((ideas.received - ideas.posted) / NS_PER_SECOND).tolist()

@@ -27,8 +27,10 @@ from propdesk.metrics.excursion import (
     excursions,
     first_touch,
 )
+from propdesk.model.corporate_action import NO_ACTIONS, Actions
 from propdesk.model.enums import Category, ExitReason, Side
 from propdesk.pipeline.features import KeyBars, day_sessions, load_bars
+from propdesk.pipeline.terms import named_series, restated, restated_ticks
 from propdesk.pipeline.trade_plan import int_column, ns_column
 from propdesk.ports import PriceSource
 
@@ -44,7 +46,11 @@ COLUMNS = (
 
 
 def compute_excursions(
-    trades: pd.DataFrame, prices: PriceSource, calendar: MarketCalendar, known_until_ns: int
+    trades: pd.DataFrame,
+    prices: PriceSource,
+    calendar: MarketCalendar,
+    known_until_ns: int,
+    actions: Actions = NO_ACTIONS,
 ) -> pd.DataFrame:
     """Measure every trade that has ended.
 
@@ -58,6 +64,8 @@ def compute_excursions(
         Session closes that cut the window after the exit.
     known_until_ns : int
         Nothing after this moment is read; ``is_complete`` tells whether the window had passed by then.
+    actions : Actions, optional
+        Corporate actions: prices are restated in the terms of the day each idea was received, as step 5 did.
 
     Returns
     -------
@@ -78,17 +86,21 @@ def compute_excursions(
     first = ist_date(int(spans.entry_ns.min()))
     last = ist_date(int(min(spans.exit_ns.max() + WINDOW_NS, known_until_ns)))
     keys = sorted(set(ended["price_key"].astype(str)))
-    book = load_bars(prices, keys, calendar, first, last)
+    owner_of = dict(zip(ended["price_key"].astype(str), ended["underlying_key"].astype(str), strict=True))
+    received = ns_column(ended, "received_at")
+    series = named_series(ended["price_key"], ended["underlying_key"], received, actions, first, last)
+    book = restated(load_bars(prices, keys, calendar, first, last), series.tolist(), owner_of, actions)
     ticks = prices.ticks(keys, first, last)
     found = np.full((len(ended), WTE + 2), np.nan)
     fine = np.zeros(len(ended), bool)
-    for key, rows in ended.groupby("price_key", sort=True).indices.items():
+    for name, rows in ended.groupby(series, sort=True).indices.items():
         mine = _rows_of(spans, rows)
-        bars = book.get(str(key))
+        bars = book.get(str(name))
         if bars is not None:
             found[rows] = _on_bars(bars, mine, known_until_ns)
-        if str(key) in ticks:
-            _refine(found, fine, rows, mine, ticks[str(key)], known_until_ns)
+        path = restated_ticks(str(name), owner_of[str(name).partition("@")[0]], actions, ticks)
+        if path is not None:
+            _refine(found, fine, rows, mine, path, known_until_ns)
     stopped = ~np.isnan(found[:, CROSSED])
     return pd.DataFrame(
         {

@@ -9,7 +9,9 @@ import pandas as pd
 
 from propdesk.core.calendar import MarketCalendar, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY
+from propdesk.indicators.adjustment import in_terms_of
 from propdesk.indicators.regime import RegimeConfig, label_for
+from propdesk.model.corporate_action import NO_ACTIONS, Actions, CorporateAction
 from propdesk.ports import BarArrays
 
 MARKET_SCOPE = "MARKET"
@@ -27,6 +29,7 @@ def compute_regimes(
     trade_dates: Sequence[date],
     calendar: MarketCalendar,
     config: RegimeConfig | None = None,
+    actions: Actions = NO_ACTIONS,
 ) -> pd.DataFrame:
     """Label every trade date for the market and for each underlying.
 
@@ -41,6 +44,9 @@ def compute_regimes(
         Tells the market day before each, whose bar must be there.
     config : RegimeConfig, optional
         Parameters.
+    actions : Actions, optional
+        Corporate actions: each label reads bars in the terms of its last one, restated by what was known on
+        that morning; the realised label by everything up to the day itself.
 
     Returns
     -------
@@ -50,22 +56,35 @@ def compute_regimes(
         the underlying; MARKET has a row for every date.
     """
     config = config or RegimeConfig()
-    scopes = {key.split(":", 1)[1]: bars for key, bars in daily.items()}
-    scopes[MARKET_SCOPE] = daily.get(MARKET_KEY, _NO_BARS)
+    series = [(key.split(":", 1)[1], key, bars) for key, bars in daily.items()]
+    series.append((MARKET_SCOPE, MARKET_KEY, daily.get(MARKET_KEY, _NO_BARS)))
     before = {day: calendar.previous_day(day) for day in trade_dates}
-    rows = [_row(day, before[day], scope, bars, config) for scope, bars in scopes.items() for day in before]
+    rows = [
+        _row(day, before[day], scope, bars, config, actions.of(key, date.min, day))
+        for scope, key, bars in series
+        for day in before
+    ]
     rows.sort(key=lambda row: (row[0], row[1]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(day: date, previous: date, scope: str, bars: BarArrays, config: RegimeConfig) -> tuple[Any, ...]:
+def _row(
+    day: date,
+    previous: date,
+    scope: str,
+    bars: BarArrays,
+    config: RegimeConfig,
+    actions: list[CorporateAction],
+) -> tuple[Any, ...]:
     midnight = ist_midnight_ns(day)
     reach = midnight - config.history_days * NS_PER_DAY
     begin, before, until = np.searchsorted(
         bars.start_ns, [reach, midnight, midnight + NS_PER_DAY], side="left"
     )
-    known = label_for(_between(bars, begin, before), previous, config)
-    realised = label_for(_between(bars, begin, until), day, config).label if until > before else None
+    told = [one for one in actions if one.known_on <= day]
+    known = label_for(in_terms_of(_between(bars, begin, before), told, previous), previous, config)
+    whole = in_terms_of(_between(bars, begin, until), actions, day)
+    realised = label_for(whole, day, config).label if until > before else None
     return (
         day,
         scope,

@@ -16,6 +16,8 @@ from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NONE, REASON_CODES, RE
 from propdesk.pipeline.trade_plan import (
     CATEGORIES,
     MULTI_LEG,
+    PRICE_SERIES,
+    UNDERLYING_SERIES,
     Plan,
     Sizes,
     TradeConfig,
@@ -367,7 +369,7 @@ def _value_shares(
 def _by_key_and_segment(plan: Plan, mask: Bool) -> dict[tuple[str, int], Int]:
     rows = np.flatnonzero(mask)
     keys = pd.DataFrame(
-        {"key": plan.frame["price_key"].to_numpy()[rows], "code": plan.session_segment[rows], "row": rows}
+        {"key": plan.frame[PRICE_SERIES].to_numpy()[rows], "code": plan.session_segment[rows], "row": rows}
     )
     found: dict[tuple[str, int], Int] = {}
     for code in np.unique(keys["code"]):
@@ -505,7 +507,7 @@ def _add_features(
     frame["is_expiry_day"] = _flags(entry_day == plan.expiry_day, expires)
     frame["days_to_expiry"] = _whole(plan.expiry_day - entry_day, expires)
     moment = np.where(entered, resolution.entry_ns, plan.active)
-    underlying = last_closes(plan, book, "underlying_key", moment)
+    underlying = last_closes(plan, book, UNDERLYING_SERIES, moment)
     distance = _ratio(underlying - plan.strike, plan.strike, (plan.strike > 0) & (underlying > 0))
     is_put = (plan.frame["option_type"] == "PE").to_numpy(dtype=bool)
     frame["moneyness"] = np.where(is_put, -distance, distance)
@@ -563,7 +565,7 @@ def _marks(
     for code, hours in enumerate(sessions):
         mine = plan.session_segment[trade] == code
         close_ns[mine] = hours.close_ns[day_index[mine]]
-    keys = plan.frame["price_key"].to_numpy()[trade]
+    keys = plan.frame[PRICE_SERIES].to_numpy()[trade]
     for key, rows in pd.Series(keys).groupby(keys, sort=True).indices.items():
         bars = book.get(str(key))
         if bars is not None:

@@ -32,6 +32,9 @@ CATEGORY_CODES = {category: code for code, category in enumerate(CATEGORIES)}
 SESSION_SEGMENTS = tuple(Segment)
 SEGMENT_ORDER = {segment: code for code, segment in enumerate(SESSION_SEGMENTS)}
 
+PRICE_SERIES = "price_series"
+UNDERLYING_SERIES = "underlying_series"
+"""Columns of ``Plan.frame``: names in the bar book of an idea's prices in the terms it was posted in."""
 UNSHORTABLE = DecisionCode.UNSHORTABLE.value
 TRADE_FOR_TRADE = DecisionCode.TRADE_FOR_TRADE.value
 EXPIRY_TOO_NEAR = "EXPIRY_TOO_NEAR"
@@ -320,10 +323,10 @@ def size_ideas(
     there. Source: §2.6, §4.7.
     """
     worse = np.where(plan.sign > 0, plan.entry_high, plan.entry_low)
-    before = last_closes(plan, book, "price_key", plan.active)
+    before = last_closes(plan, book, PRICE_SERIES, plan.active)
     market = np.where(first_open > 0, first_open, before)
     reference = np.where(plan.entry_type == ENTRY_CODES[EntryType.MARKET], market, worse)
-    underlying = last_closes(plan, book, "underlying_key", plan.active)
+    underlying = last_closes(plan, book, UNDERLYING_SERIES, plan.active)
     exposure = np.where(plan.needs_underlying, np.where(underlying > 0, underlying, plan.strike), reference)
     per_lot = -(-np.maximum(exposure, 0) * plan.lot_size * plan.margin_share // PPM)
     priced = (reference > 0) & (per_lot > 0)
@@ -354,7 +357,7 @@ def _traded_values(plan: Plan, book: BarBook, calendar: MarketCalendar) -> Int:
     """Average five-minute traded value of each idea's instrument on the market day before its own."""
     found: dict[tuple[str, int, int], int] = {}
     result = np.full(plan.size, NONE, np.int64)
-    keys = plan.frame["price_key"].astype(str)
+    keys = plan.frame[PRICE_SERIES].astype(str)
     kinds = zip(keys, plan.trade_day.tolist(), plan.session_segment.tolist(), strict=True)
     for row, kind in enumerate(kinds):
         if kind not in found:

@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
+from propdesk.model.corporate_action import NO_ACTIONS, Actions
 from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
 from propdesk.pipeline import outcome_kernel as kernel
 from propdesk.pipeline.costs import end_of_day
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
 from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
+from propdesk.pipeline.terms import named_series, restated, restated_followups
 from propdesk.pipeline.trade_frames import (
     Resolution,
     Slices,
@@ -26,8 +28,10 @@ from propdesk.pipeline.trade_frames import (
 )
 from propdesk.pipeline.trade_plan import (
     BLOCKING,
+    PRICE_SERIES,
     SESSION_SEGMENTS,
     UNAFFORDABLE,
+    UNDERLYING_SERIES,
     Plan,
     Sizes,
     TradeConfig,
@@ -62,6 +66,7 @@ def build_trades(
     calendar: MarketCalendar,
     config: TradeConfig,
     known_until_ns: int,
+    actions: Actions = NO_ACTIONS,
 ) -> TradeTables:
     """Verify every idea against the prices that followed it.
 
@@ -81,6 +86,9 @@ def build_trades(
     known_until_ns : int
         Nothing after this moment is read: a trade not ended by then is OPEN, an entry that may still fill is
         OPEN without entry.
+    actions : Actions, optional
+        Corporate actions. An idea that lives over an ex-date is resolved, marked and told in the terms of
+        the day it was received: its levels and quantity stay, later prices are restated.
 
     Returns
     -------
@@ -95,7 +103,7 @@ def build_trades(
     dates = sorted(set(resolved["trade_date"]))
     blocks = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
     if len(blocks) <= 1:
-        return _build_block(resolved, followups, prices, calendar, config, known_until_ns)
+        return _build_block(resolved, followups, prices, calendar, config, known_until_ns, actions)
     built = [
         _build_block(
             resolved[resolved["trade_date"].between(block[0], block[-1])],
@@ -104,6 +112,7 @@ def build_trades(
             calendar,
             config,
             known_until_ns,
+            actions,
         )
         for block in blocks
     ]
@@ -117,13 +126,13 @@ def _build_block(
     calendar: MarketCalendar,
     config: TradeConfig,
     known_until_ns: int,
+    actions: Actions,
 ) -> TradeTables:
     if resolved.empty:
         return empty_tables()
     plan = make_plan(resolved, calendar, config)
     first, last = _price_range(plan, calendar, known_until_ns)
-    keys = [*plan.frame["price_key"], *plan.frame["underlying_key"]]
-    book = load_bars(prices, keys, calendar, first, last)
+    book = _read_bars(plan, prices, calendar, actions, first, last)
     sessions = [day_sessions(calendar, segment, first, calendar.last_day) for segment in SESSION_SEGMENTS]
     rows_of = _rows_by_key(plan, book)
     begin, end, first_open = _bar_ranges(plan, book, rows_of, known_until_ns)
@@ -131,7 +140,7 @@ def _build_block(
     plan = _with_affordability(plan, sizes)
     blocked = np.array([reason in BLOCKING for reason in plan.reason], bool)
     quantity, target = split_lots(plan, np.where(blocked, 0, sizes.lots))
-    acts, first_act, end_act = _followup_arrays(plan, followups, sessions, config.latency_ns)
+    acts, first_act, end_act = _followup_arrays(plan, followups, sessions, config.latency_ns, actions)
     exit_open, exit_close = _sessions_of(plan, plan.exit_at, sessions)
     ideas = kernel.IdeaArrays(
         first_bar=begin,
@@ -170,6 +179,21 @@ def _build_block(
         known_until_ns=known_until_ns,
     )
     return assemble(plan, sizes, resolution, book, sessions, config, known_until_ns)
+
+
+def _read_bars(
+    plan: Plan, prices: PriceSource, calendar: MarketCalendar, actions: Actions, first: date, last: date
+) -> BarBook:
+    """Read all bars, name each idea's two price series, and add those that a corporate action restates."""
+    keys = [*plan.frame["price_key"], *plan.frame["underlying_key"]]
+    book = load_bars(prices, keys, calendar, first, last)
+    frame, received = plan.frame, ns_column(plan.frame, "received_at")
+    owners = frame["underlying_key"]
+    for key, series in (("price_key", PRICE_SERIES), ("underlying_key", UNDERLYING_SERIES)):
+        frame[series] = named_series(frame[key], owners, received, actions, first, last)
+        owner_of = dict(zip(frame[key].astype(str), owners.astype(str), strict=True))
+        book = restated(book, frame[series].tolist(), owner_of, actions)
+    return book
 
 
 def _resolution_of(plan: Plan, found: Int, legs: Int, slices: Slices, blocked: Bool) -> Resolution:
@@ -226,7 +250,7 @@ def _price_range(plan: Plan, calendar: MarketCalendar, known_until_ns: int) -> t
 
 def _rows_by_key(plan: Plan, book: BarBook) -> dict[str, Int]:
     """Rows of the ideas on each instrument that has a price."""
-    groups = plan.frame.groupby("price_key", sort=True).indices
+    groups = plan.frame.groupby(PRICE_SERIES, sort=True).indices
     return {str(key): np.asarray(rows, dtype=np.int64) for key, rows in groups.items() if key in book}
 
 
@@ -273,7 +297,11 @@ def _sessions_of(plan: Plan, moments: Int, sessions: list[DaySessions]) -> tuple
 
 
 def _followup_arrays(
-    plan: Plan, followups: pd.DataFrame, sessions: list[DaySessions], latency_ns: int
+    plan: Plan,
+    followups: pd.DataFrame,
+    sessions: list[DaySessions],
+    latency_ns: int,
+    actions: Actions,
 ) -> tuple[kernel.FollowupArrays, Int, Int]:
     """Order the follow-ups by idea and moment, and tell each idea's range of them."""
     nobody = np.zeros(plan.size, np.int64)
@@ -288,6 +316,7 @@ def _followup_arrays(
     said["act_ns"] = ns_column(said, "received_at") + latency_ns
     said = said.sort_values(["owner", "act_ns", "followup_id"], kind="stable").reset_index(drop=True)
     rows = said["owner"].to_numpy(dtype=np.int64)
+    said = restated_followups(said, plan.frame.iloc[rows], actions)
     moments = said["act_ns"].to_numpy(dtype=np.int64)
     opened = np.zeros(len(said), np.int64)
     closed = np.zeros(len(said), np.int64)
@@ -354,9 +383,9 @@ def _withdraw(resolution: Resolution, lost: Bool, known_ns: Int, since_ns: Int, 
 def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook) -> None:
     """Withdraw as UNDETERMINED what ended in a daily bar that holds both levels; known at its close."""
     mixed = {key for key, bars in book.items() if bars.is_daily.any()}
-    lost = plan.frame["price_key"].isin(mixed).to_numpy(dtype=bool) & resolution.ambiguous
+    lost = plan.frame[PRICE_SERIES].isin(mixed).to_numpy(dtype=bool) & resolution.ambiguous
     known = np.full(plan.size, NONE, np.int64)
-    keys = plan.frame["price_key"].to_numpy()
+    keys = plan.frame[PRICE_SERIES].to_numpy()
     for row in np.flatnonzero(lost):
         bars = book[str(keys[row])]
         at = np.searchsorted(bars.bars.start_ns, resolution.ambiguous_ns[row])
@@ -389,7 +418,7 @@ def _judge_outages(
     An instrument without a minute on that day may still get the day's own bar, which no silence takes
     away: what lives on it is judged at the day's last close.
     """
-    keys = plan.frame["price_key"].to_numpy()
+    keys = plan.frame[PRICE_SERIES].to_numpy()
     for day, spans in outages.items():
         midnight = ist_midnight_ns(day)
         at = int(np.searchsorted(sessions[0].open_ns, midnight))

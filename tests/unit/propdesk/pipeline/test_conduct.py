@@ -45,6 +45,7 @@ def idea(posted: str, received: str | None = None, **changes: object) -> pd.Data
         "advisor_id": "A",
         "revision": 1,
         "price_key": KEY,
+        "underlying_key": KEY,
         "side": "BUY",
         "entry_low_paise": 10_000,
         "entry_high_paise": 10_000,

@@ -30,6 +30,8 @@ def trade_frame(**changes: object) -> pd.DataFrame:
         "trade_id": "t",
         "category": "NSE_EQ",
         "price_key": KEY,
+        "underlying_key": KEY,
+        "received_at": stamp("09:10"),
         "side": "BUY",
         "entry_at": stamp("09:16"),
         "entry_paise": 10_000,
