@@ -90,7 +90,8 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(), description="Data folder; empty = one per clone, named by its path.")
     data_dir: Path = Field(default=Path(), description="Generated and imported data; empty = <home>/data.")
     price_store_url: str = Field(
-        default="", description="Bar and tick store, folder or fsspec URL; empty = <home>/prices."
+        default="",
+        description="Bar and tick store: folder, s3://, gs:// or fsspec URL; empty = <home>/prices.",
     )
     upload_dir: Path = Field(default=Path(), description="Watched upload folder; empty = <home>/uploads.")
     dagster_home: Path = Field(

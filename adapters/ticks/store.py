@@ -1,15 +1,17 @@
-"""Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or any fsspec address.
+"""Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or an object store.
 
 Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick; the date is the IST day), rows
 sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day and
 ``<root>/actions/<source>.json`` with the corporate actions. Bars are kept and read as they traded.
-A file is written beside its place and moved there, so a reader sees the old day or the new day, never half.
+Days written together are staged beside their places, and a list of moves is the moment from which they count:
+a writer that dies before it leaves nothing, one that dies after it is finished by the next. A reader sees the
+old file or the new one, never half.
 """
 
+import contextlib
 import io
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,15 +19,14 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from adapters.calendar import load_calendar
+from adapters.ticks.place import Place, staging_name
 from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, SchemaFault
@@ -88,17 +89,15 @@ class ParquetPriceStore:
     Parameters
     ----------
     url : str
-        Folder or fsspec address (``memory://prices``, ``s3://bucket/prices``).
+        Folder or address of an object store (`adapters.ticks.place.Place`). One process writes at a time.
     calendar : MarketCalendar, optional
         Market hours for the outages; the exchange's own by default.
     """
 
     def __init__(self, url: str, calendar: MarketCalendar | None = None) -> None:
-        self._fs, root = fsspec.core.url_to_fs(url)
-        self._root = str(root).rstrip("/")
-        self._is_local = isinstance(self._fs, LocalFileSystem)
+        self._place = Place(url)
         self._calendar = calendar
-        self.url = url
+        self.url = self._place.url
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -125,9 +124,9 @@ class ParquetPriceStore:
     def _merged(self, kind: Kind, day: date, table: pa.Table) -> pa.Table:
         """Join the table with the day's other symbols and put it into the store's order."""
         table = _conform(table, kind, day)
-        path = self._path(kind, day)
-        if self._fs.exists(path):
-            old = _conform(self._open(path).read(), kind, day)
+        name = _data_name(kind, day)
+        if self._place.exists(name):
+            old = _conform(self._open(name).read(), kind, day)
             names = pa.array(table["symbol"].unique().to_pylist(), pa.string())
             replaced = pc.is_in(old["symbol"].cast(pa.string()), value_set=names)
             kept = old.filter(pc.invert(replaced))
@@ -225,18 +224,15 @@ class ParquetPriceStore:
 
     def days(self, kind: Kind) -> list[date]:
         """List the IST days that have a file of this kind, rising."""
-        folder = f"{self._root}/{kind}"
-        if not self._fs.exists(folder):
-            return []
-        names = (str(path).rsplit("/", 1)[-1] for path in self._fs.ls(folder, detail=False))
+        names = self._place.names(kind)
         return sorted(date.fromisoformat(n.removesuffix(".parquet")) for n in names if n.endswith(".parquet"))
 
     def symbols(self, kind: Kind, day: date) -> list[str]:
         """List the keys that one day of this kind holds, by code point; empty without a file."""
-        path = self._path(kind, day)
-        if not self._fs.exists(path):
+        name = _data_name(kind, day)
+        if not self._place.exists(name):
             return []
-        return sorted(self._open(path).read(columns=["symbol"])["symbol"].unique().to_pylist())
+        return sorted(self._open(name).read(columns=["symbol"])["symbol"].unique().to_pylist())
 
     def outages(self, first: date, last: date) -> dict[date, list[tuple[int, int]]]:
         """Spans [from_ns, to_ns) in which the whole feed was silent for 30 minutes of market hours or more.
@@ -260,9 +256,9 @@ class ParquetPriceStore:
         DataFault
             If the day has no readable manifest.
         """
-        path = self._manifest_path(kind, day)
+        name = _manifest_name(kind, day)
         try:
-            data = json.loads(self._fs.cat_file(path))
+            data = json.loads(self._place.read(name))
             return DayCoverage(
                 day,
                 data["rows"],
@@ -272,7 +268,8 @@ class ParquetPriceStore:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFault(
-                f"{path} is not a readable manifest ({error}); import the prices of {day} again to rebuild it"
+                f"{self._place.path(name)} is not a readable manifest ({error}); import the prices of {day} "
+                "again to rebuild it"
             ) from error
 
     def coverage(self, kind: Kind, first: date, last: date) -> list[DayCoverage]:
@@ -284,8 +281,7 @@ class ParquetPriceStore:
 
         The exchange's previous close is -1 where the file it came from names none.
         """
-        path = self._path("daily", day)
-        table = _conform(self._open(path).read(), "daily", day)
+        table = _conform(self._open(_data_name("daily", day)).read(), "daily", day)
         names, codes = _encoded(table["symbol"])
         columns = (table[name].to_pylist() for name in ("open", "close", PREV_CLOSE))
         return list(zip((names[code] for code in codes), *columns, strict=True))
@@ -302,15 +298,15 @@ class ParquetPriceStore:
         DataFault
             If the store's list cannot be read.
         """
-        path = f"{self._root}/actions/{source}.json"
+        name = f"actions/{source}.json"
+        if not self._place.exists(name):
+            return []
         try:
-            if not self._fs.exists(path):
-                return []
-            return [_action_from(row, source) for row in json.loads(self._fs.cat_file(path))]
+            return [_action_from(row, source) for row in json.loads(self._place.read(name))]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFault(
-                f"{path} is no readable list of corporate actions ({error}); load or detect them again "
-                "(`propdesk prices actions`)."
+                f"{self._place.path(name)} is no readable list of corporate actions ({error}); "
+                "load or detect them again (`propdesk prices actions`)."
             ) from error
 
     def write_actions(self, source: str, actions: Iterable[CorporateAction]) -> None:
@@ -322,10 +318,8 @@ class ParquetPriceStore:
 
     def imports(self) -> list[dict[str, Any]]:
         """Tell what became of each imported file, by name (`adapters.ticks.importers.FileReport.as_dict`)."""
-        folder = f"{self._root}/manifest/imports"
-        if not self._fs.exists(folder):
-            return []
-        return [json.loads(self._fs.cat_file(path)) for path in sorted(self._fs.ls(folder, detail=False))]
+        folder = "manifest/imports"
+        return [json.loads(self._place.read(f"{folder}/{name}")) for name in self._place.names(folder)]
 
     # ------------------------------------------------------------------------------------------- helpers
 
@@ -336,21 +330,15 @@ class ParquetPriceStore:
             self._calendar = load_calendar()
         return self._calendar
 
-    def _path(self, kind: str, day: date) -> str:
-        return f"{self._root}/{kind}/{day.isoformat()}.parquet"
-
-    def _manifest_path(self, kind: str, day: date) -> str:
-        return f"{self._root}/manifest/{kind}/{day.isoformat()}.json"
-
     def _days_between(self, kind: Kind, first: date, last: date) -> list[date]:
         return [day for day in self.days(kind) if first <= day <= last]
 
-    def _open(self, path: str) -> pq.ParquetFile:
+    def _open(self, name: str) -> pq.ParquetFile:
         try:
-            source = path if self._is_local else io.BytesIO(self._fs.cat_file(path))
-            return pq.ParquetFile(source, read_dictionary=["symbol"], memory_map=self._is_local)
+            source, is_mapped = self._place.source(name)
+            return pq.ParquetFile(source, read_dictionary=["symbol"], memory_map=is_mapped)
         except (OSError, pa.ArrowException) as error:
-            raise _unreadable(path, error) from error
+            raise _unreadable(self._place.path(name), error) from error
 
     def _gather(
         self, kind: Kind, keys: Sequence[str], first: date, last: date
@@ -379,18 +367,18 @@ class ParquetPriceStore:
 
         The file is sorted, so a key is one run of rows.
         """
-        path = self._path(kind, day)
-        if not keys or not self._fs.exists(path):
+        name = _data_name(kind, day)
+        if not keys or not self._place.exists(name):
             return {}
         wanted = set(keys)
-        file = self._open(path)
+        file = self._open(name)
         groups = [g for g in range(file.num_row_groups) if _may_hold(file, g, wanted)]
         if not groups:
             return {}
         try:
             table = file.read_row_groups(groups, columns=["symbol", *columns], use_threads=False)
         except (OSError, pa.ArrowException) as error:
-            raise _unreadable(path, error) from error
+            raise _unreadable(self._place.path(name), error) from error
         arrays = {name: table[name].to_numpy() for name in columns}
         if not columns:
             arrays["row"] = np.arange(table.num_rows)
@@ -399,6 +387,14 @@ class ParquetPriceStore:
             for symbol, start, end in _runs(table["symbol"])
             if symbol in wanted
         }
+
+
+def _data_name(kind: str, day: date) -> str:
+    return f"{kind}/{day.isoformat()}.parquet"
+
+
+def _manifest_name(kind: str, day: date) -> str:
+    return f"manifest/{kind}/{day.isoformat()}.json"
 
 
 def _action_row(one: CorporateAction) -> dict[str, str]:
@@ -431,11 +427,16 @@ class Stage:
 
     def __init__(self, store: ParquetPriceStore) -> None:
         self._store = store
-        self._folder = f"{store._root}/.staging-{os.getpid()}-{next(_staged)}"
+        self._place = store._place
+        self._folder = staging_name(next(_staged))
         self._spooled: list[tuple[str, str]] = []
         self._known: set[tuple[Kind, date]] = set()
 
     def __enter__(self) -> Self:
+        try:
+            self._place.finish_commits()
+        except OSError as error:
+            raise _unwritable(self._place.url, error) from error
         return self
 
     def add(self, kind: Kind, day: date, table: pa.Table) -> None:
@@ -463,48 +464,43 @@ class Stage:
         if kind != "tick":
             _check_unique(merged, kind, day)
         missing = _manifest(merged, kind, day, self._store.calendar)
-        for path, payload in (
-            (self._store._path(kind, day), _parquet_bytes(merged)),
-            (self._store._manifest_path(kind, day), json.dumps(missing).encode()),
-        ):
-            self._spool(path, payload)
+        self._spool(_data_name(kind, day), _parquet_bytes(merged))
+        self._spool(_manifest_name(kind, day), json.dumps(missing).encode())
 
     def add_file(self, name: str, payload: bytes) -> str:
         """Put a file at a place in the store (a report, refused rows, a list); returns its address."""
-        path = f"{self._store._root}/{name}"
-        self._spool(path, payload)
-        return path
+        self._spool(name, payload)
+        return self._place.path(name)
 
-    def _spool(self, path: str, payload: bytes) -> None:
+    def _spool(self, name: str, payload: bytes) -> None:
         staged = f"{self._folder}/{len(self._spooled)}"
         try:
-            self._store._fs.makedirs(self._folder, exist_ok=True)
-            self._store._fs.pipe_file(staged, payload)
+            self._place.put(staged, payload)
         except OSError as error:
-            raise _unwritable(self._store.url, error) from error
-        self._spooled.append((staged, path))
+            raise _unwritable(self._place.url, error) from error
+        self._spooled.append((staged, name))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        fs = self._store._fs
         try:
-            if kind is None:
-                self._publish()
-        except OSError as fault:
-            raise _unwritable(self._store.url, fault) from fault
-        finally:
-            if fs.exists(self._folder):
-                fs.rm(self._folder, recursive=True)
-
-    def _publish(self) -> None:
-        fs = self._store._fs
-        for staged, path in self._spooled:
-            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-            if self._store._is_local:
-                os.replace(staged, path)
+            if kind is None and self._spooled:
+                self._place.commit(self._folder, self._spooled)
             else:
-                fs.mv(staged, path)
+                self._place.remove(self._folder)
+        except OSError as fault:
+            raise self._unpublished(fault) from fault
+
+    def _unpublished(self, fault: OSError) -> DataFault:
+        """Clean up after a commit that failed, or say that the next writer finishes it."""
+        if self._place.is_committed(self._folder):
+            return DataFault(
+                f"The price store {self._place.url} broke off while files were put into place "
+                f"({fault.strerror or fault}); the next import or download finishes that first."
+            )
+        with contextlib.suppress(OSError):
+            self._place.remove(self._folder)
+        return _unwritable(self._place.url, fault)
 
 
 def _unwritable(url: str, error: OSError) -> DataFault:

@@ -195,7 +195,7 @@ def test_a_full_disk_gives_one_sentence_and_keeps_the_old_day(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store._fs, "pipe_file", full)
+    monkeypatch.setattr(store._place._fs, "pipe_file", full)
     with pytest.raises(DataFault, match=r"cannot be written \(No space left on device\)"):
         store.write_minutes(DAY, bars_table([("NSE_EQ:A", bars(DAY, [0], 200))]))
     assert store.minute_bars(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"].close_paise.tolist() == [100]
