@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.model.corporate_action import NO_ACTIONS, Actions
-from propdesk.model.enums import CLOSED_EXIT_REASONS, ExitReason, FollowupKind
+from propdesk.model.enums import CLOSED_EXIT_REASONS, EntryType, ExitReason, FollowupKind
 from propdesk.pipeline import outcome_kernel as kernel
 from propdesk.pipeline.costs import end_of_day
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
-from propdesk.pipeline.outcome_kernel import NEVER, NONE, REASON_CODES
+from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NEVER, NONE, REASON_CODES
 from propdesk.pipeline.terms import named_series, restated, restated_followups
 from propdesk.pipeline.trade_frames import (
     Resolution,
@@ -56,6 +56,7 @@ _BLOCK_DAYS = 130
 _OPEN = REASON_CODES[ExitReason.OPEN]
 _NO_PRICE = REASON_CODES[ExitReason.NO_PRICE_DATA]
 _INCOMPLETE = REASON_CODES[ExitReason.INCOMPLETE]
+_LIMIT, _RANGE, _MARKET = (ENTRY_CODES[kind] for kind in (EntryType.LIMIT, EntryType.RANGE, EntryType.MARKET))
 _CLOSED_CODES = np.array([REASON_CODES[r] for r in sorted(CLOSED_EXIT_REASONS)], np.int64)
 
 
@@ -234,6 +235,7 @@ def _judge_prices(
         resolution, priceless, np.maximum(plan.exit_at, exit_close), plan.exit_at, ExitReason.INCOMPLETE
     )
     _judge_daily_bars(plan, resolution, book)
+    _judge_day_of_receipt(plan, resolution, book, known_until_ns)
     alive_until = _alive_until(plan, resolution, found[:, kernel.OUT_DONE_NS], known_until_ns)
     _judge_outages(
         plan, resolution, book, outages, alive_until, sessions=sessions, known_until_ns=known_until_ns
@@ -391,6 +393,41 @@ def _judge_daily_bars(plan: Plan, resolution: Resolution, book: BarBook) -> None
         at = np.searchsorted(bars.bars.start_ns, resolution.ambiguous_ns[row])
         lost[row], known[row] = bars.is_daily[at], bars.end_ns[at]
     _withdraw(resolution, lost, known, resolution.ambiguous_ns, ExitReason.UNDETERMINED)
+
+
+def _judge_day_of_receipt(plan: Plan, resolution: Resolution, book: BarBook, known_until_ns: int) -> None:
+    """Settle what the daily bar that an idea was received in allows: it holds prices of before and after.
+
+    An entry that the whole day missed was not met: an idea that is valid no longer than that bar is
+    NOT_TRIGGERED.
+    One that the day touched may have been met before or after: UNDETERMINED, known at the close.
+    """
+    keys = plan.frame[PRICE_SERIES].to_numpy()
+    mixed = [key for key, bars in book.items() if bars.is_daily.any()]
+    known = np.full(plan.size, NONE, np.int64)
+    touched = np.zeros(plan.size, bool)
+    for key in mixed:
+        rows, bars = np.flatnonzero(keys == key), book[key]
+        at = np.maximum(np.searchsorted(bars.bars.start_ns, plan.active[rows], side="left") - 1, 0)
+        inside = bars.is_daily[at] & (bars.bars.start_ns[at] < plan.active[rows])
+        inside &= (plan.active[rows] < bars.end_ns[at]) & (bars.end_ns[at] <= known_until_ns)
+        rows, at = rows[inside], at[inside]
+        known[rows] = bars.end_ns[at]
+        touched[rows] = _touches(plan, rows, bars.bars.high_paise[at], bars.bars.low_paise[at])
+    missed = (known != NONE) & ~touched & (plan.valid <= known) & (resolution.reason == _NO_PRICE)
+    resolution.reason[missed & ~resolution.blocked] = REASON_CODES[ExitReason.NOT_TRIGGERED]
+    _withdraw(resolution, touched, known, plan.active, ExitReason.UNDETERMINED)
+
+
+def _touches(plan: Plan, rows: Int, high: Int, low: Int) -> Bool:
+    """Whether an entry could fill between a low and a high."""
+    kind, buys = plan.entry_type[rows], plan.sign[rows] > 0
+    from_above = (kind == _LIMIT) == buys  # a limit to buy and a stop to sell fill as the price falls
+    worse, better = plan.entry_high[rows], plan.entry_low[rows]
+    one_level = np.where(from_above, low <= worse, high >= better)
+    both = (low <= worse) & (high >= better)
+    found: Bool = (kind == _MARKET) | np.where(kind == _RANGE, both, one_level)
+    return found
 
 
 def _alive_until(plan: Plan, resolution: Resolution, done_ns: Int, known_until_ns: int) -> Int:

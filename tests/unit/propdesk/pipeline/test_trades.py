@@ -414,6 +414,70 @@ def daily_bar(day: date, *levels: int) -> tuple[int, ...]:
     return (at(day, "00:00"), *levels, 1_000)
 
 
+@pytest.mark.parametrize(
+    ("changes", "levels", "expected"),
+    [
+        ({}, (10_050, 10_060, 10_000, 10_010), "UNDETERMINED"),
+        ({}, (10_050, 10_060, 10_001, 10_010), "NOT_TRIGGERED"),
+        ({"entry_type": "STOP"}, (9_950, 10_000, 9_900, 9_990), "UNDETERMINED"),
+        ({"entry_type": "STOP"}, (9_950, 9_999, 9_900, 9_990), "NOT_TRIGGERED"),
+        ({"entry_type": "MARKET"}, (9_950, 9_999, 9_900, 9_990), "UNDETERMINED"),
+        (
+            {"entry_type": "RANGE", "entry_low_paise": 9_980, "entry_high_paise": 10_000},
+            (10_050, 10_060, 9_990, 10_010),
+            "UNDETERMINED",
+        ),
+        (
+            {"entry_type": "RANGE", "entry_low_paise": 9_980, "entry_high_paise": 10_000},
+            (9_950, 9_979, 9_900, 9_950),
+            "NOT_TRIGGERED",
+        ),
+        (
+            {"side": "SELL", "stoploss_paise": 10_200, "targets_paise": [9_600]},
+            (9_950, 10_000, 9_900, 9_990),
+            "UNDETERMINED",
+        ),
+        (
+            {"side": "SELL", "stoploss_paise": 10_200, "targets_paise": [9_600]},
+            (9_950, 9_999, 9_900, 9_990),
+            "NOT_TRIGGERED",
+        ),
+        (
+            {"side": "SELL", "entry_type": "STOP", "stoploss_paise": 10_200, "targets_paise": [9_600]},
+            (10_050, 10_060, 10_001, 10_010),
+            "NOT_TRIGGERED",
+        ),
+    ],
+)
+def test_the_daily_bar_an_idea_was_received_in_settles_only_what_it_missed(
+    changes: dict[str, object], levels: tuple[int, ...], expected: str
+) -> None:
+    row = signal_row("s", DAY, "11:00", **changes)
+    trade = only(verified([row], {}, daily={KEY: [daily_bar(DAY, *levels)]}, known=EVENING))
+    assert trade.exit_reason == expected
+    assert (trade.unsettled_date == DAY) == (expected == "UNDETERMINED")
+    assert pd.isna(trade.entry_at)
+    early = only(verified([row], {}, daily={KEY: [daily_bar(DAY, *levels)]}, known=at(DAY, "15:00")))
+    assert early.exit_reason == "OPEN"
+
+
+def test_a_swing_goes_on_after_a_day_of_receipt_that_missed_its_entry_and_ends_with_one_that_did_not() -> (
+    None
+):
+    second = DAY + timedelta(days=1)
+    row = signal_row("s", DAY, "11:00", period="SWING")
+    for low, expected in ((10_001, "TARGET"), (9_990, "UNDETERMINED")):
+        daily = {
+            KEY: [
+                daily_bar(DAY, 10_050, 10_060, low, 10_010),
+                daily_bar(second, 9_990, 10_450, 9_900, 10_400),
+            ]
+        }
+        trade = only(verified([row], {}, daily=daily, known=at(second, "16:00")))
+        assert trade.exit_reason == expected
+        assert pd.isna(trade.entry_at) == (expected == "UNDETERMINED")
+
+
 def test_a_swing_that_meets_daily_bars_after_a_day_of_minutes_goes_on_there() -> None:
     second, third = DAY + timedelta(days=1), date(2025, 1, 10)
     row = signal_row("s", DAY, "09:10", period="SWING")
