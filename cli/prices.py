@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from adapters.ticks.store import DayCoverage, Kind, ParquetPriceStore
 
 _ROWS_SHOWN = 60
+_LOOKING = "Looking for corporate actions in the daily bars"
 _Store = Annotated[str, typer.Option("--store", help="Price store; the one of the settings by default.")]
 _First = Annotated[str, typer.Option("--first", help="First day; the store's first by default.")]
 _Last = Annotated[str, typer.Option("--last", help="Last day; the store's last by default.")]
@@ -124,7 +125,10 @@ def _find_events(target: "ParquetPriceStore", reports: "list[FileReport]") -> in
     from adapters.ticks.actions import refresh_actions
 
     days = sorted({day for report in reports if report.has_base_prices for day in report.days})
-    return len(refresh_actions(target, target.calendar, days).actions) if days else 0
+    if not days:
+        return 0
+    with progress_console().status(_LOOKING):
+        return len(refresh_actions(target, target.calendar, days).actions)
 
 
 def actions(
@@ -147,7 +151,8 @@ def actions(
     if load is not None:
         load_actions(target, load)
     days = target.days("daily")
-    found = refresh_actions(target, target.calendar, days) if check and days else Findings()
+    with progress_console().status(_LOOKING):
+        found = refresh_actions(target, target.calendar, days) if check and days else Findings()
     known = target.actions().all()
     leaps = unexplained(found, known)
     if out is not None:
