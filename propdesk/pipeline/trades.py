@@ -399,15 +399,15 @@ def _judge_day_of_receipt(plan: Plan, resolution: Resolution, book: BarBook, kno
     """Settle what the daily bar that an idea was received in allows: it holds prices of before and after.
 
     An entry that the whole day missed was not met: an idea that is valid no longer than that bar is
-    NOT_TRIGGERED.
-    One that the day touched may have been met before or after: UNDETERMINED, known at the close.
+    NOT_TRIGGERED. One that the day touched may have been met before or after the receipt: UNDETERMINED,
+    known at the close.
     """
-    keys = plan.frame[PRICE_SERIES].to_numpy()
-    mixed = [key for key, bars in book.items() if bars.is_daily.any()]
     known = np.full(plan.size, NONE, np.int64)
     touched = np.zeros(plan.size, bool)
-    for key in mixed:
-        rows, bars = np.flatnonzero(keys == key), book[key]
+    for key, rows in _rows_by_key(plan, book).items():
+        bars = book[key]
+        if not bars.is_daily.any():
+            continue
         at = np.maximum(np.searchsorted(bars.bars.start_ns, plan.active[rows], side="left") - 1, 0)
         inside = bars.is_daily[at] & (bars.bars.start_ns[at] < plan.active[rows])
         inside &= (plan.active[rows] < bars.end_ns[at]) & (bars.end_ns[at] <= known_until_ns)
