@@ -287,9 +287,11 @@ class ServerSet:
             for role in (*ROLES, DAGSTER_ROLE):
                 known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
                 verb = sql.SQL("ALTER ROLE" if known else "CREATE ROLE")
+                # scratch databases (`propdesk lookahead`) are made by the owner
+                more = sql.SQL("CREATEDB" if role == OWNER else "NOCREATEDB")
                 connection.execute(
-                    sql.SQL("{} {} LOGIN PASSWORD {}").format(
-                        verb, sql.Identifier(role), sql.Literal(self._passwords[role])
+                    sql.SQL("{} {} LOGIN {} PASSWORD {}").format(
+                        verb, sql.Identifier(role), more, sql.Literal(self._passwords[role])
                     )
                 )
             for database, owner in ((DATABASE, OWNER), (DAGSTER_DATABASE, DAGSTER_ROLE)):

@@ -92,11 +92,17 @@ class ParquetPriceStore:
         Folder or address of an object store (`adapters.ticks.place.Place`). One process writes at a time.
     calendar : MarketCalendar, optional
         Market hours for the outages; the exchange's own by default.
+    until : date, optional
+        Show the store as it was at the end of this IST day: a later day has no file, what was learnt
+        later is no corporate action, and nothing can be written.
     """
 
-    def __init__(self, url: str, calendar: MarketCalendar | None = None) -> None:
+    def __init__(
+        self, url: str, calendar: MarketCalendar | None = None, *, until: date | None = None
+    ) -> None:
         self._place = Place(url)
         self._calendar = calendar
+        self._until = until
         self.url = self._place.url
 
     # ------------------------------------------------------------------------------------------- writing
@@ -119,6 +125,7 @@ class ParquetPriceStore:
 
     def stage(self) -> "Stage":
         """Collect many days and publish them together: leaving the block by an error publishes none."""
+        require(self._until is None, "a store shown as of a past day cannot be written")
         return Stage(self)
 
     def _merged(self, kind: Kind, day: date, table: pa.Table) -> pa.Table:
@@ -213,7 +220,7 @@ class ParquetPriceStore:
             Start of the minute in ns UTC, rising, and per key with a bar in it
             ``(open, high, low, close, volume)`` in paise and units.
         """
-        found = self._read("minute", day, price_keys, BAR_COLUMNS)
+        found = self._read("minute", day, price_keys, BAR_COLUMNS) if self._shows(day) else {}
         by_minute: dict[int, dict[str, tuple[int, int, int, int, int]]] = {}
         for key in sorted(found):
             columns = [found[key][name].tolist() for name in BAR_COLUMNS]
@@ -225,12 +232,13 @@ class ParquetPriceStore:
     def days(self, kind: Kind) -> list[date]:
         """List the IST days that have a file of this kind, rising."""
         names = self._place.names(kind)
-        return sorted(date.fromisoformat(n.removesuffix(".parquet")) for n in names if n.endswith(".parquet"))
+        stored = (date.fromisoformat(n.removesuffix(".parquet")) for n in names if n.endswith(".parquet"))
+        return sorted(day for day in stored if self._shows(day))
 
     def symbols(self, kind: Kind, day: date) -> list[str]:
         """List the keys that one day of this kind holds, by code point; empty without a file."""
         name = _data_name(kind, day)
-        if not self._place.exists(name):
+        if not self._shows(day) or not self._place.exists(name):
             return []
         return sorted(self._open(name).read(columns=["symbol"])["symbol"].unique().to_pylist())
 
@@ -257,6 +265,10 @@ class ParquetPriceStore:
             If the day has no readable manifest.
         """
         name = _manifest_name(kind, day)
+        if not self._shows(day):
+            raise DataFault(
+                f"{self._place.path(name)} lies after {self._until}, up to which the store is shown"
+            )
         try:
             data = json.loads(self._place.read(name))
             return DayCoverage(
@@ -302,12 +314,13 @@ class ParquetPriceStore:
         if not self._place.exists(name):
             return []
         try:
-            return [_action_from(row, source) for row in json.loads(self._place.read(name))]
+            found = [_action_from(row, source) for row in json.loads(self._place.read(name))]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFault(
                 f"{self._place.path(name)} is no readable list of corporate actions ({error}); "
                 "load or detect them again (`propdesk prices actions`)."
             ) from error
+        return [one for one in found if self._shows(one.known_on)]
 
     def write_actions(self, source: str, actions: Iterable[CorporateAction]) -> None:
         """Replace the corporate actions of one source; of two of one share and day the later counts."""
@@ -329,6 +342,9 @@ class ParquetPriceStore:
         if self._calendar is None:
             self._calendar = load_calendar()
         return self._calendar
+
+    def _shows(self, day: date) -> bool:
+        return self._until is None or day <= self._until
 
     def _days_between(self, kind: Kind, first: date, last: date) -> list[date]:
         return [day for day in self.days(kind) if first <= day <= last]

@@ -53,14 +53,22 @@ class Market:
         Tells what is already known; the system's by default.
     calendar : MarketCalendar, optional
         The exchange's by default.
+    until : date, optional
+        Show prices up to the end of this IST day only.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, calendar: MarketCalendar | None = None
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        calendar: MarketCalendar | None = None,
+        *,
+        until: date | None = None,
     ) -> None:
         self._settings = settings
         self.clock: Clock = clock or SystemClock()
         self._calendar = calendar
+        self._until = until
 
     @cached_property
     def calendar(self) -> MarketCalendar:
@@ -70,7 +78,7 @@ class Market:
     @cached_property
     def prices(self) -> ParquetPriceStore:
         """The price store; opened on first use."""
-        return ParquetPriceStore(self._settings.price_store_url, self.calendar)
+        return ParquetPriceStore(self._settings.price_store_url, self.calendar, until=self._until)
 
     def today(self) -> date:
         """IST calendar day of the present moment."""

@@ -38,16 +38,18 @@ def window_market_days(window_days: int, evidence_days: int, validity_days: int)
 
 
 _SETTINGS = load_settings()
+MARKET_DAYS_BEFORE: Final = window_market_days(
+    _SETTINGS.window_days,
+    max(evidence_windows(_SETTINGS)),
+    max(_SETTINGS.validity_swing_days, _SETTINGS.validity_positional_days),
+)
+"""Market days before an as-of day that steps 8 and 9 may read, by the settings at import."""
 with warnings.catch_warnings():
     # The flag is marked as beta; the release is pinned, and the first as-of days have no whole window
     # before them.
     warnings.simplefilter("ignore", BetaWarning)
     WINDOW: Final = TimeWindowPartitionMapping(
-        start_offset=-window_market_days(
-            _SETTINGS.window_days,
-            max(evidence_windows(_SETTINGS)),
-            max(_SETTINGS.validity_swing_days, _SETTINGS.validity_positional_days),
-        ),
+        start_offset=-MARKET_DAYS_BEFORE,
         allow_nonexistent_upstream_partitions=True,
     )
 """With excluded days the offset counts market days. The steps cut their exact windows themselves."""

@@ -15,6 +15,7 @@ role propdesk_reader "$DEPLOY_READER_PASSWORD"
 role propdesk_dagster "$DEPLOY_DAGSTER_PASSWORD"
 
 psql -v ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'
+ALTER ROLE propdesk_owner CREATEDB;
 CREATE DATABASE propdesk OWNER propdesk_owner TEMPLATE template0;
 CREATE DATABASE propdesk_dagster OWNER propdesk_dagster TEMPLATE template0;
 SQL

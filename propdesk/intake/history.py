@@ -175,6 +175,37 @@ def intervals(
     return found
 
 
+def as_known(rows: Sequence[Run[V]], days: Sequence[date], day: date) -> list[Run[V]]:
+    """Take out of the runs of one key what only files of later days said.
+
+    Parameters
+    ----------
+    rows : sequence of Run
+        Runs of one key, rising.
+    days : sequence of date
+        Every day with a file, rising.
+    day : date
+        The last day whose files count.
+
+    Returns
+    -------
+    list of Run
+        As the files up to that day alone make them. What a dated row says of itself stays whole.
+    """
+    known = days[: bisect.bisect_right(days, day)]
+    found = []
+    for run in rows:
+        if run.first_seen > day:
+            continue
+        if run.last_seen > day:
+            lacking = set(run.lacking)
+            seen = [one for one in known if one >= run.first_seen and one not in lacking]
+            last = seen[-1] if seen else run.first_seen
+            run = replace(run, last_seen=last, lacking=tuple(one for one in run.lacking if one < last))
+        found.append(run)
+    return found
+
+
 def _lacking(run: Run[V], day: date) -> Run[V]:
     """Note that the file of a day within the run did not name the key."""
     if not run.first_seen < day < run.last_seen:

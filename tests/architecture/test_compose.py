@@ -164,6 +164,7 @@ def test_the_roles_script_makes_every_role_and_database_from_its_password() -> N
         variable = f"DEPLOY_{role.removeprefix('propdesk_').upper()}_PASSWORD"
         assert f'role {role} "${variable}"' in script
         assert variable in given
+    assert "ALTER ROLE propdesk_owner CREATEDB;" in script  # as the runtime gives it, for scratch databases
     assert f"CREATE DATABASE {DATABASE} OWNER propdesk_owner" in script
     assert f"CREATE DATABASE {DAGSTER_DATABASE} OWNER {DAGSTER_ROLE}" in script
 

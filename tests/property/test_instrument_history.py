@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from propdesk.intake.history import OPEN_END, Coverage, Merged, Run, intervals, merge_file
+from propdesk.intake.history import OPEN_END, Coverage, Merged, Run, as_known, intervals, merge_file
 
 START = date(2025, 1, 1)
 KEYS = ("A", "B", "C")
@@ -85,6 +85,18 @@ def test_a_day_reads_no_value_that_only_a_later_file_named(
         for day in (START + timedelta(days=n) for n in range(13)):
             named = [content[past][key] for past in sorted(content) if past <= day and key in content[past]]
             assert holds(merged, key, day, coverage) in ([], named[-1:]), (key, day)
+
+
+@given(files, days, st.randoms(use_true_random=False), coverages)
+def test_what_was_known_on_a_day_is_what_its_files_alone_make(
+    content: Files, day: date, random: object, coverage: Coverage
+) -> None:
+    whole = load(content, in_some_order(content, random), coverage)
+    alone = load(content, sorted(one for one in content if one <= day), coverage)
+    for key in KEYS:
+        known = as_known(whole.runs.get(key, []), whole.days, day)
+        expected = alone.runs.get(key, [])
+        assert intervals(known, alone.days, coverage) == intervals(expected, alone.days, coverage), key
 
 
 @given(files, contents, days, st.randoms(use_true_random=False), coverages)

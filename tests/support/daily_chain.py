@@ -183,7 +183,8 @@ def write_signals(folder: Path, number: int) -> Path:
     return path
 
 
-def _instrument(stock: str) -> Instrument:
+def instrument(stock: str) -> Instrument:
+    """Give a stock's row of the master."""
     return Instrument(
         instrument_key=f"NSE_EQ:{stock}", category=Category.NSE_EQ, underlying=stock, expiry=None,
         strike_paise=None, option_type=None, exchange_segment="NSE_EQ",
@@ -311,7 +312,7 @@ def play(settings: Settings, folder: Path) -> None:
     from orchestration.launch import RANGE_END, RANGE_START
 
     engine = create_engine(settings.database_url(), "tests")
-    load_instruments(engine, [_instrument(stock) for stock in STOCKS], "test")
+    load_instruments(engine, [instrument(stock) for stock in STOCKS], "test")
     engine.dispose()
     store, player = ParquetPriceStore(settings.price_store_url, load_calendar()), Player(settings)
     for number, day in enumerate(DAYS):
@@ -321,7 +322,7 @@ def play(settings: Settings, folder: Path) -> None:
         if day == KNOWN:
             player.upload(path)  # with a correction of an earlier day; what else came, the daily run finds
         else:
-            _take_in(settings, path, player)
+            take_in(settings, path, player)
         if day <= KNOWN:
             player.close_of(day)
         if day == KNOWN:
@@ -336,7 +337,8 @@ def play(settings: Settings, folder: Path) -> None:
     dump(settings, folder / FULL)
 
 
-def _take_in(settings: Settings, path: Path, player: Player) -> None:
+def take_in(settings: Settings, path: Path, player: Player) -> None:
+    """Bring a file of signals in, without what follows an upload."""
     from adapters.uploads import ingest_file
 
     engine = player.resources["database"].engine  # type: ignore[attr-defined]  # its class is imported late

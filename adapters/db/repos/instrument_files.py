@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID, uuid5
 
 import psycopg
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from adapters.db.engine import begin
 from adapters.db.repos.instruments import (
     LOCK_KEY,
+    PRICES_SOURCE,
     LoadedInstruments,
     Sighted,
     copy_instruments,
@@ -21,7 +22,16 @@ from adapters.db.repos.instruments import (
     select_columns,
 )
 from propdesk.core.errors import DataFault
-from propdesk.intake.history import OPEN_END, Contradiction, Coverage, Merged, Run, intervals, merge_file
+from propdesk.intake.history import (
+    OPEN_END,
+    Contradiction,
+    Coverage,
+    Merged,
+    Run,
+    as_known,
+    intervals,
+    merge_file,
+)
 from propdesk.intake.instrument_file import InstrumentFile, RejectedRow, message_of
 from propdesk.model.instrument import ContractLot, Instrument
 
@@ -29,6 +39,12 @@ LOT_CATEGORY: Final = "LOT"
 """What a lot table speaks of, beside the categories of instruments."""
 LOT_TABLE_DAYS: Final = 93
 """A lot table's word holds for the three monthly contracts it was made for; far months are changed later."""
+
+_TRADED_SOURCES: Final = frozenset({"nse_fo_bhavcopy", "nse_equity_bhavcopy"})
+"""Bhavcopies, which name what traded; `load_file` takes none under another name."""
+
+_LotRow: TypeAlias = tuple[str, date, date, date, int, date | None]
+"""Underlying, month of expiry, first and last day, units, newest file day (None = the source's newest)."""
 
 _NAMESPACE: Final = UUID("8f2c5f0e-6a0b-5b7e-9d57-3e1f0c6a2d41")
 _FILE_COLUMNS: Final = (
@@ -175,6 +191,54 @@ def list_rejects(
     return [(name, RejectedRow(*rest)) for name, *rest in rows]
 
 
+# ------------------------------------------------------------------------------------------ as known then
+
+
+def copy_as_known(connection: psycopg.Connection[Any], target: psycopg.Connection[Any], day: date) -> None:
+    """Put the history of instruments and lots as the files up to a day made it into another database.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Database with the whole history; only read.
+    target : psycopg.Connection
+        Database whose history is replaced.
+    day : date
+        Last file day that counts.
+    """
+    kinds = connection.execute("SELECT DISTINCT source, category FROM ref.instruments ORDER BY 1, 2")
+    target.execute("DELETE FROM ref.instruments")
+    for source, category in kinds.fetchall():
+        copy_instruments(target, _instruments_as_known(connection, source, category, day), source)
+    target.execute("DELETE FROM ref.contract_lots")
+    for (source,) in connection.execute(
+        "SELECT DISTINCT source FROM ref.contract_lots ORDER BY 1"
+    ).fetchall():
+        days = _file_days(connection, source, LOT_CATEGORY)
+        runs = {key: as_known(rows, days, day) for key, rows in _lot_runs(connection, source, days).items()}
+        _copy_lots(target, source, _lot_rows(runs, [one for one in days if one <= day], Coverage.LISTED))
+
+
+def _instruments_as_known(
+    connection: psycopg.Connection[Any], source: str, category: str, day: date
+) -> list[Sighted]:
+    stored = _stored(connection, source, category, date.min)
+    if source == PRICES_SOURCE:  # no file speaks for them: a share is there on the days with its prices
+        return [
+            (replace(one, valid_to=min(one.valid_to, day)), None, ())
+            for one, _, _ in stored
+            if one.valid_from <= day
+        ]
+    days = _file_days(connection, source, category)
+    coverage = Coverage.TRADED if source in _TRADED_SOURCES else Coverage.LISTED
+    known = [one for one in days if one <= day]
+    return [
+        (replace(run.value, valid_from=first, valid_to=last), run.last_seen, run.lacking)
+        for rows in _runs(stored, days).values()
+        for first, last, run in intervals(as_known(rows, days, day), known, coverage)
+    ]
+
+
 # ------------------------------------------------------------------------------------------------ merging
 
 
@@ -297,27 +361,51 @@ def _merge_lots(
     connection: psycopg.Connection[Any], file: InstrumentFile, source: str, *, revise: bool
 ) -> tuple[LoadedInstruments, list[Contradiction[Any]]]:
     days = _file_days(connection, source, LOT_CATEGORY)
-    rows = connection.execute(
-        "SELECT underlying, expiry_month, valid_from, valid_to, lot_size, last_seen FROM ref.contract_lots"
-        " WHERE source = %s ORDER BY valid_from",
-        (source,),
-    ).fetchall()
-    runs: dict[str, list[Run[ContractLot]]] = {}
-    for underlying, month, first, _, lot, seen in rows:
-        value = ContractLot(underlying, month, lot)
-        runs.setdefault(_lot_key(value), []).append(Run(value, first, seen or days[-1]))
+    runs = _lot_runs(connection, source, days)
+    before = _lot_rows(runs, days, file.coverage)
     named = {_lot_key(one): Run(one, file.day, file.day) for one in file.lots}
     merged = merge_file(runs, named, days, file.day, file.coverage, revise=revise)
-    after = [
+    after = _lot_rows(merged.runs, merged.days, file.coverage)
+    connection.execute("DELETE FROM ref.contract_lots WHERE source = %s", (source,))
+    _copy_lots(connection, source, after)
+    ends = {(row[0], row[1], row[2]): row[3] for row in after}
+    closed = sum(ends.get((row[0], row[1], row[2]), date.min) < row[3] for row in before)
+    kept = 0 if revise else len(merged.contradictions)
+    unchanged = len(file.lots) - merged.count_new - kept
+    return LoadedInstruments(merged.count_new, closed, unchanged), merged.contradictions
+
+
+def _lot_runs(
+    connection: psycopg.Connection[Any], source: str, days: Sequence[date]
+) -> dict[str, list[Run[ContractLot]]]:
+    rows = connection.execute(
+        "SELECT underlying, expiry_month, valid_from, lot_size, last_seen FROM ref.contract_lots"
+        " WHERE source = %s ORDER BY valid_from",
+        (source,),
+    )
+    runs: dict[str, list[Run[ContractLot]]] = {}
+    for underlying, month, first, lot, seen in rows:
+        value = ContractLot(underlying, month, lot)
+        runs.setdefault(_lot_key(value), []).append(Run(value, first, seen or days[-1]))
+    return runs
+
+
+def _lot_rows(
+    runs: Mapping[str, Sequence[Run[ContractLot]]], days: Sequence[date], coverage: Coverage
+) -> list[_LotRow]:
+    """Say from when to when each lot holds."""
+    return [
         (
             run.value.underlying, run.value.expiry_month, first,
             min(last, max(run.last_seen, first) + timedelta(days=LOT_TABLE_DAYS)),
-            run.value.lot_size, None if run.last_seen == merged.days[-1] else run.last_seen,
+            run.value.lot_size, None if run.last_seen == days[-1] else run.last_seen,
         )
-        for key in sorted(merged.runs)
-        for first, last, run in intervals(merged.runs[key], merged.days, file.coverage)
+        for key in sorted(runs)
+        for first, last, run in intervals(runs[key], days, coverage)
     ]  # fmt: skip
-    connection.execute("DELETE FROM ref.contract_lots WHERE source = %s", (source,))
+
+
+def _copy_lots(connection: psycopg.Connection[Any], source: str, rows: Iterable[_LotRow]) -> None:
     with (
         connection.cursor() as cursor,
         cursor.copy(
@@ -325,13 +413,8 @@ def _merge_lots(
             " source) FROM STDIN"
         ) as copy,
     ):
-        for row in after:
+        for row in rows:
             copy.write_row((*row, source))
-    ends = {(row[0], row[1], row[2]): row[3] for row in after}
-    closed = sum(ends.get((row[0], row[1], row[2]), date.min) < row[3] for row in rows)
-    kept = 0 if revise else len(merged.contradictions)
-    unchanged = len(file.lots) - merged.count_new - kept
-    return LoadedInstruments(merged.count_new, closed, unchanged), merged.contradictions
 
 
 def _lot_key(lot: ContractLot) -> str:

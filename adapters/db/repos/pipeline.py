@@ -29,6 +29,21 @@ def oldest_open_day(connection: "psycopg.Connection[Any]", first_day: date) -> d
     return row[0] if row else None
 
 
+def read_open_trades(connection: "psycopg.Connection[Any]") -> frozenset[str]:
+    """Name the ideas without an end."""
+    rows = connection.execute("SELECT trade_id FROM research.trades WHERE exit_reason = 'OPEN'")
+    return frozenset(row[0] for row in rows)
+
+
+def read_regime_days(connection: "psycopg.Connection[Any]", first: date, last: date) -> frozenset[date]:
+    """Name the days of a closed range that steps 1 to 7 have worked out: each has the market's regime."""
+    rows = connection.execute(
+        "SELECT trade_date FROM ref.regimes WHERE scope = 'MARKET' AND trade_date BETWEEN %s AND %s",
+        (first, last),
+    )
+    return frozenset(row[0] for row in rows)
+
+
 _REFERRED = """
 WITH said AS (
     SELECT content->>'source' AS source, content->>'refers_to' AS message, content->>'advisor_id' AS advisor,
@@ -79,6 +94,12 @@ def oldest_referred_day(
         _REFERRED,
         {"upload_id": upload_id, "first": first, "oldest": first - reach, "last": first + reach},
     ).fetchone()
+    return row[0] if row else None
+
+
+def oldest_landed_day(connection: "psycopg.Connection[Any]") -> date | None:
+    """Find the oldest day to which a landed signal or follow-up belongs."""
+    row = connection.execute("SELECT min(trade_date) FROM raw.landed_rows").fetchone()
     return row[0] if row else None
 
 

@@ -1,4 +1,5 @@
 from datetime import date
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, InvariantViolated, SchemaFault
+from propdesk.model.corporate_action import CorporateAction
 from propdesk.ports import BarArrays
 
 DAY, NEXT = date(2025, 1, 1), date(2025, 1, 2)
@@ -212,3 +214,29 @@ def test_the_break_of_a_drill_day_is_no_outage_and_silence_within_a_session_is_o
     midnight = ist_midnight_ns(NEXT)
     silent = (midnight + 690 * NS_PER_MINUTE, midnight + 720 * NS_PER_MINUTE)
     assert store.outages(DAY, NEXT) == {NEXT: [silent]}
+
+
+def test_a_store_shown_as_of_a_day_knows_no_later_one_and_takes_nothing(store: ParquetPriceStore) -> None:
+    for day, close in ((DAY, 700), (NEXT, 800)):
+        store.write_minutes(day, bars_table([("NSE_EQ:A", bars(day, [0], close))]))
+        store.write_ticks(day, ticks(day, [0], [close], "NSE_EQ:A"))
+    past = ParquetPriceStore(store.url, CALENDAR, until=DAY)
+    assert past.days("minute") == past.days("tick") == [DAY]
+    assert past.minute_bars(["NSE_EQ:A"], DAY, NEXT)["NSE_EQ:A"].close_paise.tolist() == [700]
+    assert past.daily_bars(["NSE_EQ:A"], DAY, NEXT)["NSE_EQ:A"].close_paise.tolist() == [700]
+    assert past.ticks(["NSE_EQ:A"], DAY, NEXT)["NSE_EQ:A"][1].tolist() == [700]
+    assert list(past.outages(DAY, NEXT)) == [DAY]
+    assert [one.day for one in past.coverage("minute", DAY, NEXT)] == [DAY]
+    assert past.symbols("minute", NEXT) == []
+    assert list(past.market_minutes(["NSE_EQ:A"], NEXT)) == []
+    assert len(list(past.market_minutes(["NSE_EQ:A"], DAY))) == 1
+    with pytest.raises(DataFault, match="up to which the store is shown"):
+        past.day_coverage("minute", NEXT)
+    learnt = [
+        CorporateAction(f"NSE_EQ:{day}", DAY, Fraction(1, 2), "split", "file", day) for day in (DAY, NEXT)
+    ]
+    store.write_actions("file", learnt)
+    assert store.actions_of("file") == learnt
+    assert past.actions_of("file") == learnt[:1]
+    with pytest.raises(InvariantViolated, match="cannot be written"):
+        past.write_ticks(DAY, ticks(DAY, [1], [1]))
