@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapters.settings import load_settings
+from cli.database import open_transaction
 from cli.output import (
     EXIT_FAILURE,
     JsonOption,
@@ -38,6 +39,9 @@ def backfill(
         typer.Option("--steps", help="Steps, groups or tables, separated by commas, e.g. 5,7,trades."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until the run has ended.")] = True,
+    hashes: Annotated[
+        bool, typer.Option("--hashes/--no-hashes", help="Print a hash of each table's rows of the range.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Compute a range of days in one run, through Dagster's queue."""
@@ -50,10 +54,11 @@ def backfill(
     run_id = launch_range(base_url, begin, end, selection)
     say(f"Run over {begin} to {end}: {base_url}/runs/{run_id}")
     if not wait:
-        _tell(None, run_id, begin, end, as_json=as_json)
+        _tell(None, {}, run_id, begin, end, as_json=as_json)
         return
     state = _follow(base_url, run_id)
-    _tell(state, run_id, begin, end, as_json=as_json)
+    tables = _digests(begin, end) if hashes and state.status == "SUCCESS" else {}
+    _tell(state, tables, run_id, begin, end, as_json=as_json)
     if state.status != "SUCCESS":
         _explain(base_url, state)
         raise typer.Exit(EXIT_FAILURE)
@@ -96,10 +101,26 @@ def _follow(base_url: str, run_id: str) -> "RunState":
         return wait_for(base_url, run_id, tell)
 
 
-def _tell(state: "RunState | None", run_id: str, first: date, last: date, *, as_json: bool) -> None:
+def _digests(first: date, last: date) -> dict[str, tuple[int, str]]:
+    from adapters.db.repos.digests import digest_tables
+
+    with open_transaction(load_settings(), "reader", "propdesk-backfill") as connection:
+        return digest_tables(connection, first, last)
+
+
+def _tell(
+    state: "RunState | None",
+    tables: dict[str, tuple[int, str]],
+    run_id: str,
+    first: date,
+    last: date,
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
-        found = {"run_id": run_id, "first": first, "last": last, "status": "QUEUED"}
-        emit(found if state is None else {**found, **asdict(state)})
+        found: dict[str, object] = {"run_id": run_id, "first": first, "last": last, "status": "QUEUED"}
+        prints = {name: {"rows": rows, "hash": digest} for name, (rows, digest) in tables.items()}
+        emit(found if state is None else {**found, **asdict(state), "tables": prints})
         return
     if state is None:
         return
@@ -109,6 +130,12 @@ def _tell(state: "RunState | None", run_id: str, first: date, last: date, *, as_
         ("step", "status", "seconds"),
         [(n, s, None if t is None else round(t, 1)) for n, s, t in rows],
     )
+    if tables:
+        show_table(
+            f"Rows from {first} to {last}; equal input gives equal hashes",
+            ("table", "rows", "hash"),
+            [(name, rows, digest) for name, (rows, digest) in tables.items()],
+        )
     say(f"Queue, process start and planning {state.wait_s or 0:.1f} s; steps {state.work_s or 0:.1f} s.")
 
 
