@@ -18,7 +18,7 @@ from dagster_dbt import DagsterDbtTranslator, dbt_assets
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
 from adapters.db.grants import open_marts
-from adapters.db.repos.pipeline import count_by_day
+from adapters.db.repos.pipeline import MARTS, count_by_day
 from adapters.memory import give_back_memory
 from adapters.settings import Settings, load_settings
 from assets._shared import pictures
@@ -32,15 +32,6 @@ RUNNER: Final = DbtRunner(load_settings())
 LINEAGE: Final = read_lineage()
 INNER: Final = "tag:inner"
 """Plain views between a table and the models that count; they stand in for their tables in the lineage."""
-MARTS: Final = (
-    "rules_6d",
-    "mini_rules",
-    "adverse_rules",
-    "eligible_rules",
-    "rule_changes",
-    "advisor_leaderboard",
-)
-"""Tables and views by as-of day, whose rows are counted."""
 
 
 class Translator(DagsterDbtTranslator):

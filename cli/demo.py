@@ -180,12 +180,10 @@ def _backfill(context: UpContext) -> None:
 
 
 def _has_marts(settings: Settings, last: date) -> bool:
-    from datetime import timedelta
-
-    from adapters.db.repos.rulesets import newest_as_of
+    from adapters.db.repos.pipeline import holds_marts
 
     with open_transaction(settings, "reader", _APPLICATION) as connection:
-        return newest_as_of(connection, last + timedelta(days=1)) == last
+        return holds_marts(connection, last)
 
 
 def _report_rules(context: UpContext) -> None:

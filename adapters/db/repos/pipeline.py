@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+
+MARTS: Final = (
+    "rules_6d",
+    "mini_rules",
+    "adverse_rules",
+    "eligible_rules",
+    "rule_changes",
+    "advisor_leaderboard",
+)
+"""Tables and views by as-of day."""
+NEVER_EMPTY: Final = ("mini_rules", "advisor_leaderboard")
+"""Marts that hold rows of every as-of day on which an idea has closed."""
 
 
 def oldest_open_day(connection: "psycopg.Connection[Any]", first_day: date) -> date | None:
@@ -117,6 +129,25 @@ def last_heartbeats(connection: "psycopg.Connection[Any]") -> list[tuple[str, st
         "SELECT account_id, component, beat_at FROM trading.heartbeats ORDER BY account_id, component"
     )
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def holds_marts(connection: "psycopg.Connection[Any]", day: date) -> bool:
+    """Tell whether the marts of an as-of day were built to the end, as far as their rows tell.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+    day : date
+        An as-of day on which an idea has closed.
+
+    Returns
+    -------
+    bool
+        Every mart is there, and those that are never empty hold the day; a day may do without changes or
+        eligible rules.
+    """
+    held = count_by_day(connection, MARTS, day, day)
+    return set(held) == set(MARTS) and all(held[name] for name in NEVER_EMPTY)
 
 
 def count_by_day(
