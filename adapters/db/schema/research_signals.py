@@ -153,4 +153,4 @@ quality_results = Table(
     document("payload"),
     schema="research",
 )
-"""One row per expectation; `partition_date` is the last date of the range that was judged."""
+"""One row per partition and expectation: a day's verdict is on its own rows, whatever range was computed."""
