@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from propdesk.model.enums import EntryType
+
 Row = Mapping[str, Any]
 """A row as JSON gives it: days as ``2025-06-04``, moments as ``2025-06-04T10:00:00+00:00``."""
 
@@ -12,12 +14,14 @@ WHOLE_ROW: Final = "(whole row)"
 """Named in place of columns where one side has no such row."""
 
 _ENTRY: Final = frozenset({
-    "entry_at", "entry_date", "entry_paise", "lots", "quantity", "margin_paise", "notional_paise", "leverage",
-    "desk_lots", "desk_quantity", "desk_margin_paise", "product_reason", "slippage_paise", "charges_paise",
-    "risk_paise", "is_intraday", "is_expiry_day", "days_to_expiry", "moneyness", "traded_value_share",
-    "is_counted",
+    "entry_at", "entry_date", "entry_paise", "notional_paise", "leverage", "risk_paise", "is_expiry_day",
+    "days_to_expiry", "moneyness", "traded_value_share", "is_counted",
 })  # fmt: skip
-"""Of a trade: known from its entry on. An idea at market is sized by the price at which it enters."""
+"""Of a trade: known from its entry on."""
+_SIZE: Final = frozenset({
+    "lots", "quantity", "margin_paise", "desk_lots", "desk_quantity", "desk_margin_paise", "product_reason",
+})  # fmt: skip
+"""Of an idea at market known from its entry on, by whose price it is sized; of any other before it."""
 _OUTCOME: Final = frozenset({
     "exit_at", "exit_date", "exit_paise", "exit_reason", "exit_target", "targets_hit", "ambiguous_bar",
     "unsettled_at", "unsettled_date", "gross_pnl_paise", "slippage_paise", "charges_paise", "net_pnl_paise",
@@ -25,6 +29,7 @@ _OUTCOME: Final = frozenset({
     "holding_days", "is_intraday", "is_winning_trade", "target_hit", "stoploss_hit",
 })  # fmt: skip
 """Of a trade: known from its end on."""
+_AT_MARKET: Final = EntryType.MARKET.value
 _BY_TRADE: Final = frozenset({"research.excursions", "research.outcome_audit"})
 _RECORDS: Final = ("signal_id", "trade_id", "followup_id", "record_id")
 
@@ -111,7 +116,10 @@ def _open_trade(then: Row, now: Row, known: Known) -> tuple[str, ...]:
         for name in ("exit_date", "unsettled_date", *(("entry_date",) if waits else ()))
         if now[name] is not None and now[name] <= known.day.isoformat()
     )
-    return early + _columns(then, now, _OUTCOME | _ENTRY if waits else _OUTCOME)
+    open_columns = _OUTCOME
+    if waits:
+        open_columns |= _ENTRY | _SIZE if then["entry_type"] == _AT_MARKET else _ENTRY
+    return early + _columns(then, now, open_columns)
 
 
 def _open_leg(then: Row | None, now: Row | None, known: Known) -> tuple[str, ...]:

@@ -19,6 +19,10 @@ def trade(name: str = "open", **values: Any) -> dict[str, Any]:
     return {**row, "trade_id": name, "exit_reason": "OPEN", "entry_at": BEFORE, "lots": 1, **values}
 
 
+def waiting(entry_type: str, **values: Any) -> dict[str, Any]:
+    return trade(**{"entry_at": None, "entry_type": entry_type, **values})
+
+
 @pytest.mark.parametrize(
     ("then", "now", "columns"),
     [
@@ -27,7 +31,13 @@ def trade(name: str = "open", **values: Any) -> dict[str, Any]:
         (trade(), trade(exit_reason="INCOMPLETE", unsettled_date="2025-06-04"), ("unsettled_date",)),
         (trade(), trade(lots=2), ("lots",)),
         (trade(), trade(traded_value_share=0.5), ("traded_value_share",)),
-        (trade(entry_at=None, lots=0), trade(entry_at=AFTER, entry_date="2025-06-05", lots=2), ()),
+        (waiting("MARKET", lots=0), waiting("MARKET", entry_at=AFTER, entry_date="2025-06-05", lots=2), ()),
+        (
+            waiting("LIMIT", lots=1),
+            waiting("LIMIT", entry_at=AFTER, entry_date="2025-06-05", moneyness=0.1),
+            (),
+        ),
+        (waiting("LIMIT", lots=1), waiting("LIMIT", entry_at=AFTER, lots=2), ("lots",)),
         (trade(entry_at=None), trade(entry_date="2025-06-04"), ("entry_date",)),
         (trade(entry_at=None), trade(entry_at=None, exit_reason="NOT_TRIGGERED"), ()),
         (trade(entry_at=None), trade(entry_at=None, stoploss_paise=9), ("stoploss_paise",)),
@@ -107,7 +117,7 @@ def test_any_other_table_is_judged_by_every_column() -> None:
 
 def test_columns_that_are_excused_exist() -> None:
     named = {column.name for column in describe_table("research.trades")}
-    assert named >= module._ENTRY | module._OUTCOME
+    assert named >= module._ENTRY | module._SIZE | module._OUTCOME
 
 
 def test_a_row_names_its_record() -> None:
