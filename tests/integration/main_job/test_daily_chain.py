@@ -6,9 +6,12 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import psycopg
 import pytest
+from psycopg import sql
 
-from adapters.settings import CLONE_ROOT, Settings
+from adapters.db.engine import psycopg_dsn
+from adapters.settings import CLONE_ROOT, DatabaseRole, Settings
 from runtime.servers import ServerSet
 from tests.support.daily_chain import ALONE, DAILY, DAYS, FULL, KNOWN, RANGE
 from tests.support.main_job import environment
@@ -97,6 +100,20 @@ def test_each_day_by_itself_equals_the_range_byte_for_byte(stages: dict[str, Tab
     legs = trades[trades["group_key"] == "pair"]
     assert legs["trade_date"].tolist() == [str(DAYS[1]), str(DAYS[2])]
     assert legs["product_reason"].tolist() == ["MULTI_LEG"] * 2
+
+
+@pytest.mark.parametrize("role", ["daemon", "reader"])
+def test_who_reads_the_rules_reads_every_mart(
+    settings: Settings, stages: dict[str, Tables], role: DatabaseRole
+) -> None:
+    """A mart is a table or a view of one elsewhere; either must be open to the roles that do not own it."""
+    marts = {name for name in stages[FULL] if name.startswith("marts.")}
+    assert marts >= {name for name in AS_OF if name.startswith("marts.")}
+    with psycopg.connect(psycopg_dsn(settings.database_url(role))) as connection:
+        for name in marts:
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*name.split(".")))
+            found = connection.execute(query).fetchone()
+            assert found == (len(stages[FULL][name]),), name
 
 
 def test_a_trade_of_the_first_day_is_worked_out_again_until_it_ends(stages: dict[str, Tables]) -> None:
