@@ -13,6 +13,7 @@ from cli.database import open_transaction
 from cli.output import EXIT_FAILURE, JsonOption, emit, parse_day, say, show_table
 from cli.sandbox import PLACE, control
 from propdesk.core.errors import ConfigFault
+from propdesk.core.ids import guard_id
 from propdesk.core.money import price_to_paise
 
 _NOTHING = (0, 0, 0, 0)
@@ -78,7 +79,7 @@ def read_lines(settings: Settings, account_id: str, day: date, at: str) -> list[
     with open_transaction(settings, "reader", "propdesk-reconcile") as connection:
         ours = read_filled_legs(connection, account_id, day)
     book = control(at, "GET", "/book")
-    legs = {name: leg.group for leg in ours for name in leg.correlation_ids}
+    legs = {name: leg.group for leg in ours for own in leg.correlation_ids for name in (own, guard_id(own))}
     truth = truth_by_leg(book["orders"], book["fills"], legs)
     lines = {
         leg.group: Line(

@@ -110,6 +110,10 @@ class Broker(Protocol):
         """Close what is filled at a marketable price."""
         ...
 
+    async def protect(self, intent: OrderIntent) -> BrokerAck:
+        """Put a stop under what is filled of an order that has none any more."""
+        ...
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look in the broker's full lists for what an intent did; None = not there."""
         ...

@@ -46,7 +46,7 @@ class StateSheet:
 
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""
-        return DaySheet(instrument=self._instrument, product=self._product, last_price=self._last_price)
+        return DaySheet(self._instrument, self._product, self._last_price, self._ordered)
 
     def _instrument(self, key: str) -> Instrument | None:
         groups = self._state().groups.values()
@@ -57,6 +57,12 @@ class StateSheet:
         if live is None:
             raise Rejected(f"No trade group {intent.group_id} stands behind {intent.correlation_id}.")
         return live.product
+
+    def _ordered(self, correlation_id: str) -> int | None:
+        state = self._state()
+        live = state.groups.get(state.order_index.get(correlation_id, ""))
+        orders = () if live is None else live.orders
+        return next((o.quantity for o in orders if o.correlation_id == correlation_id), None)
 
     def _last_price(self, key: str) -> int | None:
         bar = self._feed.latest(key, self._clock.now_ns())
@@ -93,7 +99,7 @@ async def stepped_dhan(
     client = DhanClient(config, mover, store=store, is_stepped=True)
     stack.push_async_callback(client.close)
     alerts = OrderUpdates(config, client.session)
-    broker = DhanBroker(client.super_orders, client.orders, alerts, sheet.day_sheet(), clock)
+    broker = DhanBroker(client, alerts, sheet.day_sheet(), clock)
     broker.remember(seen, sheet.exiting)
     stepped = SteppedDhan(broker, mover)
     await stepped.advance_to(clock.now_ns())

@@ -60,3 +60,16 @@ def correlation_id(trade_date: date, group_id: str, leg: int, slice_number: int,
     text = "p" + day + base64.b32encode(digest[:10]).decode("ascii")
     require(len(text) <= CORRELATION_ID_LENGTH_MAX, "correlation id too long for the broker")
     return text
+
+
+def guard_id(order: str) -> str:
+    """Give the correlation id of the plain order that guards a super order which lost its stop.
+
+    Examples
+    --------
+    >>> guard_id("pABCAAAAAAAAAAAAAAAA")
+    'pABCAAAAAAAAAAAAAAAAg'
+    """
+    text = f"{order}g"
+    require(len(text) <= CORRELATION_ID_LENGTH_MAX, "correlation id too long for the broker")
+    return text

@@ -33,8 +33,10 @@ _FORGET: Mapping[IntentKind | None, Mapping[str, Any]] = {
     IntentKind.MODIFY_TARGET: {"wanted_target_paise": None},
     IntentKind.CANCEL_ENTRY: {"cancel_wanted": False},
     IntentKind.EXIT: {"exit_wanted": None},
+    IntentKind.EMERGENCY_STOP: {"guard_wanted": False},
 }
 """What of an order was not done after all when the broker refuses a change."""
+_STOP_KINDS = (IntentKind.PLACE, IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
 _FORGET_ALL: Mapping[str, Any] = {name: value for made in _FORGET.values() for name, value in made.items()}
 
 
@@ -64,14 +66,14 @@ def make_orders(group: TradeGroup, trade_date: date, freeze_quantity: int) -> tu
 def place_group(turn: Turn, live: LiveGroup) -> None:
     """Put the entries of a new group out."""
     for order in live.orders:
-        live = _emit(turn, live, order, IntentKind.PLACE, order.quantity)
+        live = emit(turn, live, order, IntentKind.PLACE, order.quantity)
     for order in live.orders:
         turn.order_index.put(order.correlation_id, live.group.group_id)
     turn.signal_groups.put(live.group.signal_id, live.group.group_id)
     turn.put_group(live)
 
 
-def _emit(
+def emit(
     turn: Turn,
     live: LiveGroup,
     order: LegOrder,
@@ -94,7 +96,7 @@ def _emit(
         entry_type=group.entry_type.value,
         price_low_paise=group.entry_low_paise if is_place else None,
         price_high_paise=group.entry_high_paise if is_place else None,
-        stop_paise=order.wanted_stop_paise if kind in (IntentKind.PLACE, IntentKind.MODIFY_STOP) else None,
+        stop_paise=order.wanted_stop_paise if kind in _STOP_KINDS else None,
         target_paise=order.wanted_target_paise
         if kind in (IntentKind.PLACE, IntentKind.MODIFY_TARGET)
         else None,
@@ -139,7 +141,7 @@ def carry_out(turn: Turn, live: LiveGroup, actions: tuple[LegAction, ...]) -> Li
             for order in _orders_of(live, action.leg_number):
                 if not order.cancel_wanted and _may_still_fill(order):
                     wanted = replace(order, cancel_wanted=True)
-                    live = _emit(turn, live, wanted, IntentKind.CANCEL_ENTRY, order.quantity)
+                    live = emit(turn, live, wanted, IntentKind.CANCEL_ENTRY, order.quantity)
         else:
             live = sync_levels(turn, live)
     return live
@@ -162,7 +164,7 @@ def _exit_leg(turn: Turn, live: LiveGroup, action: LegAction) -> LiveGroup:
         quantity = verdict.quantity if isinstance(verdict, Reduce) else plan.quantity
         left -= quantity
         wanted = replace(order, exit_wanted=action.reason) if quantity == open_units else order
-        live = _emit(turn, live, wanted, IntentKind.EXIT, quantity, action.reason)
+        live = emit(turn, live, wanted, IntentKind.EXIT, quantity, action.reason)
     return live
 
 
@@ -174,11 +176,11 @@ def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
                 continue
             if leg.stop_paise is not None and order.wanted_stop_paise != leg.stop_paise:
                 order = replace(order, wanted_stop_paise=leg.stop_paise)
-                live = _emit(turn, live, order, IntentKind.MODIFY_STOP, order.quantity)
+                live = emit(turn, live, order, IntentKind.MODIFY_STOP, order.quantity)
                 order = _order(live, order.correlation_id)
             if leg.target_paise is not None and order.wanted_target_paise != leg.target_paise:
                 order = replace(order, wanted_target_paise=leg.target_paise)
-                live = _emit(turn, live, order, IntentKind.MODIFY_TARGET, order.quantity)
+                live = emit(turn, live, order, IntentKind.MODIFY_TARGET, order.quantity)
     return live
 
 
@@ -244,6 +246,8 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
         return order.state != OrderState.DEAD
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _is_unheard_fault(order, update)
+    if kind is BrokerUpdateKind.NAKED:
+        return _is_alive(order) and order.naked_fact != update.update_id
     return order.state in (OrderState.PREPARED, OrderState.UNKNOWN)
 
 
@@ -269,9 +273,19 @@ def _fold_update(
         return _ended(live, order, update)
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _faulted(turn, live, order, update)
+    if kind is BrokerUpdateKind.NAKED:
+        return _lost_its_stop(turn, order, update), None
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
         return replace(order, state=OrderState.WORKING), None
     return order, None
+
+
+def _lost_its_stop(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Remember that a stop is gone; `propdesk.engine.protection` asks for another."""
+    if order.naked_fact == update.update_id:
+        return order
+    turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units have no live stop")
+    return replace(order, naked_fact=update.update_id, guard_wanted=False)
 
 
 def _faulted(
@@ -296,7 +310,10 @@ def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     what = "entry" if update.answers is None else update.answers.value
     reason = update.reason or update.kind.value
     turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {what}: {reason}")
-    return replace(order, refusals=order.refusals + 1, **_FORGET.get(update.answers, _FORGET_ALL))
+    # there is no second way to put a stop under a position: what cannot be guarded is closed
+    is_bare = order.filled_quantity > order.exited_quantity and update.answers is IntentKind.EMERGENCY_STOP
+    refusals = REFUSALS_MAX if is_bare else order.refusals + 1
+    return replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
 
 
 def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:

@@ -80,7 +80,9 @@ class LegOrder:
 
     Quantities are the maximum over all evidence; ``priced_quantity`` is the part of the fill whose entry
     price is known (an exit heard of first proves a fill, not its price). ``wanted_*`` are the levels last
-    asked for, so that a change is sent once and an older one never overtakes it.
+    asked for, so that a change is sent once and an older one never overtakes it. ``naked_fact`` names the
+    fact that told last that what is filled has no live stop; with ``guard_wanted`` its emergency stop was
+    asked for.
     """
 
     correlation_id: str
@@ -100,6 +102,8 @@ class LegOrder:
     exit_wanted: ExitReason | None = None
     intents: int = 0
     refusals: int = 0
+    naked_fact: str = ""
+    guard_wanted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

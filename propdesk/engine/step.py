@@ -13,7 +13,7 @@ from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, StepResult
-from propdesk.engine.timers import check_switches, on_timer
+from propdesk.engine.timers import check_switches, on_timer, tend_order
 from propdesk.engine.turn import Turn
 from propdesk.engine.unsent import take_update
 from propdesk.model.enums import KillLevel
@@ -21,12 +21,14 @@ from propdesk.model.messages import (
     BarObserved,
     BrokerSnapshotTaken,
     BrokerUpdate,
+    BrokerUpdateKind,
     ConnectionChanged,
     ContextChanged,
     DayOpened,
     EntryWaited,
     Event,
     FollowupReceived,
+    IntentKind,
     OperatorCommand,
     SignalReceived,
     TickObserved,
@@ -191,6 +193,8 @@ def _on_updates(turn: Turn, updates: tuple[BrokerUpdate, ...]) -> None:
     trades_before = len(turn.out.trades)
     for update in updates:
         take_update(turn, update)
+        if update.kind is BrokerUpdateKind.NAKED or update.answers is IntentKind.EMERGENCY_STOP:
+            tend_order(turn, update.correlation_id)
     if len(turn.out.trades) > trades_before:
         check_switches(turn)
 

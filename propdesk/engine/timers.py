@@ -6,6 +6,7 @@ from propdesk.core.calendar import Segment
 from propdesk.engine import tracking
 from propdesk.engine.context import price_key_of
 from propdesk.engine.orders import REFUSALS_MAX, carry_out, give_up_unknown, settle_legs, sync_levels
+from propdesk.engine.protection import guard, reached_targets
 from propdesk.engine.signals import arm_pending
 from propdesk.engine.state import LiveGroup
 from propdesk.engine.turn import Turn
@@ -32,6 +33,13 @@ def on_timer(turn: Turn, event: TimerFired) -> None:
         give_up_unknown(turn)
 
 
+def tend_order(turn: Turn, correlation_id: str) -> None:
+    """Do now what is due of the group of one order; an order that is not ours has none."""
+    group_id = turn.order_index.get(correlation_id)
+    if group_id is not None and not turn.groups[group_id].is_closed:
+        _tend(turn, turn.groups[group_id])
+
+
 def _tend(turn: Turn, live: LiveGroup) -> None:
     """Ask again for all that is due of one group and not yet a fact."""
     before = live
@@ -45,7 +53,9 @@ def _tend(turn: Turn, live: LiveGroup) -> None:
     live = replace(live, group=group)
     if live.exit_goal is not None:
         actions = leave_actions(live, live.exit_goal)
-    live = carry_out(turn, live, actions)
+    live = carry_out(turn, live, (*actions, *reached_targets(turn, live)))
+    if is_session(turn):
+        live = guard(turn, live)
     live = settle_legs(turn, sync_levels(turn, live))
     if live != before:
         turn.put_group(live)

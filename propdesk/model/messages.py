@@ -69,6 +69,7 @@ class IntentKind(StrEnum):
     MODIFY_TARGET = "MODIFY_TARGET"
     CANCEL_ENTRY = "CANCEL_ENTRY"
     EXIT = "EXIT"
+    EMERGENCY_STOP = "EMERGENCY_STOP"
 
 
 class BrokerUpdateKind(StrEnum):
@@ -84,13 +85,15 @@ class BrokerUpdateKind(StrEnum):
     CANCELLED = "CANCELLED"
     GAPPED_THROUGH = "GAPPED_THROUGH"
     MODIFIED = "MODIFIED"
+    NAKED = "NAKED"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerUpdate:
     """One fact from the broker about the order named by our correlation id.
 
-    ``quantity`` is cumulative for fills; ``price_paise`` the average price of it.
+    ``quantity`` is cumulative for fills; ``price_paise`` the average price of it. NAKED: that many filled
+    units have no live stop at the broker.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.

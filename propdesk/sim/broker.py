@@ -135,7 +135,8 @@ class SimBroker:
             If no such order is alive.
         """
         paper = self._alive(intent)
-        stop = intent.stop_paise if intent.kind is IntentKind.MODIFY_STOP else None
+        sets_stop = intent.kind in (IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
+        stop = intent.stop_paise if sets_stop else None
         target = intent.target_paise if intent.kind is IntentKind.MODIFY_TARGET else None
         paper = replace(paper, order=modify(paper.order, stop=stop, target=target))
         self._orders[paper.broker_order_id] = paper

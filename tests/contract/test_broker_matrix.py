@@ -99,11 +99,12 @@ def dhan_broker(desk: Desk) -> DhanBroker:
         instrument=lambda key: equity(freeze_quantity=1_001) if key == KEY else None,
         product=lambda _: Product.INTRADAY,
         last_price=last_price,
+        ordered=lambda _: PLACE.quantity,
     )
     client = desk.client
     alerts = OrderUpdates(desk.config, client.session)
     timing = PollTiming(least_s=0.01, idle_s=0.2)
-    return DhanBroker(client.super_orders, client.orders, alerts, day, desk.clock, timing=timing)
+    return DhanBroker(client, alerts, day, desk.clock, timing=timing)
 
 
 @pytest.fixture(params=["paper", "dhan"])

@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from adapters.brokers.dhan.facts import Books, facts_of, is_ours
+from adapters.brokers.dhan.client import DhanClient
+from adapters.brokers.dhan.facts import Books, Standing, facts_of, is_ours, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
+from adapters.brokers.dhan.guard import Guards
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
-from adapters.brokers.dhan.orders import Orders
-from adapters.brokers.dhan.super_orders import SuperOrderRequest, SuperOrders
+from adapters.brokers.dhan.protection import protected_price
+from adapters.brokers.dhan.reading import read_books, row_named
+from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock
-from propdesk.core.errors import BrokerFault, DataFault, Rejected
-from propdesk.core.money import Rounding, round_to_tick
+from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdate, IntentKind, OrderIntent
@@ -28,11 +30,6 @@ CAPABILITIES: Final = Capabilities(
     absence_is_proof=False,
     has_partial_exits=False,
 )
-
-_EQUITY_WIDTHS: Final = ((10_000, 200), (50_000, 100))
-_EQUITY_WIDTH_ABOVE: Final = 50
-_OPTION_WIDTHS: Final = ((1_000, 500), (10_000, 300), (50_000, 200))
-_OPTION_WIDTH_ABOVE: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,14 @@ class DaySheet:
         Product an intent is held under.
     last_price : callable
         Last price of an instrument key, paise; None where none is known.
+    ordered : callable
+        Units that we asked for under a correlation id; None where it is not in the books.
     """
 
     instrument: Callable[[str], Instrument | None]
     product: Callable[[OrderIntent], Product]
     last_price: Callable[[str], int | None]
+    ordered: Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,31 +62,12 @@ class PollTiming:
     idle_s: float = 2.0
 
 
-def protected_price(last_paise: int, side: Side, instrument: Instrument) -> int:
-    """Price at which an order of ``side`` is marketable but bounded, on tick, > 0.
-
-    Notes
-    -----
-    The widths are those used in the industry for market-price protection: equity and futures 2 % below
-    100 rupees, 1 % to 500, 0.5 % above; options 5 % below 10, 3 % to 100, 2 % to 500, 1 % above.
-    """
-    is_option = instrument.category.is_option
-    widths = _OPTION_WIDTHS if is_option else _EQUITY_WIDTHS
-    above = _OPTION_WIDTH_ABOVE if is_option else _EQUITY_WIDTH_ABOVE
-    width_bp = next((bp for limit, bp in widths if last_paise < limit), above)
-    away = max(instrument.tick_paise, last_paise * width_bp // 10_000)
-    rounding = Rounding.UP if side is Side.BUY else Rounding.DOWN
-    price = round_to_tick(last_paise + side.sign * away, instrument.tick_paise, rounding)
-    return max(instrument.tick_paise, price)
-
-
 class DhanBroker:
     """Places, moves and closes super orders at Dhan and tells what became of them.
 
     Parameters
     ----------
-    supers : SuperOrders
-    orders : Orders
+    client : DhanClient
     alerts : OrderUpdates
         Wakes the reading of the books; what it says is not used as a fact.
     day : DaySheet
@@ -101,16 +82,16 @@ class DhanBroker:
 
     def __init__(
         self,
-        supers: SuperOrders,
-        orders: Orders,
+        client: DhanClient,
         alerts: OrderUpdates,
         day: DaySheet,
         clock: Clock,
         *,
         timing: PollTiming | None = None,
     ) -> None:
-        self._supers = supers
-        self._orders = orders
+        self._client = client
+        self._supers = client.super_orders
+        self._guards = Guards(client, clock)
         self._alerts = alerts
         self._day = day
         self._clock = clock
@@ -162,13 +143,20 @@ class DhanBroker:
     async def modify(self, intent: OrderIntent) -> BrokerAck:
         """Move the stop or target to an absolute price."""
         order_id = await self._order_id(intent)
+        try:
+            await self._move_leg(order_id, intent)
+        except Rejected:
+            if not await self._move_guard(intent):
+                raise
+        return BrokerAck(intent.correlation_id, order_id)
+
+    async def _move_leg(self, order_id: str, intent: OrderIntent) -> None:
         if intent.kind is IntentKind.MODIFY_STOP and intent.stop_paise is not None:
             await self._supers.modify_stop(order_id, intent.stop_paise)
         elif intent.kind is IntentKind.MODIFY_TARGET and intent.target_paise is not None:
             await self._supers.modify_target(order_id, intent.target_paise)
         else:
             raise Rejected(f"{intent.kind.value} of {intent.correlation_id} names no price.")
-        return BrokerAck(intent.correlation_id, order_id)
 
     async def cancel(self, intent: OrderIntent) -> BrokerAck:
         """Withdraw what has not filled of an entry.
@@ -176,10 +164,12 @@ class DhanBroker:
         Notes
         -----
         Cancelling the entry leg of a partly filled order would take its exits away, so such an order is
-        shrunk to what has filled instead.
+        shrunk to what has filled instead. A list that shows less than the trade book proves is too old to
+        cancel by.
         """
-        row = await self._row(intent)
-        await self._withdraw(row)
+        books = await read_books(self._client)
+        row = self._row(books, intent)
+        await self._withdraw(row, standing_of(row, books))
         self._wake.set()
         return BrokerAck(intent.correlation_id, row.order.order_id)
 
@@ -188,46 +178,70 @@ class DhanBroker:
 
         Notes
         -----
-        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker.
+        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker. Only
+        what has no exit left is closed by an order of its own (`Guards`).
         """
-        row = await self._row(intent)
-        head = row.order
-        if head.filled_quantity < head.quantity and not head.status.is_dead:
-            await self._withdraw(row)
-        if head.filled_quantity == 0:
+        books = await read_books(self._client)
+        row = self._row(books, intent)
+        head, standing = row.order, standing_of(row, books)
+        if standing.filled < head.quantity and not head.status.is_dead:
+            await self._withdraw(row, standing)
+        if standing.open_quantity == 0:
             return BrokerAck(intent.correlation_id, head.order_id)
-        if intent.quantity < head.filled_quantity:
+        if intent.quantity < standing.open_quantity:
             raise Rejected(f"Dhan cannot close a part of super order {head.order_id}.")
         last = row.last_price_paise or self._day.last_price(intent.instrument_key)
         if not last:
             raise Rejected(f"No price of {intent.instrument_key} is known to close at.")
         price = protected_price(last, head.side.opposite, self._instrument(intent))
         self._exiting[intent.correlation_id] = (intent.reason or ExitReason.FOLLOWUP_EXIT).value
-        await self._move_out(row, price)
+        if any(not leg.status.is_dead for leg in row.legs):
+            await self._move_out(row, price)
+        else:
+            await self._guards.close(row, price, self._instrument(intent))
         self._wake.set()
         return BrokerAck(intent.correlation_id, head.order_id)
 
+    async def protect(self, intent: OrderIntent) -> BrokerAck:
+        """Put a stop order of its own under what is filled of a super order that lost its stop.
+
+        Raises
+        ------
+        Rejected, Retryable
+            If it cannot be guarded: then it is closed.
+        """
+        last = self._day.last_price(intent.instrument_key)
+        if intent.stop_paise is None or not last:
+            raise Rejected(f"No stop or no price of {intent.instrument_key} is known to guard it by.")
+        order_id = await self._guards.protect(
+            intent.correlation_id, intent.stop_paise, self._instrument(intent), last
+        )
+        self._wake.set()
+        return BrokerAck(intent.correlation_id, order_id)
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look in the full list for what an intent did; None = not there, which proves nothing."""
-        rows = await self._supers.find(intent.correlation_id)
-        if not rows:
+        books = await read_books(self._client)
+        try:
+            row = self._row(books, intent)
+        except Rejected:
             return None
-        row = min(rows, key=lambda one: (one.order.created_ns or 0, one.order.order_id))
-        self._ids[intent.correlation_id] = row.order.order_id
-        return BrokerAck(intent.correlation_id, row.order.order_id) if _is_done(intent, row) else None
+        is_done = _is_done(intent, row, standing_of(row, books))
+        return BrokerAck(intent.correlation_id, row.order.order_id) if is_done else None
 
     # ---------------------------------------------------------------- facts
 
     async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
         """All facts about our super orders that the books tell now, of whatever day."""
         del orders
-        books = await self._books()
+        books = await read_books(self._client)
         now_ns = self._clock.now_ns()
         facts: list[BrokerUpdate] = []
         for row in books.supers:
             if is_ours(row.order.correlation_id):
                 self._ids.setdefault(row.order.correlation_id, row.order.order_id)
-                facts += facts_of(row, books, self._exiting, now_ns)
+                ordered = self._day.ordered(row.order.correlation_id)
+                facts += facts_of(row, books, self._exiting, now_ns, ordered)
         return tuple(facts)
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
@@ -281,11 +295,6 @@ class DhanBroker:
         async for _ in self._alerts.alerts():
             self._wake.set()
 
-    async def _books(self) -> Books:
-        # fills last: they are never older than a state that was read with them
-        supers, orders = await self._supers.book(), await self._orders.book()
-        return Books(supers, orders, await self._orders.trades())
-
     # -------------------------------------------------------------- helpers
 
     def _instrument(self, intent: OrderIntent) -> Instrument:
@@ -310,38 +319,52 @@ class DhanBroker:
 
     async def _order_id(self, intent: OrderIntent) -> str:
         known = self._ids.get(intent.correlation_id)
-        return known if known is not None else (await self._row(intent)).order.order_id
+        if known is not None:
+            return known
+        return self._row(await read_books(self._client), intent).order.order_id
 
-    async def _row(self, intent: OrderIntent) -> SuperOrderRow:
-        rows = await self._supers.find(intent.correlation_id)
-        if not rows:
-            raise Rejected(f"Dhan lists no super order {intent.correlation_id}.")
-        row = min(rows, key=lambda one: (one.order.created_ns or 0, one.order.order_id))
+    def _row(self, books: Books, intent: OrderIntent) -> SuperOrderRow:
+        row = row_named(books, intent.correlation_id)
         self._ids[intent.correlation_id] = row.order.order_id
         return row
 
-    async def _withdraw(self, row: SuperOrderRow) -> None:
+    async def _move_guard(self, intent: OrderIntent) -> bool:
+        """Move the plain stop that stands in for a lost one; False where none does."""
+        books = await read_books(self._client)
+        guard = standing_of(self._row(books, intent), books).guard
+        if guard is None:
+            return False
+        if intent.kind is IntentKind.MODIFY_STOP and intent.stop_paise is not None:
+            await self._guards.move(guard, intent.stop_paise, self._instrument(intent))
+        return True  # its target is watched by the daemon
+
+    async def _withdraw(self, row: SuperOrderRow, standing: Standing) -> None:
         head = row.order
-        if head.status is OrderStatus.PART_TRADED or 0 < head.filled_quantity < head.quantity:
-            await self._supers.modify_entry(row, quantity=head.filled_quantity, price_paise=head.price_paise)
-        elif head.filled_quantity == 0 and not head.status.is_dead:
+        if standing.filled >= head.quantity or head.status.is_dead:
+            return
+        if standing.is_older_than_trades:
+            raise Retryable(f"Dhan's list of super order {head.order_id} is older than its trades.")
+        if standing.filled:
+            await self._supers.modify_entry(row, quantity=standing.filled, price_paise=head.price_paise)
+        else:
             await self._supers.cancel(head.order_id, LegName.ENTRY)
 
     async def _move_out(self, row: SuperOrderRow, price: int) -> None:
         order_id = row.order.order_id
-        if row.leg(LegName.TARGET) is not None:
+        live = [leg.name for leg in row.legs if not leg.status.is_dead]
+        if LegName.TARGET in live:
             try:
                 await self._supers.modify_target(order_id, price)
             except Rejected:
                 # whether a target may cross the market is undocumented; the stop is the other way out
-                if row.leg(LegName.STOP) is None:
+                if LegName.STOP not in live:
                     raise
             else:
                 return
         await self._supers.modify_stop(order_id, row.last_price_paise or price)
 
 
-def _is_done(intent: OrderIntent, row: SuperOrderRow) -> bool:
+def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> bool:
     """Whether the order shows what an intent asked for."""
     head, target, stop = row.order, row.leg(LegName.TARGET), row.leg(LegName.STOP)
     match intent.kind:
@@ -352,7 +375,9 @@ def _is_done(intent: OrderIntent, row: SuperOrderRow) -> bool:
         case IntentKind.MODIFY_TARGET:
             return target is not None and target.price_paise == intent.target_paise
         case IntentKind.CANCEL_ENTRY:
-            return head.status.is_dead or head.filled_quantity == head.quantity
+            return head.status.is_dead or standing.filled >= head.quantity
+        case IntentKind.EMERGENCY_STOP:
+            return standing.guard is not None
         case IntentKind.EXIT:
             gone = any(leg.status is OrderStatus.TRIGGERED for leg in row.legs)
             return gone or head.status in (OrderStatus.CLOSED, OrderStatus.CANCELLED, OrderStatus.REJECTED)

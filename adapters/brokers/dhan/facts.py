@@ -4,10 +4,11 @@ Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean t
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow, TradeRow
-from propdesk.core.ids import derived_id
+from propdesk.core.ids import derived_id, guard_id
+from propdesk.model.enums import ExitReason
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 
 PREFIX = "p"
@@ -35,6 +36,66 @@ class Filled:
     def average_paise(self) -> int:
         """Average price, halves up; 0 without fills."""
         return (2 * self.notional_paise + self.quantity) // (2 * self.quantity) if self.quantity else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the books prove of one super order: quantities are the maximum over all evidence.
+
+    Attributes
+    ----------
+    is_older_than_trades : bool
+        The super order shows less than the trade book proves: nothing may be taken away on its word.
+    guards : tuple of OrderRow
+        Plain orders that were to guard it after it had lost its stop, dead ones included.
+    """
+
+    filled: int
+    exited: int
+    is_older_than_trades: bool
+    guards: tuple[OrderRow, ...]
+
+    @property
+    def open_quantity(self) -> int:
+        """Units that are held and not closed."""
+        return max(0, self.filled - self.exited)
+
+    @property
+    def guard(self) -> OrderRow | None:
+        """The guard that can still fill; None where there is none."""
+        return next((row for row in self.guards if row.status in _RESTING), None)
+
+
+_RESTING = (OrderStatus.TRANSIT, OrderStatus.PENDING, OrderStatus.PART_TRADED, OrderStatus.TRIGGERED)
+
+
+def standing_of(
+    parent: SuperOrderRow, books: Books, fills: Mapping[LegName, "Filled"] | None = None
+) -> Standing:
+    """Work out what is held of a super order and what guards it."""
+    fills = fills_of(parent, books) if fills is None else fills
+    entry = fills.get(LegName.ENTRY)
+    traded, shown = entry.quantity if entry else 0, parent.order.filled_quantity
+    exited = sum(fills[name].quantity for name in _EXITS if name in fills)
+    name = guard_id(parent.order.correlation_id)
+    guards = tuple(row for row in books.orders if row.correlation_id == name)
+    return Standing(max(traded, shown), exited, traded > shown, guards)
+
+
+def is_naked(parent: SuperOrderRow, standing: Standing) -> bool:
+    """Whether something is held under no live stop; a stop in a state that nobody knows is none.
+
+    An exit that is on its way (TRIGGERED, CLOSED) is no lost stop: its sibling is cancelled by it.
+    """
+    if standing.open_quantity == 0 or standing.guard is not None:
+        return False
+    is_leaving = parent.order.status is OrderStatus.CLOSED or any(
+        leg.status in (OrderStatus.TRIGGERED, OrderStatus.TRADED, OrderStatus.PART_TRADED)
+        for leg in parent.legs
+    )
+    stop = parent.leg(LegName.STOP)
+    is_gone = stop is None or stop.status.is_dead or stop.status is OrderStatus.UNKNOWN
+    return is_gone and not is_leaving
 
 
 def is_ours(correlation_id: str) -> bool:
@@ -75,6 +136,8 @@ def _belongs(row: OrderRow, parent: SuperOrderRow, *, is_shared: bool) -> bool:
     # a repeated correlation id would make legs of two orders look alike: then only explicit links count
     if is_shared or not head.correlation_id:
         return False
+    if row.correlation_id == guard_id(head.correlation_id):
+        return True
     return row.correlation_id == head.correlation_id and row.leg in _EXITS
 
 
@@ -89,6 +152,8 @@ def _part(
     if trade.order_id in leg_ids:
         return leg_ids[trade.order_id]
     row = own.get(trade.order_id)
+    if row is not None and row.correlation_id == guard_id(parent.order.correlation_id):
+        return LegName.STOP
     if row is not None and row.order_id != parent.order.order_id and row.leg in _EXITS:
         return row.leg
     triggered = [leg.name for leg in parent.legs if leg.status in (OrderStatus.TRIGGERED, OrderStatus.TRADED)]
@@ -99,7 +164,11 @@ def _part(
 
 
 def facts_of(
-    parent: SuperOrderRow, books: Books, exiting: Mapping[str, str], now_ns: int
+    parent: SuperOrderRow,
+    books: Books,
+    exiting: Mapping[str, str],
+    now_ns: int,
+    ordered: int | None = None,
 ) -> list[BrokerUpdate]:
     """Tell everything the books say about one super order; the same books give the same facts.
 
@@ -110,6 +179,8 @@ def facts_of(
         then exits, not targets.
     now_ns : int
         Stamp of facts whose moment the books do not tell.
+    ordered : int, optional
+        Units that we asked for; the list shows what the order was shrunk to. None = as the list says.
     """
     head = parent.order
     at_ns = head.updated_ns or head.created_ns or now_ns
@@ -126,10 +197,23 @@ def facts_of(
         facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns))
     if head.status is OrderStatus.REJECTED:
         facts.append(_fact(head, BrokerUpdateKind.REJECTED, at_ns, reason=head.reason))
-    elif head.status.is_dead:
+    elif head.status.is_dead or _has_ended_short(head, filled, ordered or head.quantity):
         why = head.reason if head.status is not OrderStatus.EXPIRED else "EXPIRED"
         facts.append(_fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason=why))
+    standing = standing_of(parent, books, fills)
+    if is_naked(parent, standing):
+        naked = _fact(head, BrokerUpdateKind.NAKED, at_ns, standing.open_quantity)
+        # each guard that ended is news of its own
+        facts.append(replace(naked, update_id=derived_id(naked.update_id, len(standing.guards))))
     return facts
+
+
+def _has_ended_short(head: OrderRow, filled: int, ordered: int) -> bool:
+    """Whether an entry is over with less than was ordered: shrunk to what had filled, or left by its exit."""
+    if not 0 < filled < ordered:
+        return False
+    is_left = head.status is OrderStatus.CLOSED and head.filled_quantity == filled
+    return is_left or filled >= head.quantity
 
 
 def _exit_fact(
@@ -139,9 +223,13 @@ def _exit_fact(
     total = Filled(sum(f.quantity for f in exits.values()), sum(f.notional_paise for f in exits.values()), 0)
     later = max(exits, key=lambda name: exits[name].at_ns)
     kind = BrokerUpdateKind.STOP_FILLED if later is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
+    if reason:
+        # the daemon watches the target of a guarded order itself
+        is_target = reason == ExitReason.TARGET.value
+        kind = BrokerUpdateKind.TARGET_FILLED if is_target else BrokerUpdateKind.EXIT_FILLED
     return _fact(
         head,
-        BrokerUpdateKind.EXIT_FILLED if reason else kind,
+        kind,
         exits[later].at_ns or at_ns,
         total.quantity,
         total.average_paise,

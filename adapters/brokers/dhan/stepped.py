@@ -117,6 +117,10 @@ class SteppedDhan:
         """Close what is filled."""
         return await self._broker.exit(intent)
 
+    async def protect(self, intent: OrderIntent) -> BrokerAck:
+        """Put a stop under what lost its own."""
+        return await self._broker.protect(intent)
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look up what an intent did."""
         return await self._broker.find(intent)

@@ -100,6 +100,10 @@ class PaperBroker:
         """Close what is filled at the next price; raises `Rejected` where no such order is alive."""
         return await self._act(intent)
 
+    async def protect(self, intent: OrderIntent) -> BrokerAck:
+        """Set the stop; raises `Rejected` where no such order is alive."""
+        return await self._act(intent)
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look up what an intent did here."""
         async with self._turn:

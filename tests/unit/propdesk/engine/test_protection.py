@@ -263,6 +263,78 @@ def test_a_refused_stop_does_not_make_an_exit_go_out_twice() -> None:
     assert len(sent(day, IntentKind.EXIT)) == exits + 1
 
 
+def test_an_entry_cut_short_by_its_exit_is_settled() -> None:
+    day, order = placed(OrderState.WORKING)
+    whole = sent(day, IntentKind.PLACE)[0].quantity
+    day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, whole // 2, 10_000), at(602))
+    day.feed(fact(BrokerUpdateKind.TARGET_FILLED, order, whole // 2, 10_200), at(603))
+    day.feed(fact(BrokerUpdateKind.CANCELLED, order, whole // 2), at(603))
+    assert all(live.is_closed for live in day.state.groups.values())
+    assert day.state.corpus.deployed_paise == 0
+
+
+def naked(day: Day, order: str, second: int = 0, name: str = "first") -> BrokerUpdate:
+    units = next(p.quantity for p in sent(day, IntentKind.PLACE) if p.correlation_id == order)
+    return BrokerUpdate(f"naked-{name}", BrokerUpdateKind.NAKED, order, "b", 0, units, at(602, second))
+
+
+def test_a_position_without_a_stop_is_never_left_at_that() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    result = day.feed(naked(day, order), at(602))
+    (guard,) = [c for c in result.commands if isinstance(c, OrderIntent)]
+    assert (guard.kind, guard.correlation_id, guard.stop_paise) == (IntentKind.EMERGENCY_STOP, order, 9_800)
+    assert guard.quantity == sent(day, IntentKind.PLACE)[0].quantity
+    assert [c.severity for c in result.commands if isinstance(c, Notify)] == ["critical"]
+    day.feed(naked(day, order), at(602, 1))  # heard twice
+    day.feed(TimerFired("SECOND", at(602, 2)), at(602, 2))
+    assert len(sent(day, IntentKind.EMERGENCY_STOP)) == 1
+    day.feed(naked(day, order, 3, "again"), at(602, 3))  # the guard is gone too
+    assert len(sent(day, IntentKind.EMERGENCY_STOP)) == 2
+
+
+@pytest.mark.parametrize("fault", [BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN])
+def test_what_cannot_be_guarded_is_closed_at_once(fault: BrokerUpdateKind) -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    refused = fact(fault, order, reason="no", answers=IntentKind.EMERGENCY_STOP)
+    result = day.feed(refused, at(602, 1))
+    assert order in {c.correlation_id for c in result.commands if isinstance(c, OrderIntent)}
+    assert {c.kind for c in result.commands if isinstance(c, OrderIntent)} == {IntentKind.EXIT}
+
+
+def test_a_lost_stop_outside_the_session_is_replaced_when_it_begins() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(930))  # the exchange lets every order lapse at its close
+    assert sent(day, IntentKind.EMERGENCY_STOP) == []
+    (live,) = day.state.groups.values()
+    assert [o.naked_fact for o in live.orders if o.correlation_id == order] == ["naked-first"]
+
+
+def test_the_target_of_a_guarded_order_is_watched_by_us() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    day.feed(flat_bar(602, 10_195), at(603))
+    day.feed(TimerFired("MINUTE", at(603)), at(603))
+    assert sent(day, IntentKind.EXIT) == []
+    day.feed(flat_bar(603, 10_200), at(604))
+    day.feed(TimerFired("MINUTE", at(604)), at(604))
+    (out,) = sent(day, IntentKind.EXIT)
+    assert (out.correlation_id, out.reason) == (order, ExitReason.TARGET)
+
+
+def test_an_order_being_closed_is_not_guarded_besides() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(602)), at(602))
+    day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
+    day.feed(naked(day, order, 2), at(602, 2))
+    assert sent(day, IntentKind.EMERGENCY_STOP) == []
+
+
 def test_an_entry_carries_every_scope_whose_kill_level_bears_on_it() -> None:
     day = filled()
     place = sent(day, IntentKind.PLACE)[0]
@@ -390,6 +462,8 @@ def _order(**changes: Any) -> LegOrder:
         (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, False),
         (_order(exit_wanted=ExitReason.SQUARE_OFF), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, True),
         (_order(wanted_stop_paise=9), BrokerUpdateKind.REJECTED, 0, IntentKind.MODIFY_STOP, True),
+        (_order(), BrokerUpdateKind.NAKED, 10, None, True),
+        (_order(naked_fact="u"), BrokerUpdateKind.NAKED, 10, None, False),
         (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, False),
         (LegOrder("c", 1, 1, 10), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, True),
         (LegOrder("c", 1, 1, 10), BrokerUpdateKind.OUTCOME_UNKNOWN, 0, IntentKind.PLACE, True),

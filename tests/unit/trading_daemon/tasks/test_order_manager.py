@@ -75,6 +75,9 @@ class Broker:
     async def exit(self, intent: OrderIntent) -> BrokerAck:
         return await self._call("exit", intent)
 
+    async def protect(self, intent: OrderIntent) -> BrokerAck:
+        return await self._call("protect", intent)
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         return None
 

@@ -1,0 +1,29 @@
+"""Readings of Dhan's three books, and what is found in them."""
+
+from adapters.brokers.dhan.client import DhanClient
+from adapters.brokers.dhan.facts import Books
+from adapters.brokers.dhan.model import SuperOrderRow
+from propdesk.core.errors import Rejected
+
+
+async def read_books(client: DhanClient) -> Books:
+    """Read super orders, orders and trades.
+
+    Fills come last: they are never older than a state that was read with them.
+    """
+    supers, orders = await client.super_orders.book(), await client.orders.book()
+    return Books(supers, orders, await client.orders.trades())
+
+
+def row_named(books: Books, name: str) -> SuperOrderRow:
+    """Give the super order of a correlation id, the oldest where it was placed twice.
+
+    Raises
+    ------
+    Rejected
+        If the list has none.
+    """
+    rows = [row for row in books.supers if row.order.correlation_id == name]
+    if not rows:
+        raise Rejected(f"Dhan lists no super order {name}.")
+    return min(rows, key=lambda one: (one.order.created_ns or 0, one.order.order_id))
