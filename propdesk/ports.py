@@ -94,8 +94,11 @@ class Broker(Protocol):
         """What this broker can do."""
         ...
 
-    async def place(self, intent: OrderIntent) -> BrokerAck:
-        """Place a super order (entry, stop, target)."""
+    async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
+        """Place a super order (entry, stop, target).
+
+        It leaves by ``leave_by_ns`` of the process's own time (`time.monotonic_ns`) or not at all: `TooLate`.
+        """
         ...
 
     async def modify(self, intent: OrderIntent) -> BrokerAck:

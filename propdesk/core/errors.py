@@ -10,6 +10,7 @@
     │   └── GapFault         something expected is missing
     ├── BrokerFault
     │   ├── Retryable        certainly not executed, may be sent again
+    │   │   └── TooLate      the moment by which it had to leave has passed
     │   ├── OutcomeUnknown   may or may not have been executed
     │   ├── Rejected         refused by the broker
     │   └── AuthExpired      the session ended
@@ -49,6 +50,10 @@ class BrokerFault(PropdeskError):
 
 class Retryable(BrokerFault):
     """The request certainly had no effect and may be sent again."""
+
+
+class TooLate(Retryable):
+    """The request did not leave by the moment it had to: nothing was sent."""
 
 
 class OutcomeUnknown(BrokerFault):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
-from propdesk.core.errors import AuthExpired, BrokerFault, PropdeskError, Rejected, Retryable
+from propdesk.core.errors import AuthExpired, BrokerFault, PropdeskError, Rejected, Retryable, TooLate
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryWaited, IntentKind, OrderIntent
 from propdesk.ports import Broker, BrokerAck
@@ -15,7 +15,11 @@ from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
 from trading_daemon.ports import Log, Outbox
 
 CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
-"""An intent whose claim is older when it is about to leave is refused: the process may have been paused."""
+"""An intent whose claim is older when it is about to leave is refused: the process may have been paused.
+
+An entry is measured once more where its bytes leave: the token it needs may take longer to get.
+"""
+_TOO_OLD = "CLAIM_TOO_OLD"
 
 ENTRY_WAIT_NS_MAX = 3 * NS_PER_SECOND
 """An entry that is claimed later than this after it was decided passes the gates again first (§5.3)."""
@@ -102,9 +106,9 @@ class OrderManager:
             await self._refuse(intent, IntentState.BLOCKED, "KILL_SWITCH")
         elif outcome is ClaimOutcome.CLAIMED:
             if time.monotonic_ns() - claimed > CLAIM_AGE_NS_MAX:
-                await self._refuse(intent, IntentState.REJECTED, "CLAIM_TOO_OLD")
+                await self._refuse(intent, IntentState.REJECTED, _TOO_OLD)
             else:
-                await self._send(intent)
+                await self._send(intent, claimed + CLAIM_AGE_NS_MAX)
 
     async def _may_leave(self, intent: OrderIntent) -> bool:
         """Let an entry that waited too long be judged again first; exits and protection always leave."""
@@ -149,11 +153,13 @@ class OrderManager:
         self._bus.stop_sending()
         raise Deposed("Another daemon took over this account: no order is sent any more.")
 
-    async def _send(self, intent: OrderIntent) -> None:
+    async def _send(self, intent: OrderIntent, leave_by_ns: int) -> None:
         if self._throttle is not None:
             self._throttle = self._throttle.sent(self._clock.now_ns())
         try:
-            ack = await self._call(intent)
+            ack = await self._call(intent, leave_by_ns)
+        except TooLate:
+            await self._refuse(intent, IntentState.REJECTED, _TOO_OLD)
         except (Rejected, Retryable, AuthExpired) as fault:
             # Each proves that the broker has nothing: a parsed refusal of the order or of the token, or a
             # connection never made.
@@ -163,10 +169,10 @@ class OrderManager:
         else:
             await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")
 
-    async def _call(self, intent: OrderIntent) -> BrokerAck:
+    async def _call(self, intent: OrderIntent, leave_by_ns: int) -> BrokerAck:
         match intent.kind:
             case IntentKind.PLACE:
-                return await self._broker.place(intent)
+                return await self._broker.place(intent, leave_by_ns=leave_by_ns)
             case IntentKind.MODIFY_STOP | IntentKind.MODIFY_TARGET:
                 return await self._broker.modify(intent)
             case IntentKind.CANCEL_ENTRY:

@@ -114,7 +114,7 @@ class DhanBroker:
 
     # ---------------------------------------------------------------- calls
 
-    async def place(self, intent: OrderIntent) -> BrokerAck:
+    async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
         """Place a super order with a limit entry; raises `Refusal`, `Retryable` or `OutcomeUnknown`."""
         instrument = self._instrument(intent)
         lots = instrument.freeze_quantity // instrument.lot_size
@@ -135,7 +135,7 @@ class DhanBroker:
             target_paise=intent.target_paise,
             stop_paise=intent.stop_paise,
         )
-        placed = await self._supers.place(request)
+        placed = await self._supers.place(request, leave_by_ns=leave_by_ns)
         self._ids[intent.correlation_id] = placed.order_id
         self._wake.set()
         return BrokerAck(intent.correlation_id, placed.order_id)

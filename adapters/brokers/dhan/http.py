@@ -92,6 +92,7 @@ class DhanHttp:
         body: Mapping[str, Any] | None = None,
         *,
         params: Mapping[str, str] | None = None,
+        leave_by_ns: int | None = None,
     ) -> Any:
         """Change something at the broker, sent once; see `call`.
 
@@ -102,7 +103,15 @@ class DhanHttp:
         """
         if not self.config.may_trade:
             raise ConfigFault("This process reads prices only; it holds no right to trade at Dhan.")
-        return await self.call(method, path, body=body, params=params, pace=Pace.ORDER, is_write=True)
+        return await self.call(
+            method,
+            path,
+            body=body,
+            params=params,
+            pace=Pace.ORDER,
+            is_write=True,
+            leave_by_ns=leave_by_ns,
+        )
 
     async def call(
         self,
@@ -113,11 +122,19 @@ class DhanHttp:
         is_write: bool,
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
+        leave_by_ns: int | None = None,
     ) -> Any:
         """Send a call and give its parsed body.
 
+        Parameters
+        ----------
+        leave_by_ns : int, optional
+            Moment of the process's own time by which it leaves or not at all: a token may take long to get.
+
         Raises
         ------
+        TooLate
+            If it could not leave by then.
         Retryable, OutcomeUnknown, Refusal, AuthExpired
             As `adapters.brokers.dhan.faults` says.
 
@@ -136,6 +153,7 @@ class DhanHttp:
                 params=params,
                 body=None if body is None else {"dhanClientId": self.config.client_id, **body},
                 is_write=is_write,
+                leave_by_ns=leave_by_ns,
             )
             fault = response_fault(answer.status, answer.body, is_write=is_write)
             if fault is None:

@@ -101,9 +101,9 @@ class SteppedDhan:
         """Facts read so far."""
         return len(self._facts)
 
-    async def place(self, intent: OrderIntent) -> BrokerAck:
+    async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
         """Place a super order."""
-        return await self._broker.place(intent)
+        return await self._broker.place(intent, leave_by_ns=leave_by_ns)
 
     async def modify(self, intent: OrderIntent) -> BrokerAck:
         """Move a stop or a target."""

@@ -37,8 +37,8 @@ class SuperOrders:
     def __init__(self, http: DhanHttp) -> None:
         self._http = http
 
-    async def place(self, order: SuperOrderRequest) -> Placed:
-        """Place a super order; raises `Refusal` or `OutcomeUnknown`."""
+    async def place(self, order: SuperOrderRequest, *, leave_by_ns: int | None = None) -> Placed:
+        """Place a super order; raises `Refusal`, `OutcomeUnknown`, or `TooLate` where it could not leave."""
         require(0 < len(order.correlation_id) <= CORRELATION_ID_LENGTH_MAX, "correlation id out of bounds")
         require(order.quantity > 0 and order.price_paise > 0, "a super order has a quantity and a price")
         body = {
@@ -54,7 +54,7 @@ class SuperOrders:
             "stopLossPrice": rupees(order.stop_paise or 0),
             "trailingJump": 0.0,
         }
-        return parse.placed(await self._http.write("POST", "/super/orders", body))
+        return parse.placed(await self._http.write("POST", "/super/orders", body, leave_by_ns=leave_by_ns))
 
     async def modify_entry(self, row: SuperOrderRow, *, quantity: int, price_paise: int) -> Placed:
         """Change quantity and price of an entry that has not filled; the exits stay where ``row`` has them.

@@ -6,6 +6,7 @@ Nothing here ever logs an address: those of the login carry PIN and TOTP.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,8 +15,8 @@ from typing import Any, Final
 
 import httpx
 
-from propdesk.core.clock import Clock, to_ns
-from propdesk.core.errors import BrokerFault, OutcomeUnknown, Retryable
+from propdesk.core.clock import NS_PER_SECOND, Clock, to_ns
+from propdesk.core.errors import BrokerFault, OutcomeUnknown, Retryable, TooLate
 
 _BODY_BYTES_MAX: Final = 64_000_000
 """An option chain has under 1 MB, 90 days of minute candles under 5 MB."""
@@ -97,17 +98,26 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: Any = None,
         is_write: bool,
+        leave_by_ns: int | None = None,
     ) -> Answer:
         """Send one request, once.
 
         Raises
         ------
+        TooLate
+            ``leave_by_ns`` (`time.monotonic_ns`) has passed; nothing left.
         Retryable
             Nothing left this machine, or the call could not have changed anything.
         OutcomeUnknown
             A write left and no readable answer came back.
         """
         limit = self._time_outs.order_s if is_write else self._time_outs.read_s
+        wait = httpx.Timeout(limit, connect=self._time_outs.connect_s)
+        if leave_by_ns is not None:
+            left_s = (leave_by_ns - time.monotonic_ns()) / NS_PER_SECOND
+            if left_s <= 0:
+                raise TooLate("The moment to send this order by has passed; nothing was sent.")
+            wait = httpx.Timeout(limit, connect=min(self._time_outs.connect_s, left_s), pool=left_s)
         try:
             # httpx limits the pause between two bytes only: an answer that drips in would never end
             async with asyncio.timeout(limit + self._time_outs.connect_s):
@@ -117,7 +127,7 @@ class Transport:
                     headers=dict(headers or {}),
                     params=dict(params) if params else None,
                     content=None if body is None else json.dumps(body, allow_nan=False).encode(),
-                    timeout=httpx.Timeout(limit, connect=self._time_outs.connect_s),
+                    timeout=wait,
                 )
         except _NEVER_SENT as error:
             raise Retryable(

@@ -84,8 +84,9 @@ class PaperBroker:
         now_ns = self._clock.now_ns()
         return sum(known_ns <= now_ns for known_ns, _ in self._facts)
 
-    async def place(self, intent: OrderIntent) -> BrokerAck:
+    async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
         """Take a super order; raises `Rejected` where the exchange refuses it."""
+        del leave_by_ns  # it is taken at once
         return await self._act(intent)
 
     async def modify(self, intent: OrderIntent) -> BrokerAck:

@@ -1,10 +1,11 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
-from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable
+from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable, TooLate
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import (
     BrokerUpdate,
@@ -18,7 +19,13 @@ from propdesk.ports import BrokerAck, Capabilities
 from propdesk.risk.throttle import OrderRates
 from tests.unit.trading_daemon.test_bus import make_intent
 from trading_daemon.bus import Bus
-from trading_daemon.tasks.order_manager import ENTRY_WAIT_NS_MAX, Deposed, OrderManager, answer_update
+from trading_daemon.tasks.order_manager import (
+    CLAIM_AGE_NS_MAX,
+    ENTRY_WAIT_NS_MAX,
+    Deposed,
+    OrderManager,
+    answer_update,
+)
 
 
 class Quiet:
@@ -56,6 +63,7 @@ class Broker:
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
         self.calls: list[tuple[str, str]] = []
+        self.leave_by_ns: int | None = None
 
     async def _call(self, name: str, intent: OrderIntent) -> BrokerAck:
         self.calls.append((name, intent.intent_id))
@@ -63,7 +71,8 @@ class Broker:
             raise self.fault
         return BrokerAck(intent.correlation_id, "b1")
 
-    async def place(self, intent: OrderIntent) -> BrokerAck:
+    async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
+        self.leave_by_ns = leave_by_ns
         return await self._call("place", intent)
 
     async def modify(self, intent: OrderIntent) -> BrokerAck:
@@ -131,6 +140,15 @@ async def test_a_refused_change_says_which_call_it_was(kind: IntentKind) -> None
     intent = make_intent(1, is_entry=False, kind=kind)
     (update,) = await send(Broker(Rejected("no such order")), Outbox(), intent)
     assert (update.kind, update.answers) == (BrokerUpdateKind.REJECTED, kind)
+
+
+async def test_an_entry_tells_the_broker_by_when_it_leaves_and_a_late_one_is_recorded_as_not_sent() -> None:
+    broker, outbox = Broker(TooLate("too late")), Outbox()
+    before = time.monotonic_ns()
+    (update,) = await send(broker, outbox, make_intent(1, is_entry=True))
+    assert broker.leave_by_ns is not None
+    assert before < broker.leave_by_ns - CLAIM_AGE_NS_MAX <= time.monotonic_ns()
+    assert (update.kind, update.reason) == (BrokerUpdateKind.REJECTED, "CLAIM_TOO_OLD")
 
 
 def called_off() -> list[OrderIntent]:

@@ -12,14 +12,16 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.brokers.dhan import auth as auth_module
+from adapters.brokers.dhan import transport as transport_module
 from adapters.brokers.dhan.auth import FileTokenStore, token_expiry_ns
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.config import DhanConfig, data_config, trading_config
 from adapters.brokers.dhan.faults import Refusal
 from adapters.brokers.dhan.orders import OrderRequest
+from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from adapters.settings import Settings
 from propdesk.core.clock import ManualClock
-from propdesk.core.errors import AuthExpired, ConfigFault, OutcomeUnknown, Retryable
+from propdesk.core.errors import AuthExpired, ConfigFault, OutcomeUnknown, Retryable, TooLate
 from propdesk.model.enums import Product, Side
 
 NOW_S = 1_736_915_400
@@ -335,3 +337,31 @@ async def test_no_holdings_is_an_error_at_dhan_and_an_empty_list_here() -> None:
         code = "DH-905"
         with pytest.raises(Refusal):
             await dhan.portfolio.holdings()
+
+
+@pytest.mark.parametrize("when", ["before", "after-a-refusal"])
+async def test_no_entry_leaves_after_its_moment_because_a_token_took_long(
+    monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    now_ns, placed = 0, []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        nonlocal now_ns
+        if request.url.path.endswith("generateAccessToken"):
+            now_ns += 4_000_000_000  # the broker takes its time over a login
+            return httpx.Response(200, json={"accessToken": jwt(86_400, "fresh")})
+        if request.method == "GET":
+            return httpx.Response(200, json={})
+        if request.method == "PUT":
+            return httpx.Response(200, json=ACCEPTED)
+        placed.append(request)
+        return httpx.Response(401, json=DEAD)
+
+    monkeypatch.setattr(transport_module.time, "monotonic_ns", lambda: now_ns)
+    held = None if when == "before" else jwt(86_400)
+    entry = SuperOrderRequest("pABC", Side.BUY, "NSE_EQ", "11536", Product.INTRADAY, 5, 10_000, 10_100, 9_900)
+    async with client(handler, config(held, can_login=True)) as dhan:
+        with pytest.raises(TooLate):
+            await dhan.super_orders.place(entry, leave_by_ns=3_000_000_000)
+        assert len(placed) == (when != "before")
+        assert (await dhan.super_orders.modify_stop("17", 9_950)).order_id == "17"  # protection always leaves
