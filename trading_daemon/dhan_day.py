@@ -44,6 +44,14 @@ class StateSheet:
         orders = (order for live in self._state().groups.values() for order in live.orders)
         return {o.correlation_id: o.exit_wanted for o in orders if o.exit_wanted is not None}
 
+    @property
+    def in_doubt(self) -> dict[str, str]:
+        """Orders that an unreadable row may concern, with the fact that told of it."""
+        state = self._state()
+        orders = (order for live in state.groups.values() for order in live.orders)
+        found = {o.correlation_id: o.doubt_fact for o in orders if o.doubt_fact}
+        return found if not state.doubt_fact else {**found, "": state.doubt_fact}
+
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""
         return DaySheet(self._instrument, self._product, self._last_price, self._ordered)
@@ -100,7 +108,7 @@ async def stepped_dhan(
     stack.push_async_callback(client.close)
     alerts = OrderUpdates(config, client.session)
     broker = DhanBroker(client, alerts, sheet.day_sheet(), clock)
-    broker.remember(seen, sheet.exiting)
+    broker.remember(seen, sheet.exiting, sheet.in_doubt)
     stepped = SteppedDhan(broker, mover)
     await stepped.advance_to(clock.now_ns())
     return stepped

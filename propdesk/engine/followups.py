@@ -64,6 +64,8 @@ def _apply_to_group(turn: Turn, group_id: str, followup: Followup) -> None:
     after = replace(live, group=group)
     if followup.kind is FollowupKind.EXIT:
         after = replace(after, exit_goal=ExitReason.FOLLOWUP_EXIT)
+    if followup.kind is FollowupKind.CANCEL:
+        after = replace(after, cancel_goal=True)
     after = settle_legs(turn, carry_out(turn, after, actions))
     if after != live:
         turn.put_group(after)

@@ -15,7 +15,7 @@ from propdesk.model.order import Leg, LegAction, LegActionKind, LegEvent, LegEve
 from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
 from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
-from propdesk.risk.kill_switch import idea_scopes, rule_scope, strategy_scope
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, idea_scopes, rule_scope, strategy_scope
 from propdesk.strategy.sizing import slice_quantities
 
 REFUSALS_MAX = 10
@@ -36,6 +36,7 @@ _FORGET: Mapping[IntentKind | None, Mapping[str, Any]] = {
     IntentKind.EMERGENCY_STOP: {"guard_wanted": False},
 }
 """What of an order was not done after all when the broker refuses a change."""
+_DOUBTS = (BrokerUpdateKind.UNREADABLE, BrokerUpdateKind.READABLE)
 _STOP_KINDS = (IntentKind.PLACE, IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
 _FORGET_ALL: Mapping[str, Any] = {name: value for made in _FORGET.values() for name, value in made.items()}
 
@@ -139,7 +140,7 @@ def carry_out(turn: Turn, live: LiveGroup, actions: tuple[LegAction, ...]) -> Li
             live = _exit_leg(turn, live, action)
         elif action.kind is LegActionKind.CANCEL_ENTRY:
             for order in _orders_of(live, action.leg_number):
-                if not order.cancel_wanted and _may_still_fill(order):
+                if not order.cancel_wanted and _may_still_fill(order) and not order.doubt_fact:
                     wanted = replace(order, cancel_wanted=True)
                     live = emit(turn, live, wanted, IntentKind.CANCEL_ENTRY, order.quantity)
         else:
@@ -172,7 +173,7 @@ def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
     """Ask for every stop and target that differs from what was last asked for (level-triggered)."""
     for leg in live.group.legs:
         for order in _orders_of(live, leg.leg_number):
-            if not _is_alive(order) or order.exit_wanted is not None:
+            if not _is_alive(order) or order.exit_wanted is not None or order.doubt_fact:
                 continue
             if leg.stop_paise is not None and order.wanted_stop_paise != leg.stop_paise:
                 order = replace(order, wanted_stop_paise=leg.stop_paise)
@@ -211,6 +212,9 @@ def _is_alive(order: LegOrder) -> bool:
 def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     """Take in one fact from the broker; repeats, late ones and reordered ones change nothing twice."""
     group_id = turn.order_index.get(update.correlation_id)
+    if group_id is None and update.kind in _DOUBTS and not update.correlation_id:
+        _doubt_all(turn, update)
+        return
     if group_id is None:
         turn.notify(
             "FOREIGN_ORDER",
@@ -248,6 +252,8 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
         return _is_unheard_fault(order, update)
     if kind is BrokerUpdateKind.NAKED:
         return _is_alive(order) and order.naked_fact != update.update_id
+    if kind in _DOUBTS:
+        return _is_alive(order) and bool(order.doubt_fact) is (kind is BrokerUpdateKind.READABLE)
     return order.state in (OrderState.PREPARED, OrderState.UNKNOWN)
 
 
@@ -275,9 +281,31 @@ def _fold_update(
         return _faulted(turn, live, order, update)
     if kind is BrokerUpdateKind.NAKED:
         return _lost_its_stop(turn, order, update), None
+    if kind in _DOUBTS:
+        return _doubted(turn, order, update), None
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
         return replace(order, state=OrderState.WORKING), None
     return order, None
+
+
+def _doubted(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Freeze an order that something unreadable may concern, or let it go on."""
+    if update.kind is BrokerUpdateKind.READABLE:
+        return replace(order, doubt_fact="")
+    if order.doubt_fact == update.update_id or not _is_alive(order):
+        return order
+    turn.notify("UNREADABLE", "critical", f"{order.correlation_id} is frozen: {update.reason}")
+    return replace(order, doubt_fact=update.update_id)
+
+
+def _doubt_all(turn: Turn, update: BrokerUpdate) -> None:
+    """Block entries while the broker tells something unreadable that may be of any order."""
+    if update.kind is BrokerUpdateKind.READABLE:
+        turn.scalars["doubt_fact"] = ""
+        turn.clear(ACCOUNT_SCOPE, Cause.UNREADABLE, "engine", "the broker's lists can be read again")
+        return
+    turn.scalars["doubt_fact"] = update.update_id
+    turn.trip(ACCOUNT_SCOPE, Cause.UNREADABLE, KillLevel.ENTRIES_BLOCKED, "engine", update.reason)
 
 
 def _lost_its_stop(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:

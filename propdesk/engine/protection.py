@@ -19,7 +19,7 @@ def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
     for order in live.orders:
         leg = live.group.legs[order.leg_number - 1]
         units = order.filled_quantity - order.exited_quantity
-        is_asked = order.guard_wanted or order.exit_wanted is not None
+        is_asked = order.guard_wanted or order.exit_wanted is not None or order.doubt_fact
         if not order.naked_fact or is_asked or units <= 0 or leg.stop_paise is None:
             continue
         wanted = replace(order, guard_wanted=True, wanted_stop_paise=leg.stop_paise)

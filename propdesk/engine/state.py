@@ -82,7 +82,7 @@ class LegOrder:
     price is known (an exit heard of first proves a fill, not its price). ``wanted_*`` are the levels last
     asked for, so that a change is sent once and an older one never overtakes it. ``naked_fact`` names the
     fact that told last that what is filled has no live stop; with ``guard_wanted`` its emergency stop was
-    asked for.
+    asked for. ``doubt_fact`` names the fact that something unreadable may concern it: it is frozen.
     """
 
     correlation_id: str
@@ -104,6 +104,7 @@ class LegOrder:
     refusals: int = 0
     naked_fact: str = ""
     guard_wanted: bool = False
+    doubt_fact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ class LiveGroup:
         The advisor's own levels (they differ for a reverse group).
     exit_goal : ExitReason or None
         The group is being left (follow-up, kill switch, group loss): asked for again until it is flat.
+    cancel_goal : bool
+        What waits of it is being withdrawn (follow-up): asked for again until nothing waits.
     """
 
     group: TradeGroup
@@ -157,6 +160,7 @@ class LiveGroup:
     signal: Signal
     labels: SignalDims
     exit_goal: ExitReason | None = None
+    cancel_goal: bool = False
     gross_pnl_paise: int = 0
     charges_paise: int = 0
     net_pnl_paise: int = 0
@@ -237,7 +241,8 @@ class PendingChange:
 class EngineState:
     """Everything the reducer remembers. Build the first one with `initial_state`.
 
-    ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened.
+    ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened; ``doubt_fact`` names
+    the fact that the broker sent something unreadable that may be of any order.
     """
 
     account_id: str
@@ -266,6 +271,7 @@ class EngineState:
     trades_by_rule: Mapping[str, int] = field(default_factory=dict)
     followups_seen: Mapping[str, bool] = field(default_factory=dict)
     realised_pnl_paise: int = 0
+    doubt_fact: str = ""
 
     def level(self, scope: str = "ACCOUNT") -> KillLevel:
         """Present kill level of a scope (the account's counts for every scope)."""

@@ -53,6 +53,8 @@ def _tend(turn: Turn, live: LiveGroup) -> None:
     live = replace(live, group=group)
     if live.exit_goal is not None:
         actions = leave_actions(live, live.exit_goal)
+    elif live.cancel_goal:
+        actions = (*actions, *withdraw_actions(live))
     live = carry_out(turn, live, (*actions, *reached_targets(turn, live)))
     if is_session(turn):
         live = guard(turn, live)
@@ -63,13 +65,21 @@ def _tend(turn: Turn, live: LiveGroup) -> None:
 
 def leave_actions(live: LiveGroup, reason: ExitReason) -> tuple[LegAction, ...]:
     """Wishes that end a group now: withdraw what waits, close what is open."""
-    actions = []
-    for leg in live.group.legs:
-        if leg.state in (LegState.WORKING, LegState.OPEN) and leg.filled_quantity < leg.quantity:
-            actions.append(LegAction(LegActionKind.CANCEL_ENTRY, leg.leg_number))
-        if leg.filled_quantity > leg.exited_quantity:
-            actions.append(LegAction(LegActionKind.EXIT, leg.leg_number, reason=reason))
-    return tuple(actions)
+    exits = tuple(
+        LegAction(LegActionKind.EXIT, leg.leg_number, reason=reason)
+        for leg in live.group.legs
+        if leg.filled_quantity > leg.exited_quantity
+    )
+    return (*withdraw_actions(live), *exits)
+
+
+def withdraw_actions(live: LiveGroup) -> tuple[LegAction, ...]:
+    """Wishes that withdraw what waits of a group."""
+    return tuple(
+        LegAction(LegActionKind.CANCEL_ENTRY, leg.leg_number)
+        for leg in live.group.legs
+        if leg.state in (LegState.WORKING, LegState.OPEN) and leg.filled_quantity < leg.quantity
+    )
 
 
 # ------------------------------------------------------------------ switches

@@ -86,6 +86,8 @@ class BrokerUpdateKind(StrEnum):
     GAPPED_THROUGH = "GAPPED_THROUGH"
     MODIFIED = "MODIFIED"
     NAKED = "NAKED"
+    UNREADABLE = "UNREADABLE"
+    READABLE = "READABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ class BrokerUpdate:
     """One fact from the broker about the order named by our correlation id.
 
     ``quantity`` is cumulative for fills; ``price_paise`` the average price of it. NAKED: that many filled
-    units have no live stop at the broker.
+    units have no live stop at the broker. UNREADABLE: the broker sent something that may concern this order
+    (without a correlation id: any order) and cannot be read; READABLE ends it.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.

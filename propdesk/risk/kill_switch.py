@@ -34,6 +34,7 @@ class Cause(StrEnum):
     ENTRY_RATE = "ENTRY_RATE"
     DISCONNECTED = "DISCONNECTED"
     MARKET_STALE = "MARKET_STALE"
+    UNREADABLE = "UNREADABLE"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -53,6 +54,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.ENTRY_RATE: ResetRule.PERSON,
     Cause.DISCONNECTED: ResetRule.AUTOMATIC,
     Cause.MARKET_STALE: ResetRule.AUTOMATIC,
+    Cause.UNREADABLE: ResetRule.AUTOMATIC,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }

@@ -31,12 +31,12 @@ def freeze_supers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[], A
     """Let ``/super/orders`` show from now on what it shows now."""
 
     async def freeze() -> None:
-        shown = await desk.client.super_orders.book()
+        shown = await desk.client.super_orders.read()
 
-        async def book() -> Any:
+        async def read() -> Any:
             return shown
 
-        monkeypatch.setattr(desk.client.super_orders, "book", book)
+        monkeypatch.setattr(desk.client.super_orders, "read", read)
 
     return freeze
 

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
-from propdesk.core.errors import AuthExpired, BrokerFault, PropdeskError, Rejected, Retryable, TooLate
+from propdesk.core.errors import (
+    AuthExpired,
+    BrokerFault,
+    DataFault,
+    PropdeskError,
+    Rejected,
+    Retryable,
+    TooLate,
+)
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryWaited, IntentKind, OrderIntent
 from propdesk.ports import Broker, BrokerAck
@@ -164,7 +172,8 @@ class OrderManager:
             # Each proves that the broker has nothing: a parsed refusal of the order or of the token, or a
             # connection never made.
             await self._refuse(intent, IntentState.REJECTED, str(fault))
-        except (BrokerFault, OSError, TimeoutError) as fault:
+        except (BrokerFault, DataFault, OSError, TimeoutError) as fault:
+            # What cannot be read is neither a success nor a failure.
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")
         else:
             await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")

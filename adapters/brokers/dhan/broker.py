@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
+from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import Books, Standing, facts_of, is_ours, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.guard import Guards
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
-from adapters.brokers.dhan.reading import read_books, row_named
+from adapters.brokers.dhan.reading import read_books, require_certain, row_named
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock
 from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
-from propdesk.model.messages import BrokerUpdate, IntentKind, OrderIntent
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
 
 CAPABILITIES: Final = Capabilities(
@@ -30,6 +31,18 @@ CAPABILITIES: Final = Capabilities(
     absence_is_proof=False,
     has_partial_exits=False,
 )
+
+
+_CERTAIN: Final = frozenset(
+    {
+        BrokerUpdateKind.ACKNOWLEDGED,
+        BrokerUpdateKind.ENTRY_FILLED,
+        BrokerUpdateKind.TARGET_FILLED,
+        BrokerUpdateKind.STOP_FILLED,
+        BrokerUpdateKind.EXIT_FILLED,
+    }
+)
+"""Facts that stay true whatever an unreadable row holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,7 @@ class DhanBroker:
         self._client = client
         self._supers = client.super_orders
         self._guards = Guards(client, clock)
+        self._doubts = Doubts()
         self._alerts = alerts
         self._day = day
         self._clock = clock
@@ -107,9 +121,12 @@ class DhanBroker:
         """Super orders; no trigger entries, no partial exits; absence proves nothing."""
         return CAPABILITIES
 
-    def remember(self, seen: frozenset[str], exiting: Mapping[str, ExitReason]) -> None:
-        """Restore after a restart: facts that are journalled, and orders that were being closed."""
+    def remember(
+        self, seen: frozenset[str], exiting: Mapping[str, ExitReason], in_doubt: Mapping[str, str]
+    ) -> None:
+        """Restore after a restart: facts that are journalled, orders that were being closed or in doubt."""
         self._told |= seen
+        self._doubts.remember(in_doubt)
         self._exiting |= {name: reason.value for name, reason in exiting.items()}
 
     # ---------------------------------------------------------------- calls
@@ -169,7 +186,7 @@ class DhanBroker:
         """
         books = await read_books(self._client)
         row = self._row(books, intent)
-        await self._withdraw(row, standing_of(row, books))
+        await self._withdraw(row, books)
         self._wake.set()
         return BrokerAck(intent.correlation_id, row.order.order_id)
 
@@ -185,7 +202,7 @@ class DhanBroker:
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
         if standing.filled < head.quantity and not head.status.is_dead:
-            await self._withdraw(row, standing)
+            await self._withdraw(row, books)
         if standing.open_quantity == 0:
             return BrokerAck(intent.correlation_id, head.order_id)
         if intent.quantity < standing.open_quantity:
@@ -236,12 +253,16 @@ class DhanBroker:
         del orders
         books = await read_books(self._client)
         now_ns = self._clock.now_ns()
-        facts: list[BrokerUpdate] = []
+        facts = self._doubts.facts(books, now_ns)
+        uncertain = doubtful(books)
         for row in books.supers:
-            if is_ours(row.order.correlation_id):
-                self._ids.setdefault(row.order.correlation_id, row.order.order_id)
-                ordered = self._day.ordered(row.order.correlation_id)
-                facts += facts_of(row, books, self._exiting, now_ns, ordered)
+            name = row.order.correlation_id
+            if not is_ours(name):
+                continue
+            self._ids.setdefault(name, row.order.order_id)
+            found = facts_of(row, books, self._exiting, now_ns, self._day.ordered(name))
+            # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
+            facts += found if name not in uncertain else [one for one in found if one.kind in _CERTAIN]
         return tuple(facts)
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
@@ -338,10 +359,11 @@ class DhanBroker:
             await self._guards.move(guard, intent.stop_paise, self._instrument(intent))
         return True  # its target is watched by the daemon
 
-    async def _withdraw(self, row: SuperOrderRow, standing: Standing) -> None:
-        head = row.order
+    async def _withdraw(self, row: SuperOrderRow, books: Books) -> None:
+        head, standing = row.order, standing_of(row, books)
         if standing.filled >= head.quantity or head.status.is_dead:
             return
+        require_certain(books, head.correlation_id)
         if standing.is_older_than_trades:
             raise Retryable(f"Dhan's list of super order {head.order_id} is older than its trades.")
         if standing.filled:

@@ -6,7 +6,14 @@ Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow, TradeRow
+from adapters.brokers.dhan.model import (
+    LegName,
+    OrderRow,
+    OrderStatus,
+    SuperOrderRow,
+    TradeRow,
+    UnreadableRow,
+)
 from propdesk.core.ids import derived_id, guard_id
 from propdesk.model.enums import ExitReason
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
@@ -17,11 +24,12 @@ PREFIX = "p"
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """One reading of the three lists."""
+    """One reading of the three lists; ``unreadable`` are the rows that could not be read."""
 
     supers: tuple[SuperOrderRow, ...]
     orders: tuple[OrderRow, ...]
     trades: tuple[TradeRow, ...]
+    unreadable: tuple[UnreadableRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from adapters.brokers.dhan.facts import Books, is_ours, standing_of
 from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
-from adapters.brokers.dhan.reading import read_books, row_named
+from adapters.brokers.dhan.reading import read_books, require_certain, row_named
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.core.ids import guard_id
@@ -49,6 +49,7 @@ class Guards:
             If the books do not show yet that both exits are gone.
         """
         books = await read_books(self._client)
+        require_certain(books, name)
         row = row_named(books, name)
         standing = standing_of(row, books)
         if standing.open_quantity == 0:
@@ -99,6 +100,7 @@ class Guards:
                 raise Rejected(f"An exit of super order {row.order.order_id} is under way.")
             await self._client.super_orders.cancel(row.order.order_id, LegName.TARGET)
         books = await read_books(self._client)
+        require_certain(books, row.order.correlation_id)
         row = row_named(books, row.order.correlation_id)
         if any(not leg.status.is_dead for leg in row.legs):
             raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was sent.")

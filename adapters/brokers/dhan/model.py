@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import Generic, TypeVar
 
+from propdesk.core.errors import SchemaFault
 from propdesk.model.enums import OptionType, Side
+
+
+T = TypeVar("T")
 
 
 class OrderStatus(StrEnum):
@@ -75,6 +80,37 @@ class OrderRow:
     reason: str
     created_ns: int | None
     updated_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """A row of a book that could not be read, with what of it names an order; ``text`` says what is wrong."""
+
+    book: str
+    order_id: str
+    correlation_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A list as Dhan sent it: what could be read, and what not."""
+
+    rows: tuple[T, ...]
+    unreadable: tuple[UnreadableRow, ...]
+
+    def whole(self) -> tuple[T, ...]:
+        """Give the rows of a list without holes.
+
+        Raises
+        ------
+        SchemaFault
+            If a row is unreadable: a list with a hole must not pass for the whole.
+        """
+        if self.unreadable:
+            hole = self.unreadable[0]
+            raise SchemaFault(f"Dhan sent an unreadable row of the {hole.book}: {hole.text}")
+        return self.rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from adapters.brokers.dhan import parse
 from adapters.brokers.dhan.faults import Refusal
 from adapters.brokers.dhan.http import DhanHttp
-from adapters.brokers.dhan.model import OrderRow, Placed, TradeRow
+from adapters.brokers.dhan.model import Listing, OrderRow, Placed, TradeRow
 from propdesk.core.errors import OutcomeUnknown
 from propdesk.core.invariant import require
 from propdesk.core.limits import CORRELATION_ID_LENGTH_MAX
@@ -131,9 +131,13 @@ class Orders:
         """Cancel a resting order."""
         return parse.placed(await self._http.write("DELETE", f"/orders/{order_id}"))
 
-    async def book(self) -> tuple[OrderRow, ...]:
-        """Read all of today's orders."""
+    async def read(self) -> Listing[OrderRow]:
+        """Read today's orders, and which rows could not be read."""
         return _orders(await self._http.read("/orders"))
+
+    async def book(self) -> tuple[OrderRow, ...]:
+        """Read all of today's orders; raises `SchemaFault` where one is unreadable."""
+        return (await self.read()).whole()
 
     async def get(self, order_id: str) -> OrderRow | None:
         """Read one order; None where Dhan says there is none."""
@@ -156,13 +160,17 @@ class Orders:
     async def trades(self, order_id: str | None = None) -> tuple[TradeRow, ...]:
         """Read today's fills, all or of one order; each once."""
         body = await self._http.read("/trades" if order_id is None else f"/trades/{order_id}")
-        return _trades(body)
+        return _trades(body).whole()
+
+    async def read_trades(self) -> Listing[TradeRow]:
+        """Read today's fills, each once, and which rows could not be read."""
+        return _trades(await self._http.read("/trades"))
 
     async def trade_history(self, first: str, last: str) -> tuple[TradeRow, ...]:
         """Read the fills of a closed interval of ISO days, page after page."""
         found: dict[str, TradeRow] = {}
         for page in range(HISTORY_PAGES_MAX):
-            rows = _trades(await self._http.read(f"/trades/{first}/{last}/{page}"))
+            rows = _trades(await self._http.read(f"/trades/{first}/{last}/{page}")).whole()
             fresh = {row.trade_id: row for row in rows if row.trade_id not in found}
             if not fresh:
                 break
@@ -171,18 +179,16 @@ class Orders:
 
     async def _one(self, path: str) -> OrderRow | None:
         try:
-            rows = _orders(await self._http.read(path))
+            rows = _orders(await self._http.read(path)).whole()
         except Refusal:
             return None
         return rows[0] if rows else None
 
 
-def _orders(body: Any) -> tuple[OrderRow, ...]:
-    return parse.usable(parse.rows_of(body, "order book"), parse.order_row, "order book")
+def _orders(body: Any) -> Listing[OrderRow]:
+    return parse.listing(parse.rows_of(body, "order book"), parse.order_row, "order book")
 
 
-def _trades(body: Any) -> tuple[TradeRow, ...]:
-    rows: tuple[TradeRow, ...] = parse.usable(
-        parse.rows_of(body, "trade book"), parse.trade_row, "trade book"
-    )
-    return tuple({row.trade_id: row for row in rows}.values())
+def _trades(body: Any) -> Listing[TradeRow]:
+    found = parse.listing(parse.rows_of(body, "trade book"), parse.trade_row, "trade book")
+    return Listing(tuple({row.trade_id: row for row in found.rows}.values()), found.unreadable)

@@ -3,10 +3,10 @@
 Numbers arrive as Decimal or text and become paise at once; no binary float ever touches money.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from adapters.brokers.dhan.faults import Refusal, refusal_kind
 from adapters.brokers.dhan.model import (
@@ -15,6 +15,7 @@ from adapters.brokers.dhan.model import (
     Funds,
     HoldingRow,
     LegName,
+    Listing,
     Margin,
     OptionChain,
     OrderAlert,
@@ -27,6 +28,7 @@ from adapters.brokers.dhan.model import (
     SuperLeg,
     SuperOrderRow,
     TradeRow,
+    UnreadableRow,
 )
 from propdesk.core.calendar import ist_to_ns
 from propdesk.core.clock import NS_PER_SECOND
@@ -35,6 +37,7 @@ from propdesk.core.money import rupees_to_paise
 from propdesk.model.enums import OptionType, Side
 
 _NOTHING: Final = frozenset({"", "NA", "N/A", "NONE", "NULL", "0"})
+_NO_NUMBER: Final = _NOTHING - {"0"} | {"-", "NAN"}
 _FIRST_REAL_YEAR: Final = 1990
 """0001 and 1980 are Dhan's words for "never"."""
 
@@ -42,7 +45,10 @@ _MOMENT_FORMATS: Final = ("%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H
 _ALERT_LEGS: Final = {"1": LegName.ENTRY, "2": LegName.STOP, "3": LegName.TARGET}
 _SIDES: Final = {"BUY": Side.BUY, "B": Side.BUY, "SELL": Side.SELL, "S": Side.SELL}
 
+_REASON_MAX: Final = 200
+
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 # ------------------------------------------------------------------------------------------------ fields
@@ -58,15 +64,24 @@ def text(row: Row, *names: str) -> str:
 
 
 def number(row: Row, *names: str) -> Decimal:
-    """Give the first field that is a finite number; 0 where none is."""
+    """Give the first field that says a number; 0 where none says anything.
+
+    Raises
+    ------
+    SchemaFault
+        If a field says something that is no number: what cannot be read is not 0.
+    """
     for name in names:
         value = row.get(name)
-        if value is None or isinstance(value, bool) or value == "":
+        if value is None or isinstance(value, bool):
+            continue
+        words = str(value).strip().replace(",", "")
+        if words.upper() in _NO_NUMBER:
             continue
         try:
-            found = Decimal(str(value).strip().replace(",", ""))
+            found = Decimal(words)
         except InvalidOperation:
-            continue
+            raise SchemaFault(f"Dhan sent {words[:40]!r} as {name}.") from None
         if found.is_finite():
             return found
     return Decimal(0)
@@ -490,18 +505,14 @@ def _quote(segment: str, security_id: str, row: Row) -> Quote:
     )
 
 
-def usable(rows: Iterable[Row], reader: Any, what: str) -> tuple[Any, ...]:
-    """Read every row of a list.
-
-    Raises
-    ------
-    DataFault
-        If one is unreadable: a list with a hole must not pass for the whole.
-    """
-    found = []
+def listing(rows: Iterable[Row], reader: Callable[[Row], T], book: str) -> Listing[T]:
+    """Read every row of a list that can be read, and say which cannot."""
+    found: list[T] = []
+    holes: list[UnreadableRow] = []
     for row in rows:
         try:
             found.append(reader(row))
         except (DataFault, AttributeError, TypeError, ValueError) as error:
-            raise SchemaFault(f"Dhan sent an unreadable row of the {what}: {error}") from None
-    return tuple(found)
+            name, order_id = text(row, "correlationId"), text(row, "orderId")
+            holes.append(UnreadableRow(book, order_id, name, str(error)[:_REASON_MAX]))
+    return Listing(tuple(found), tuple(holes))

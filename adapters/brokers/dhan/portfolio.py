@@ -22,7 +22,7 @@ class Portfolio:
     async def positions(self) -> tuple[PositionRow, ...]:
         """Read the day's positions, flat ones included."""
         body = await self._http.read("/positions")
-        return parse.usable(parse.rows_of(body, "positions"), parse.position_row, "positions")
+        return parse.listing(parse.rows_of(body, "positions"), parse.position_row, "positions").whole()
 
     async def exit_all(self) -> None:
         """Ask the broker to close every position; verify by `positions`, its answer proves nothing."""
@@ -48,7 +48,7 @@ class Portfolio:
             if refusal.code == _NO_HOLDINGS:
                 return ()
             raise
-        return parse.usable(parse.rows_of(body, "holdings"), parse.holding_row, "holdings")
+        return parse.listing(parse.rows_of(body, "holdings"), parse.holding_row, "holdings").whole()
 
     async def funds(self) -> Funds:
         """Read the account's money."""

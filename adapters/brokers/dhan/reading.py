@@ -1,9 +1,10 @@
 """Readings of Dhan's three books, and what is found in them."""
 
 from adapters.brokers.dhan.client import DhanClient
+from adapters.brokers.dhan.doubt import doubtful
 from adapters.brokers.dhan.facts import Books
 from adapters.brokers.dhan.model import SuperOrderRow
-from propdesk.core.errors import Rejected
+from propdesk.core.errors import Rejected, Retryable
 
 
 async def read_books(client: DhanClient) -> Books:
@@ -11,8 +12,23 @@ async def read_books(client: DhanClient) -> Books:
 
     Fills come last: they are never older than a state that was read with them.
     """
-    supers, orders = await client.super_orders.book(), await client.orders.book()
-    return Books(supers, orders, await client.orders.trades())
+    supers, orders = await client.super_orders.read(), await client.orders.read()
+    trades = await client.orders.read_trades()
+    unreadable = (*supers.unreadable, *orders.unreadable, *trades.unreadable)
+    return Books(supers.rows, orders.rows, trades.rows, unreadable)
+
+
+def require_certain(books: Books, name: str) -> None:
+    """Refuse to take anything away from, or to add to, an order that an unreadable row may concern.
+
+    Raises
+    ------
+    Retryable
+        While the row is there; nothing was sent.
+    """
+    why = doubtful(books).get(name)
+    if why is not None:
+        raise Retryable(f"A row of Dhan that may concern {name} is unreadable ({why}); nothing was sent.")
 
 
 def row_named(books: Books, name: str) -> SuperOrderRow:

@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.brokers.dhan import parse
 from adapters.brokers.dhan.http import DhanHttp
-from adapters.brokers.dhan.model import LegName, Placed, SuperOrderRow
+from adapters.brokers.dhan.model import LegName, Listing, Placed, SuperOrderRow
 from adapters.brokers.dhan.orders import rupees
 from propdesk.core.invariant import require
 from propdesk.core.limits import CORRELATION_ID_LENGTH_MAX
@@ -91,12 +91,16 @@ class SuperOrders:
         require(leg is not LegName.NONE, "a leg has a name")
         return parse.placed(await self._http.write("DELETE", f"/super/orders/{order_id}/{leg.value}"))
 
-    async def book(self) -> tuple[SuperOrderRow, ...]:
-        """Read all of today's super orders."""
+    async def read(self) -> Listing[SuperOrderRow]:
+        """Read today's super orders, and which rows could not be read."""
         body = await self._http.read("/super/orders")
-        return parse.usable(
+        return parse.listing(
             parse.rows_of(body, "super order list"), parse.super_order_row, "super order list"
         )
+
+    async def book(self) -> tuple[SuperOrderRow, ...]:
+        """Read all of today's super orders; raises `SchemaFault` where one is unreadable."""
+        return (await self.read()).whole()
 
     async def find(self, correlation_id: str) -> tuple[SuperOrderRow, ...]:
         """Look a correlation id up in the full list; more than one is a surplus that must be resolved."""

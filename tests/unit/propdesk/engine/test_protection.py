@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from propdesk.core.errors import Rejected
 from propdesk.engine import codec
 from propdesk.engine.orders import is_news
 from propdesk.engine.state import LegOrder, OrderState
 from propdesk.engine.step import carry_over, initial_state
-from propdesk.model.enums import ExitReason, KillLevel, Period
+from propdesk.model.enums import ExitReason, FollowupKind, KillLevel, Period
 from propdesk.model.messages import (
     BrokerSnapshotTaken,
     BrokerUpdate,
@@ -33,6 +34,7 @@ from tests.support.engine_day import (
     flat_bar,
     make_bar,
     make_context,
+    make_followup,
     make_rule,
     make_ruleset,
     make_signal,
@@ -271,6 +273,50 @@ def test_an_entry_cut_short_by_its_exit_is_settled() -> None:
     day.feed(fact(BrokerUpdateKind.CANCELLED, order, whole // 2), at(603))
     assert all(live.is_closed for live in day.state.groups.values())
     assert day.state.corpus.deployed_paise == 0
+
+
+def test_a_refused_withdrawal_on_the_advisors_word_is_asked_for_again() -> None:
+    day, order = placed(OrderState.WORKING)
+    day.broker.cancel = _refuse  # type: ignore[method-assign]
+    day.followup(make_followup(1, FollowupKind.CANCEL, received_ns=at(602)))
+    assert len(sent(day, IntentKind.CANCEL_ENTRY)) == 1
+    day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
+    assert [intent.correlation_id for intent in sent(day, IntentKind.CANCEL_ENTRY)] == [order, order]
+
+
+def _refuse(_: OrderIntent) -> Any:
+    raise Rejected("the list is older than the trades")
+
+
+def doubt(day: Day, name: str, kind: BrokerUpdateKind, second: int) -> None:
+    update = BrokerUpdate(f"{kind}-{second}", kind, name, "", 0, 0, at(602, second), "a row makes no sense")
+    day.feed(update, at(602, second))
+
+
+def test_nothing_is_changed_of_an_order_in_doubt_until_its_row_can_be_read() -> None:
+    day = filled()
+    first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))
+    doubt(day, first, BrokerUpdateKind.UNREADABLE, 1)
+    day.feed(naked(day, first, 2), at(602, 2))
+    move = make_followup(1, FollowupKind.UPDATE_STOPLOSS, received_ns=at(603), stoploss_paise=9_900)
+    day.followup(move)
+    changed = (IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
+    assert [i.correlation_id for kind in changed for i in sent(day, kind)] == [second]
+    assert day.state.level() is KillLevel.ACTIVE
+    doubt(day, first, BrokerUpdateKind.READABLE, 70)
+    day.feed(TimerFired("SECOND", at(603, 11)), at(603, 11))
+    (guard,) = sent(day, IntentKind.EMERGENCY_STOP)
+    assert (guard.correlation_id, guard.stop_paise) == (first, 9_900)
+
+
+def test_what_may_be_of_any_order_blocks_entries_until_it_can_be_read() -> None:
+    day = filled()
+    doubt(day, "", BrokerUpdateKind.UNREADABLE, 1)
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    assert day.state.doubt_fact
+    doubt(day, "", BrokerUpdateKind.READABLE, 2)
+    assert day.state.level() is KillLevel.ACTIVE
+    assert not day.state.doubt_fact
 
 
 def naked(day: Day, order: str, second: int = 0, name: str = "first") -> BrokerUpdate:

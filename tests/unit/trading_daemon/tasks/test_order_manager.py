@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
-from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable, TooLate
+from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable, SchemaFault, TooLate
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import (
     BrokerUpdate,
@@ -149,6 +149,13 @@ async def test_an_entry_tells_the_broker_by_when_it_leaves_and_a_late_one_is_rec
     assert broker.leave_by_ns is not None
     assert before < broker.leave_by_ns - CLAIM_AGE_NS_MAX <= time.monotonic_ns()
     assert (update.kind, update.reason) == (BrokerUpdateKind.REJECTED, "CLAIM_TOO_OLD")
+
+
+async def test_an_answer_that_makes_no_sense_ends_neither_the_order_nor_the_daemon() -> None:
+    broker, outbox = Broker(SchemaFault("an unreadable row")), Outbox()
+    (update,) = await send(broker, outbox, make_intent(1, is_entry=False, kind=IntentKind.EXIT))
+    assert update.kind is BrokerUpdateKind.OUTCOME_UNKNOWN
+    assert outbox.answers[0][1] is IntentState.UNKNOWN
 
 
 def called_off() -> list[OrderIntent]:

@@ -136,7 +136,7 @@ def test_an_unreadable_list_never_passes_for_an_empty_one(body: Any) -> None:
 def test_a_list_with_an_unreadable_row_is_refused_whole() -> None:
     rows = [RECORDED_ROW, {**RECORDED_ROW, "transactionType": "?"}]
     with pytest.raises(SchemaFault, match="order book"):
-        parse.usable(rows, parse.order_row, "order book")
+        parse.listing(rows, parse.order_row, "order book").whole()
 
 
 ALERT = {
