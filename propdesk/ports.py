@@ -117,6 +117,10 @@ class Broker(Protocol):
         """Put a stop under what is filled of an order that has none any more."""
         ...
 
+    async def check_access(self) -> None:
+        """Find out whether orders are taken from here at all; raises `AccessRefused` or `AuthExpired`."""
+        ...
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look in the broker's full lists for what an intent did; None = not there."""
         ...

@@ -36,6 +36,7 @@ from propdesk.engine.state import CarryOver
 from propdesk.engine.step import carry_over
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
 from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
 from trading_daemon.bus import Bus
@@ -189,7 +190,14 @@ class Bootstrap:
             bus,
             self._listener(source, inbox, bus, clock, day, replay, mode),
             decider,
-            OrderManager(bus, broker[0], outbox, clock, self._log),
+            OrderManager(
+                bus,
+                broker[0],
+                outbox,
+                clock,
+                self._log,
+                has_access=not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED),
+            ),
             feed_task,
             monitor,
             await self._sentinel(bus, lead, day, mode),

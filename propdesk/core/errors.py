@@ -13,6 +13,7 @@
     │   │   └── TooLate      the moment by which it had to leave has passed
     │   ├── OutcomeUnknown   may or may not have been executed
     │   ├── Rejected         refused by the broker
+    │   │   └── AccessRefused    whatever is asked, it would be refused: address, lock of the account
     │   └── AuthExpired      the session ended
     └── ConfigFault          a setting, file or environment is wrong
 
@@ -62,6 +63,10 @@ class OutcomeUnknown(BrokerFault):
 
 class Rejected(BrokerFault):
     """The broker refused the request."""
+
+
+class AccessRefused(Rejected):
+    """The broker takes no order from here at all: wrong address, trading locked."""
 
 
 class AuthExpired(BrokerFault):

@@ -341,6 +341,8 @@ def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     # there is no second way to put a stop under a position: what cannot be guarded is closed
     is_bare = order.filled_quantity > order.exited_quantity and update.answers is IntentKind.EMERGENCY_STOP
     refusals = REFUSALS_MAX if is_bare else order.refusals + 1
+    if turn.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED):
+        refusals = order.refusals  # everything is refused: that says nothing of this order
     return replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
 
 

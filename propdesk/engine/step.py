@@ -18,6 +18,7 @@ from propdesk.engine.turn import Turn
 from propdesk.engine.unsent import take_update
 from propdesk.model.enums import KillLevel
 from propdesk.model.messages import (
+    ACCESS,
     BarObserved,
     BrokerSnapshotTaken,
     BrokerUpdate,
@@ -169,7 +170,7 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
         case TimerFired():
             on_timer(turn, event)
         case ConnectionChanged():
-            turn.connections.put(event.name, (event.connected, event.ts_ns))
+            _on_connection(turn, event)
         case OperatorCommand():
             _on_operator(turn, event)
         case DayOpened():
@@ -203,6 +204,17 @@ def _on_reconciled(turn: Turn) -> None:
     """Lift the switch of a lost connection once the broker's facts are known again."""
     if all(connected for connected, _ in turn.connections.result().values()):
         turn.clear(ACCOUNT_SCOPE, Cause.DISCONNECTED, "engine", "reconciled after the connection came back")
+
+
+def _on_connection(turn: Turn, event: ConnectionChanged) -> None:
+    """Remember a connection; without access no entry is worth sending, exits and stops go on being tried."""
+    turn.connections.put(event.name, (event.connected, event.ts_ns))
+    if event.name != ACCESS:
+        return
+    if event.connected:
+        turn.clear(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, "engine", "the broker takes orders again")
+    else:
+        turn.trip(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, KillLevel.ENTRIES_BLOCKED, "engine", event.reason)
 
 
 def _on_operator(turn: Turn, event: OperatorCommand) -> None:

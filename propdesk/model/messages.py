@@ -122,13 +122,18 @@ class BrokerSnapshotTaken:
     ts_ns: int
 
 
+ACCESS = "access"
+"""Whether the broker takes any order from here: token, address, lock of the account."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionChanged:
-    """A connection came or went; ``name`` is broker, orders, market, signals."""
+    """A connection came or went; ``name`` is broker, orders, market, signals, or `ACCESS`."""
 
     name: str
     connected: bool
     ts_ns: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Cause(StrEnum):
     DISCONNECTED = "DISCONNECTED"
     MARKET_STALE = "MARKET_STALE"
     UNREADABLE = "UNREADABLE"
+    ACCESS_REFUSED = "ACCESS_REFUSED"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -55,6 +56,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.DISCONNECTED: ResetRule.AUTOMATIC,
     Cause.MARKET_STALE: ResetRule.AUTOMATIC,
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
+    Cause.ACCESS_REFUSED: ResetRule.AUTOMATIC,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }

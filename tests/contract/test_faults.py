@@ -18,7 +18,7 @@ from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.packets import Disconnected, packets
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import NS_PER_SECOND
-from propdesk.core.errors import OutcomeUnknown, Retryable
+from propdesk.core.errors import AccessRefused, OutcomeUnknown, Retryable
 from propdesk.model.enums import Product, Side
 from sandbox.faults import FaultKind
 from tests.contract.conftest import KEY, Desk
@@ -235,6 +235,10 @@ async def _(bench: Bench) -> None:
     with pytest.raises(Refusal) as caught:
         await bench.enter()
     assert (caught.value.kind, bench.placed) == (RefusalKind.IP, 0)
+    await bench.arm(FaultKind.IP_REFUSED)
+    with pytest.raises(AccessRefused):
+        await bench.client.control.check_access()
+    await bench.client.control.check_access()  # let through again
 
 
 @scenario(FaultKind.CLOCK_SKEW)
@@ -577,6 +581,8 @@ async def _(bench: Bench) -> None:
     await bench.client.control.activate_kill_switch()
     assert await bench.client.control.is_kill_switch_active()
     assert await refused(bench.enter()) is RefusalKind.KILL_SWITCH
+    with pytest.raises(AccessRefused):
+        await bench.client.control.check_access()
 
 
 @scenario(FaultKind.FREEZE_REFUSED)

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import (
+    AccessRefused,
     AuthExpired,
     BrokerFault,
     DataFault,
@@ -16,7 +17,15 @@ from propdesk.core.errors import (
     TooLate,
 )
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, EntryWaited, IntentKind, OrderIntent
+from propdesk.model.messages import (
+    ACCESS,
+    BrokerUpdate,
+    BrokerUpdateKind,
+    ConnectionChanged,
+    EntryWaited,
+    IntentKind,
+    OrderIntent,
+)
 from propdesk.ports import Broker, BrokerAck
 from propdesk.risk.throttle import OrderRates, OrderThrottle
 from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
@@ -28,6 +37,9 @@ CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
 An entry is measured once more where its bytes leave: the token it needs may take longer to get.
 """
 _TOO_OLD = "CLAIM_TOO_OLD"
+
+ACCESS_CHECK_S = 30.0
+"""Seconds between two questions whether a broker that refused us altogether takes orders again."""
 
 ENTRY_WAIT_NS_MAX = 3 * NS_PER_SECOND
 """An entry that is claimed later than this after it was decided passes the gates again first (§5.3)."""
@@ -47,6 +59,10 @@ class OrderManager:
         Its connection belongs to this task.
     rates : OrderRates, optional
         Client-side limits; None for a broker without any (paper).
+    has_access : bool
+        False where the broker refused every order when the last process ended.
+    access_check_s : float
+        Seconds between two questions whether it still does.
     """
 
     def __init__(
@@ -58,6 +74,8 @@ class OrderManager:
         log: Log,
         *,
         rates: OrderRates | None = None,
+        has_access: bool = True,
+        access_check_s: float = ACCESS_CHECK_S,
     ) -> None:
         self._bus = bus
         self._broker = broker
@@ -66,12 +84,13 @@ class OrderManager:
         self._log = log
         self._throttle = None if rates is None else OrderThrottle(rates)
         self._is_busy = False
+        self._has_access = has_access
+        self._access_check_s = access_check_s
 
     async def run(self) -> None:
         """Send until cancelled; what is claimed is always answered before the next intent is taken."""
         while True:
-            await self._bus.intents.ready()
-            if not await self._may_take():
+            if not await self._is_asked() or not await self._may_take():
                 continue
             taken = await self._bus.intents.get()
             self._is_busy = True
@@ -82,6 +101,37 @@ class OrderManager:
             self._is_busy = False
             self._bus.intents.done(len(taken.intents) if isinstance(taken, Withdrawal) else 1)
             end_if_cancelled()
+
+    async def _is_asked(self) -> bool:
+        """Wait for an intent; while the broker takes no order, ask now and then whether it does again."""
+        if self._has_access:
+            await self._bus.intents.ready()
+            return True
+        try:
+            async with asyncio.timeout(self._access_check_s):
+                await self._bus.intents.ready()
+        except TimeoutError:
+            end_if_cancelled()
+            await self._check_access()
+            return False
+        return True
+
+    async def _check_access(self) -> None:
+        try:
+            await self._broker.check_access()
+        except (BrokerFault, DataFault, OSError, TimeoutError) as fault:
+            self._log.warning("access_still_refused", reason=str(fault))
+        else:
+            await self._access(has_access=True, reason="")
+
+    async def _access(self, *, has_access: bool, reason: str) -> None:
+        """Tell the reducer once that the broker refuses us altogether, or does no longer."""
+        if has_access is self._has_access:
+            return
+        self._has_access = has_access
+        self._log.warning("access_changed", has_access=has_access, reason=reason)
+        changed = ConnectionChanged(ACCESS, has_access, self._clock.now_ns(), reason)
+        await self._bus.events.put(Envelope((changed,)))
 
     async def _may_take(self) -> bool:
         """Wait for a rate token with the queue untouched: what becomes urgent meanwhile leaves first."""
@@ -102,7 +152,11 @@ class OrderManager:
         await self._bus.pulse.until(lambda: not self._is_busy)
 
     async def _handle(self, intent: OrderIntent) -> None:
-        if self._bus.sending and await self._may_leave(intent):
+        if not self._bus.sending:
+            return
+        if intent.is_entry and not self._has_access:
+            await self._refuse(intent, IntentState.BLOCKED, "KILL_SWITCH")
+        elif await self._may_leave(intent):
             await self._claim(intent)
 
     async def _claim(self, intent: OrderIntent) -> None:
@@ -171,12 +225,15 @@ class OrderManager:
         except (Rejected, Retryable, AuthExpired) as fault:
             # Each proves that the broker has nothing: a parsed refusal of the order or of the token, or a
             # connection never made.
+            if isinstance(fault, AuthExpired | AccessRefused):
+                await self._access(has_access=False, reason=str(fault))
             await self._refuse(intent, IntentState.REJECTED, str(fault))
         except (BrokerFault, DataFault, OSError, TimeoutError) as fault:
             # What cannot be read is neither a success nor a failure.
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")
         else:
             await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")
+            await self._access(has_access=True, reason="")
 
     async def _call(self, intent: OrderIntent, leave_by_ns: int) -> BrokerAck:
         match intent.kind:

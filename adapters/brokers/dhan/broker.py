@@ -236,6 +236,10 @@ class DhanBroker:
         self._wake.set()
         return BrokerAck(intent.correlation_id, order_id)
 
+    async def check_access(self) -> None:
+        """Find out whether orders are taken from here; raises `AuthExpired` or `AccessRefused`."""
+        await self._client.control.check_access()
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look in the full list for what an intent did; None = not there, which proves nothing."""
         books = await read_books(self._client)

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.brokers.dhan import parse
+from adapters.brokers.dhan.faults import AccessRefusal, RefusalKind
 from adapters.brokers.dhan.http import DhanHttp
 from adapters.brokers.dhan.model import PnlExit
 from adapters.brokers.dhan.orders import rupees
+from propdesk.core.errors import AccessRefused, Rejected
+
+_NO_ORDER = "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,28 @@ class Control:
             .replace("INACTIVE", "OFF")
         )
         return "ACTIV" in words
+
+    async def check_access(self) -> None:
+        """Find out whether orders are taken from here, by one that cannot do anything.
+
+        Raises
+        ------
+        AuthExpired, AccessRefused
+            If they are not.
+
+        Notes
+        -----
+        The address is checked on changes only, and before the order is looked for: cancelling an order that
+        cannot exist is refused for its own sake once the address is let through.
+        """
+        if await self.is_kill_switch_active():
+            raise AccessRefusal("The kill switch of the account is active.", RefusalKind.KILL_SWITCH)
+        try:
+            await self._http.write("DELETE", f"/orders/{_NO_ORDER}")
+        except AccessRefused:
+            raise
+        except Rejected:
+            return
 
     async def set_pnl_exit(
         self, *, profit_paise: int, loss_paise: int, products: tuple[str, ...], with_kill_switch: bool

@@ -17,7 +17,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from propdesk.core.errors import AuthExpired, BrokerFault, OutcomeUnknown, Rejected, Retryable
+from propdesk.core.errors import (
+    AccessRefused,
+    AuthExpired,
+    BrokerFault,
+    OutcomeUnknown,
+    Rejected,
+    Retryable,
+)
 
 _AUTH_CODES: Final = frozenset({"DH-901", "807", "808", "809", "810"})
 _RATE_CODES: Final = frozenset({"DH-904", "805"})
@@ -58,6 +65,20 @@ class Refusal(Rejected):
         super().__init__(text)
         self.kind = kind
         self.code = code
+
+
+class AccessRefusal(Refusal, AccessRefused):
+    """A refusal that every other order would meet, too."""
+
+
+_ACCESS_KINDS: Final = frozenset({RefusalKind.IP, RefusalKind.KILL_SWITCH})
+
+
+def refusal(text: str, code: str, reason: str) -> Refusal:
+    """Build the refusal that a code and its words stand for; its text begins with the kind."""
+    kind = refusal_kind(code, reason)
+    fault = AccessRefusal if kind in _ACCESS_KINDS else Refusal
+    return fault(f"{kind.value}: {text}", kind, code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,4 +187,4 @@ def response_fault(status: int, body: Any, *, is_write: bool) -> BrokerFault | N
         return Retryable(text)
     if error is None or status >= 500 or code in _BACKEND_CODES:
         return Retryable(text)
-    return Refusal(text, refusal_kind(code, message), code)
+    return refusal(text, code, message)

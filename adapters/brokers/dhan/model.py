@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 from propdesk.core.errors import SchemaFault
 from propdesk.model.enums import OptionType, Side
 
-
 T = TypeVar("T")
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
 
-from adapters.brokers.dhan.faults import Refusal, refusal_kind
+from adapters.brokers.dhan.faults import refusal
 from adapters.brokers.dhan.model import (
     Candle,
     ChainSide,
@@ -194,9 +194,7 @@ def placed(body: Any) -> Placed:
     status = status_of(row.get("orderStatus"))
     if status is OrderStatus.REJECTED:
         reason = text(row, "omsErrorDescription", "errorMessage", "remarks") or "no reason given"
-        raise Refusal(
-            f"Dhan rejected order {order_id}: {reason}", refusal_kind(text(row, "omsErrorCode"), reason)
-        )
+        raise refusal(f"Dhan rejected order {order_id}: {reason}", text(row, "omsErrorCode"), reason)
     return Placed(order_id, status)
 
 

@@ -121,6 +121,10 @@ class SteppedDhan:
         """Put a stop under what lost its own."""
         return await self._broker.protect(intent)
 
+    async def check_access(self) -> None:
+        """Find out whether orders are taken from here."""
+        await self._broker.check_access()
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look up what an intent did."""
         return await self._broker.find(intent)

@@ -105,6 +105,9 @@ class PaperBroker:
         """Set the stop; raises `Rejected` where no such order is alive."""
         return await self._act(intent)
 
+    async def check_access(self) -> None:
+        """Do nothing: it takes orders from whoever runs it."""
+
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look up what an intent did here."""
         async with self._turn:

@@ -13,6 +13,7 @@ from propdesk.engine.state import LegOrder, OrderState
 from propdesk.engine.step import carry_over, initial_state
 from propdesk.model.enums import ExitReason, FollowupKind, KillLevel, Period
 from propdesk.model.messages import (
+    ACCESS,
     BrokerSnapshotTaken,
     BrokerUpdate,
     BrokerUpdateKind,
@@ -286,6 +287,23 @@ def test_a_refused_withdrawal_on_the_advisors_word_is_asked_for_again() -> None:
 
 def _refuse(_: OrderIntent) -> Any:
     raise Rejected("the list is older than the trades")
+
+
+def test_a_refusal_of_everything_blocks_entries_at_once_and_closes_nothing() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(ConnectionChanged(ACCESS, False, at(602), "IP: Invalid IP"), at(602))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    for second in range(1, 30):
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason="IP", answers=IntentKind.MODIFY_STOP)
+        day.feed(refused, at(602, second))
+        day.feed(TimerFired("SECOND", at(602, second)), at(602, second))
+    assert sent(day, IntentKind.EXIT) == [], "a stop that rests at the broker is no reason to leave"
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(603)), at(603))
+    day.feed(TimerFired("SECOND", at(603, 1)), at(603, 1))
+    assert len(sent(day, IntentKind.EXIT)) > 0
+    day.feed(ConnectionChanged(ACCESS, True, at(604)), at(604))
+    assert not day.state.levels.is_open("ACCOUNT", "ACCESS_REFUSED")
 
 
 def doubt(day: Day, name: str, kind: BrokerUpdateKind, second: int) -> None:

@@ -5,13 +5,23 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
-from propdesk.core.errors import AuthExpired, OutcomeUnknown, Rejected, Retryable, SchemaFault, TooLate
+from propdesk.core.errors import (
+    AccessRefused,
+    AuthExpired,
+    OutcomeUnknown,
+    Rejected,
+    Retryable,
+    SchemaFault,
+    TooLate,
+)
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import (
     BrokerUpdate,
     BrokerUpdateKind,
+    ConnectionChanged,
     EntryVerdict,
     EntryWaited,
+    Event,
     IntentKind,
     OrderIntent,
 )
@@ -64,6 +74,7 @@ class Broker:
         self.fault = fault
         self.calls: list[tuple[str, str]] = []
         self.leave_by_ns: int | None = None
+        self.checked = asyncio.Event()
 
     async def _call(self, name: str, intent: OrderIntent) -> BrokerAck:
         self.calls.append((name, intent.intent_id))
@@ -86,6 +97,12 @@ class Broker:
 
     async def protect(self, intent: OrderIntent) -> BrokerAck:
         return await self._call("protect", intent)
+
+    async def check_access(self) -> None:
+        self.calls.append(("check_access", ""))
+        self.checked.set()
+        if self.fault is not None:
+            raise self.fault
 
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         return None
@@ -156,6 +173,44 @@ async def test_an_answer_that_makes_no_sense_ends_neither_the_order_nor_the_daem
     (update,) = await send(broker, outbox, make_intent(1, is_entry=False, kind=IntentKind.EXIT))
     assert update.kind is BrokerUpdateKind.OUTCOME_UNKNOWN
     assert outbox.answers[0][1] is IntentState.UNKNOWN
+
+
+@pytest.mark.parametrize("fault", [AuthExpired("token"), AccessRefused("Invalid IP")])
+async def test_no_entry_is_sent_into_a_refusal_of_everything_and_exits_go_on(fault: Exception) -> None:
+    bus, broker, outbox = Bus(), Broker(fault), Outbox()
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), access_check_s=0.01)
+    running = asyncio.create_task(manager.run())
+    for number, kind in enumerate((IntentKind.PLACE, IntentKind.PLACE, IntentKind.EXIT, IntentKind.EXIT)):
+        bus.intents.put(make_intent(number, is_entry=kind is IntentKind.PLACE, kind=kind))
+        await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 10)
+    assert [call for call in broker.calls if call[0] != "check_access"] == [
+        ("place", "i0"), ("exit", "i2"), ("exit", "i3"),
+    ]  # fmt: skip
+    assert [state for _, state, _, _ in outbox.answers][:2] == [IntentState.REJECTED, IntentState.BLOCKED]
+    await asyncio.wait_for(broker.checked.wait(), 10)
+    changes = [e for e in told(bus) if isinstance(e, ConnectionChanged)]
+    assert [(e.name, e.connected, e.reason) for e in changes] == [("access", False, str(fault))]
+    broker.fault = None  # cured
+    (back,) = (await asyncio.wait_for(bus.events.get(), 10)).events
+    assert (back.name, back.connected) == ("access", True)  # type: ignore[union-attr]
+    bus.intents.put(make_intent(9, is_entry=True))
+    await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 10)
+    assert broker.calls[-1] == ("place", "i9")
+    running.cancel()
+
+
+async def test_an_accepted_exit_proves_that_the_broker_takes_orders_again() -> None:
+    bus, broker = Bus(), Broker()
+    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False)
+    running = asyncio.create_task(manager.run())
+    bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
+    (back,) = (await asyncio.wait_for(bus.events.get(), 10)).events
+    assert back == ConnectionChanged("access", True, 5)
+    running.cancel()
+
+
+def told(bus: Bus) -> list[Event]:
+    return [event for envelope in bus.events.take_waiting(100) for event in envelope.events]
 
 
 def called_off() -> list[OrderIntent]:
