@@ -7,7 +7,7 @@ import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.model import LegName
-from propdesk.core.errors import Rejected, Retryable
+from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.model.enums import ExitReason, Side
 from propdesk.model.messages import BrokerUpdateKind, IntentKind
 from sandbox.faults import Fault, FaultKind
@@ -67,6 +67,22 @@ async def test_nothing_is_cancelled_on_a_list_older_than_the_trades(
     else:
         desk.price(100)
         assert net(desk) == 0
+
+
+@pytest.mark.parametrize("effect", [None, False, True], ids=["refused", "lost", "carried-out"])
+async def test_a_target_hit_is_no_exit_of_ours_unless_the_move_was_accepted(
+    desk: Desk, broker: DhanBroker, effect: bool | None
+) -> None:
+    await broker.place(PLACE)
+    fault = FaultKind.IP_REFUSED if effect is None else FaultKind.TIME_OUT
+    words = {} if effect is None else {"effect": effect}
+    desk.world.faults.arm(Fault(fault, path="/super/orders", method="PUT", count=2, values=words))
+    with pytest.raises(Rejected if effect is None else OutcomeUnknown):
+        await broker.exit(EXIT)
+    desk.price(101)
+    last = [fact for fact in await broker.snapshot() if fact.quantity][-1]
+    expected = BrokerUpdateKind.EXIT_FILLED if effect else BrokerUpdateKind.TARGET_FILLED
+    assert (last.kind, last.reason) == (expected, "SQUARE_OFF" if effect else "")
 
 
 async def test_a_part_fill_that_the_list_does_not_show_is_not_stripped(
@@ -209,8 +225,6 @@ async def test_below_the_stop_there_is_only_the_way_out(desk: Desk, broker: Dhan
 
 
 async def test_a_guard_without_an_answer_is_not_sent_twice(desk: Desk, broker: DhanBroker) -> None:
-    from propdesk.core.errors import OutcomeUnknown
-
     await naked(desk, broker)
     desk.world.faults.arm(Fault(FaultKind.LATE_ACCEPT, path="/orders", method="POST", values={"delay_s": 20}))
     with pytest.raises(OutcomeUnknown):

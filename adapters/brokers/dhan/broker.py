@@ -18,7 +18,7 @@ from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import read_books, require_certain, row_named
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock
-from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
+from propdesk.core.errors import BrokerFault, DataFault, OutcomeUnknown, Rejected, Retryable
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
@@ -112,6 +112,7 @@ class DhanBroker:
         self._timing = timing or PollTiming()
         self._ids: dict[str, str] = {}
         self._exiting: dict[str, str] = {}
+        self._unanswered: dict[str, tuple[str, int, int]] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
         self.poll_faults = 0
@@ -211,11 +212,16 @@ class DhanBroker:
         if not last:
             raise Rejected(f"No price of {intent.instrument_key} is known to close at.")
         price = protected_price(last, head.side.opposite, self._instrument(intent))
-        self._exiting[intent.correlation_id] = (intent.reason or ExitReason.FOLLOWUP_EXIT).value
-        if any(not leg.status.is_dead for leg in row.legs):
-            await self._move_out(row, price)
-        else:
-            await self._guards.close(row, price, self._instrument(intent))
+        reason = (intent.reason or ExitReason.FOLLOWUP_EXIT).value
+        try:
+            if any(not leg.status.is_dead for leg in row.legs):
+                await self._move_out(row, price)
+            else:
+                await self._guards.close(row, price, self._instrument(intent))
+        except OutcomeUnknown:
+            self._unanswered[intent.correlation_id] = (reason, price, row.last_price_paise or price)
+            raise
+        self._exiting[intent.correlation_id] = reason
         self._wake.set()
         return BrokerAck(intent.correlation_id, head.order_id)
 
@@ -264,10 +270,26 @@ class DhanBroker:
             if not is_ours(name):
                 continue
             self._ids.setdefault(name, row.order.order_id)
+            self._learn_exit(row, books)
             found = facts_of(row, books, self._exiting, now_ns, self._day.ordered(name))
             # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
             facts += found if name not in uncertain else [one for one in found if one.kind in _CERTAIN]
         return tuple(facts)
+
+    def _learn_exit(self, row: SuperOrderRow, books: Books) -> None:
+        """Believe that an exit without an answer was accepted once the books show what it asked for."""
+        asked = self._unanswered.get(row.order.correlation_id)
+        if asked is None:
+            return
+        reason, target_paise, stop_paise = asked
+        target, stop = row.leg(LegName.TARGET), row.leg(LegName.STOP)
+        guards = standing_of(row, books).guards
+        if (
+            (target is not None and target.price_paise == target_paise)
+            or (stop is not None and stop.price_paise == stop_paise)
+            or any(guard.price_paise == target_paise for guard in guards)
+        ):
+            self._exiting[row.order.correlation_id] = reason
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
         """Give the facts that were not told before; raises where the books cannot be read."""
