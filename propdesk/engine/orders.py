@@ -244,6 +244,8 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
     kind = update.kind
     if kind is BrokerUpdateKind.ENTRY_FILLED:
         return update.quantity > order.priced_quantity
+    if kind is BrokerUpdateKind.FILL_UNPRICED:
+        return update.quantity > order.filled_quantity
     if kind in _FILLS:
         return update.quantity > order.exited_quantity
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
@@ -279,6 +281,8 @@ def _fold_update(
         return _ended(live, order, update)
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _faulted(turn, live, order, update)
+    if kind is BrokerUpdateKind.FILL_UNPRICED:
+        return replace(order, filled_quantity=max(order.filled_quantity, update.quantity)), None
     if kind is BrokerUpdateKind.NAKED:
         return _lost_its_stop(turn, order, update), None
     if kind in _DOUBTS:
@@ -354,7 +358,7 @@ def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tup
         state=OrderState.DEAD if order.state == OrderState.DEAD else OrderState.WORKING,
         filled_quantity=max(update.quantity, order.filled_quantity),
         priced_quantity=update.quantity,
-        filled_notional_paise=update.price_paise * update.quantity,
+        filled_notional_paise=update.fill_notional_paise,
     )
     orders = _orders_of(put_order(live, order), order.leg_number)
     filled = sum(o.filled_quantity for o in orders)
@@ -374,7 +378,7 @@ def _exit_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tupl
         state=OrderState.DEAD if order.state == OrderState.DEAD else OrderState.WORKING,
         filled_quantity=max(order.filled_quantity, update.quantity),
         exited_quantity=update.quantity,
-        exited_notional_paise=update.price_paise * update.quantity,
+        exited_notional_paise=update.fill_notional_paise,
     )
     orders = _orders_of(put_order(live, order), order.leg_number)
     exited = sum(o.exited_quantity for o in orders)

@@ -85,6 +85,7 @@ class BrokerUpdateKind(StrEnum):
     CANCELLED = "CANCELLED"
     GAPPED_THROUGH = "GAPPED_THROUGH"
     MODIFIED = "MODIFIED"
+    FILL_UNPRICED = "FILL_UNPRICED"
     NAKED = "NAKED"
     UNREADABLE = "UNREADABLE"
     READABLE = "READABLE"
@@ -94,9 +95,11 @@ class BrokerUpdateKind(StrEnum):
 class BrokerUpdate:
     """One fact from the broker about the order named by our correlation id.
 
-    ``quantity`` is cumulative for fills; ``price_paise`` the average price of it. NAKED: that many filled
-    units have no live stop at the broker. UNREADABLE: the broker sent something that may concern this order
-    (without a correlation id: any order) and cannot be read; READABLE ends it.
+    ``quantity`` is cumulative for fills; ``price_paise`` the average price of it, ``notional_paise`` the
+    exact sum where the average had to be rounded. FILL_UNPRICED: so much of the entry has filled at a price
+    that is not known yet. NAKED: that many filled units have no live stop at the broker. UNREADABLE: the
+    broker sent something that may concern this order (without a correlation id: any order) and cannot be
+    read; READABLE ends it.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.
@@ -112,6 +115,12 @@ class BrokerUpdate:
     reason: str = ""
     ambiguous: bool = False
     answers: IntentKind | None = None
+    notional_paise: int | None = None
+
+    @property
+    def fill_notional_paise(self) -> int:
+        """Sum of price x quantity over all fills told."""
+        return self.price_paise * self.quantity if self.notional_paise is None else self.notional_paise
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ _CERTAIN: Final = frozenset(
     {
         BrokerUpdateKind.ACKNOWLEDGED,
         BrokerUpdateKind.ENTRY_FILLED,
+        BrokerUpdateKind.FILL_UNPRICED,
         BrokerUpdateKind.TARGET_FILLED,
         BrokerUpdateKind.STOP_FILLED,
         BrokerUpdateKind.EXIT_FILLED,

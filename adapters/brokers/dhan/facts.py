@@ -196,10 +196,11 @@ def facts_of(
     fills = fills_of(parent, books)
     entry = fills.get(LegName.ENTRY)
     filled = max(entry.quantity if entry else 0, head.filled_quantity)
-    if filled:
-        average = entry.average_paise if entry and entry.quantity == filled else head.average_paise
-        stamp = entry.at_ns if entry and entry.at_ns else at_ns
-        facts.append(_fact(head, BrokerUpdateKind.ENTRY_FILLED, stamp, filled, average))
+    if entry:
+        facts.append(_fill(head, BrokerUpdateKind.ENTRY_FILLED, entry, entry.at_ns or at_ns))
+    if filled > (entry.quantity if entry else 0):
+        # the list's own average is rounded and may be missing: only the trade book names a price
+        facts.append(_fact(head, BrokerUpdateKind.FILL_UNPRICED, at_ns, filled))
     exits = {name: fills[name] for name in _EXITS if name in fills}
     if exits:
         facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns))
@@ -235,14 +236,16 @@ def _exit_fact(
         # the daemon watches the target of a guarded order itself
         is_target = reason == ExitReason.TARGET.value
         kind = BrokerUpdateKind.TARGET_FILLED if is_target else BrokerUpdateKind.EXIT_FILLED
-    return _fact(
-        head,
-        kind,
-        exits[later].at_ns or at_ns,
-        total.quantity,
-        total.average_paise,
-        reason or "",
-    )
+    return _fill(head, kind, total, exits[later].at_ns or at_ns, reason or "")
+
+
+def _fill(
+    head: OrderRow, kind: BrokerUpdateKind, filled: Filled, ts_ns: int, reason: str = ""
+) -> BrokerUpdate:
+    """Tell fills with their exact sum where their average is rounded."""
+    fact = _fact(head, kind, ts_ns, filled.quantity, filled.average_paise, reason)
+    is_exact = filled.average_paise * filled.quantity == filled.notional_paise
+    return fact if is_exact else replace(fact, notional_paise=filled.notional_paise)
 
 
 def _fact(

@@ -337,6 +337,23 @@ def test_what_may_be_of_any_order_blocks_entries_until_it_can_be_read() -> None:
     assert not day.state.doubt_fact
 
 
+def test_a_fill_without_a_price_is_kept_and_never_booked_at_zero() -> None:
+    day, order = placed(OrderState.WORKING)
+    whole = sent(day, IntentKind.PLACE)[0].quantity
+    day.feed(fact(BrokerUpdateKind.FILL_UNPRICED, order, whole), at(602))
+    (live,) = day.state.groups.values()
+    assert live.orders[0].filled_quantity == whole
+    day.feed(fact(BrokerUpdateKind.TARGET_FILLED, order, whole, 10_200), at(603))
+    assert day.all("trades") == []
+    exact = replace(
+        fact(BrokerUpdateKind.ENTRY_FILLED, order, whole, 10_001), notional_paise=10_001 * whole - 7
+    )
+    day.feed(exact, at(604))
+    (trade,) = day.all("trades")
+    assert trade.gross_pnl_paise == 199 * whole + 7
+    assert all(live.is_closed for live in day.state.groups.values())
+
+
 def naked(day: Day, order: str, second: int = 0, name: str = "first") -> BrokerUpdate:
     units = next(p.quantity for p in sent(day, IntentKind.PLACE) if p.correlation_id == order)
     return BrokerUpdate(f"naked-{name}", BrokerUpdateKind.NAKED, order, "b", 0, units, at(602, second))
@@ -526,6 +543,11 @@ def _order(**changes: Any) -> LegOrder:
         (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, False),
         (_order(exit_wanted=ExitReason.SQUARE_OFF), BrokerUpdateKind.REJECTED, 0, IntentKind.EXIT, True),
         (_order(wanted_stop_paise=9), BrokerUpdateKind.REJECTED, 0, IntentKind.MODIFY_STOP, True),
+        (_order(), BrokerUpdateKind.FILL_UNPRICED, 10, None, False),
+        (_order(filled_quantity=5), BrokerUpdateKind.FILL_UNPRICED, 10, None, True),
+        (_order(), BrokerUpdateKind.UNREADABLE, 0, None, True),
+        (_order(doubt_fact="u"), BrokerUpdateKind.UNREADABLE, 0, None, False),
+        (_order(doubt_fact="u"), BrokerUpdateKind.READABLE, 0, None, True),
         (_order(), BrokerUpdateKind.NAKED, 10, None, True),
         (_order(naked_fact="u"), BrokerUpdateKind.NAKED, 10, None, False),
         (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, False),

@@ -64,6 +64,7 @@ def kinds(row: SuperOrderRow, *trades: TradeRow, orders: tuple[OrderRow, ...] = 
 
 
 ENTERED = [BrokerUpdateKind.ACKNOWLEDGED, BrokerUpdateKind.ENTRY_FILLED]
+SEEN = [BrokerUpdateKind.ACKNOWLEDGED, BrokerUpdateKind.FILL_UNPRICED]
 BOUGHT = fill("1", Side.BUY, 10, 10_000, "t1")
 
 
@@ -119,6 +120,20 @@ def test_facts_are_the_same_whatever_the_order_and_repeats_of_the_evidence() -> 
     assert [(f.quantity, f.price_paise) for f in facts[1:]] == [(10, 10_001), (10, 10_100)]
 
 
+def test_a_fill_has_a_price_from_the_trade_book_or_none() -> None:
+    row = parent(OrderStatus.TRADED, OrderStatus.PENDING, OrderStatus.PENDING)
+    late = (fill("1", Side.BUY, 3, 10_000, "t1"), fill("1", Side.BUY, 4, 10_001, "t2"))
+    for average in (0, 10_003):  # missing, or rounded to the paisa
+        shown = replace(row, order=replace(row.order, average_paise=average))
+        facts = facts_of(shown, Books((shown,), (), late), {}, 0)[1:]
+        assert [(f.kind, f.quantity, f.price_paise, f.fill_notional_paise) for f in facts[:1]] == [
+            (BrokerUpdateKind.ENTRY_FILLED, 7, 10_001, 70_004)
+        ]
+        assert [(f.kind, f.quantity, f.price_paise) for f in facts[1:]] == [
+            (BrokerUpdateKind.FILL_UNPRICED, 10, 0)
+        ]
+
+
 def test_an_order_that_was_being_closed_tells_an_exit_with_its_reason() -> None:
     row = parent(OrderStatus.CLOSED, OrderStatus.CANCELLED, OrderStatus.TRIGGERED)
     books = Books((row,), (), (BOUGHT, fill("1", Side.SELL, 10, 9_990, "t2")))
@@ -133,8 +148,8 @@ def test_an_order_that_was_being_closed_tells_an_exit_with_its_reason() -> None:
         (OrderStatus.UNKNOWN, 0, ENTERED[:1]),
         (OrderStatus.REJECTED, 0, [BrokerUpdateKind.REJECTED]),
         (OrderStatus.CANCELLED, 0, [ENTERED[0], BrokerUpdateKind.CANCELLED]),
-        (OrderStatus.EXPIRED, 4, [*ENTERED, BrokerUpdateKind.CANCELLED]),
-        (OrderStatus.PART_TRADED, 4, ENTERED),
+        (OrderStatus.EXPIRED, 4, [*SEEN, BrokerUpdateKind.CANCELLED]),
+        (OrderStatus.PART_TRADED, 4, SEEN),
     ],
 )
 def test_the_entrys_own_life(status: OrderStatus, filled: int, expected: list[BrokerUpdateKind]) -> None:
