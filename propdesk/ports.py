@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from propdesk.core.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from propdesk.model.messages import BrokerUpdate, OrderIntent
 
 Spread: TypeAlias = Callable[..., Iterable[Any]]
@@ -71,19 +72,39 @@ class BrokerAck:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderRates:
+    """Calls to the broker allowed per window (§5.7); ``reserve_share`` is kept for exits and protection."""
+
+    per_second: int = 9
+    per_minute: int = 240
+    per_hour: int = 950
+    per_day: int = 6_800
+    reserve_share: float = 0.2
+
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """Window length in ns and calls allowed in it."""
+        return (
+            (NS_PER_SECOND, self.per_second),
+            (NS_PER_MINUTE, self.per_minute),
+            (NS_PER_HOUR, self.per_hour),
+            (NS_PER_DAY, self.per_day),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a broker can do, so that the daemon does the rest itself (§5.8).
 
-    ``has_partial_exits``: part of a filled super order can be closed; otherwise only all of it.
+    ``order_rates``: how often it may be called; None = as often as one likes.
     ``absence_is_proof``: a call of a dead process that is not in the broker's lists was never accepted and
     never will be (a broker inside this process); of a real broker absence proves nothing.
     """
 
     has_super_orders: bool
     has_trigger_entries: bool
-    modifications_max: int
     absence_is_proof: bool = False
-    has_partial_exits: bool = True
+    order_rates: OrderRates | None = None
 
 
 class Broker(Protocol):

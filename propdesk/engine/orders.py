@@ -21,6 +21,9 @@ from propdesk.strategy.sizing import slice_quantities
 REFUSALS_MAX = 10
 """Refused stop or target changes of one order before its position is closed instead (§6.2)."""
 
+CHANGES_MAX = 20
+"""Stop and target changes of one order: the broker takes 25, five are kept for emergencies (§5.7)."""
+
 _FILLS = {
     BrokerUpdateKind.TARGET_FILLED: LegEventKind.TARGET_FILLED,
     BrokerUpdateKind.STOP_FILLED: LegEventKind.STOP_FILLED,
@@ -175,14 +178,28 @@ def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
         for order in _orders_of(live, leg.leg_number):
             if not _is_alive(order) or order.exit_wanted is not None or order.doubt_fact:
                 continue
-            if leg.stop_paise is not None and order.wanted_stop_paise != leg.stop_paise:
-                order = replace(order, wanted_stop_paise=leg.stop_paise)
+            moves_stop = leg.stop_paise not in (None, order.wanted_stop_paise)
+            moves_target = leg.target_paise not in (None, order.wanted_target_paise)
+            if order.changes >= CHANGES_MAX and (moves_stop or moves_target):
+                live = _out_of_changes(turn, live, order)
+                continue
+            if moves_stop:
+                order = replace(order, wanted_stop_paise=leg.stop_paise, changes=order.changes + 1)
                 live = emit(turn, live, order, IntentKind.MODIFY_STOP, order.quantity)
                 order = _order(live, order.correlation_id)
-            if leg.target_paise is not None and order.wanted_target_paise != leg.target_paise:
-                order = replace(order, wanted_target_paise=leg.target_paise)
+            if moves_target:
+                order = replace(order, wanted_target_paise=leg.target_paise, changes=order.changes + 1)
                 live = emit(turn, live, order, IntentKind.MODIFY_TARGET, order.quantity)
     return live
+
+
+def _out_of_changes(turn: Turn, live: LiveGroup, order: LegOrder) -> LiveGroup:
+    """Say once that an order keeps its levels: what is left of its changes is for the way out."""
+    if order.changes > CHANGES_MAX:
+        return live
+    text = f"{order.correlation_id} was changed {CHANGES_MAX} times and keeps its levels"
+    turn.notify("CHANGES_SPENT", "critical", text)
+    return put_order(live, replace(order, changes=CHANGES_MAX + 1))
 
 
 def _orders_of(live: LiveGroup, leg_number: int) -> tuple[LegOrder, ...]:
@@ -221,6 +238,10 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
             "warning",
             f"the broker reports order {update.correlation_id or update.broker_order_id}, which is not ours",
         )
+        return
+    if update.kind is BrokerUpdateKind.SURPLUS:
+        reason = f"order {update.broker_order_id} repeats {update.correlation_id} and is in no book"
+        turn.trip(ACCOUNT_SCOPE, Cause.SURPLUS_ORDER, KillLevel.ENTRIES_BLOCKED, "engine", reason)
         return
     live = turn.groups[group_id]
     order = _order(live, update.correlation_id)

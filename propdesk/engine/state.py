@@ -83,6 +83,7 @@ class LegOrder:
     asked for, so that a change is sent once and an older one never overtakes it. ``naked_fact`` names the
     fact that told last that what is filled has no live stop; with ``guard_wanted`` its emergency stop was
     asked for. ``doubt_fact`` names the fact that something unreadable may concern it: it is frozen.
+    ``changes`` counts the stop and target changes asked for.
     """
 
     correlation_id: str
@@ -105,6 +106,7 @@ class LegOrder:
     naked_fact: str = ""
     guard_wanted: bool = False
     doubt_fact: str = ""
+    changes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

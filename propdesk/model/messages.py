@@ -87,6 +87,7 @@ class BrokerUpdateKind(StrEnum):
     MODIFIED = "MODIFIED"
     FILL_UNPRICED = "FILL_UNPRICED"
     NAKED = "NAKED"
+    SURPLUS = "SURPLUS"
     UNREADABLE = "UNREADABLE"
     READABLE = "READABLE"
 
@@ -97,9 +98,9 @@ class BrokerUpdate:
 
     ``quantity`` is cumulative for fills; ``price_paise`` the average price of it, ``notional_paise`` the
     exact sum where the average had to be rounded. FILL_UNPRICED: so much of the entry has filled at a price
-    that is not known yet. NAKED: that many filled units have no live stop at the broker. UNREADABLE: the
-    broker sent something that may concern this order (without a correlation id: any order) and cannot be
-    read; READABLE ends it.
+    that is not known yet. NAKED: that many filled units have no live stop at the broker. SURPLUS: the order
+    ``broker_order_id`` repeats the correlation id. UNREADABLE: the broker sent something that may concern
+    this order (without a correlation id: any order) and cannot be read; READABLE ends it.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.

@@ -36,6 +36,7 @@ class Cause(StrEnum):
     MARKET_STALE = "MARKET_STALE"
     UNREADABLE = "UNREADABLE"
     ACCESS_REFUSED = "ACCESS_REFUSED"
+    SURPLUS_ORDER = "SURPLUS_ORDER"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -57,6 +58,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.MARKET_STALE: ResetRule.AUTOMATIC,
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
     Cause.ACCESS_REFUSED: ResetRule.AUTOMATIC,
+    Cause.SURPLUS_ORDER: ResetRule.PERSON,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }

@@ -3,7 +3,8 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from propdesk.core.clock import NS_PER_DAY, NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
+from propdesk.core.clock import NS_PER_DAY
+from propdesk.ports import OrderRates
 
 
 def keep_recent(stamps_ns: tuple[int, ...], now_ns: int, window_ns: int) -> tuple[int, ...]:
@@ -15,27 +16,6 @@ def keep_recent(stamps_ns: tuple[int, ...], now_ns: int, window_ns: int) -> tupl
 def count_recent(stamps_ns: tuple[int, ...], now_ns: int, window_ns: int) -> int:
     """Count the stamps in (now - window, now]; the stamps rise."""
     return bisect_right(stamps_ns, now_ns) - bisect_right(stamps_ns, now_ns - window_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class OrderRates:
-    """Calls to the broker allowed per window (§5.7); ``reserve_share`` is kept for exits and protection."""
-
-    per_second: int = 9
-    per_minute: int = 240
-    per_hour: int = 950
-    per_day: int = 6_800
-    reserve_share: float = 0.2
-
-    @property
-    def windows(self) -> tuple[tuple[int, int], ...]:
-        """Window length in ns and calls allowed in it."""
-        return (
-            (NS_PER_SECOND, self.per_second),
-            (NS_PER_MINUTE, self.per_minute),
-            (NS_PER_HOUR, self.per_hour),
-            (NS_PER_DAY, self.per_day),
-        )
 
 
 @dataclass(frozen=True, slots=True)

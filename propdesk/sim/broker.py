@@ -75,7 +75,7 @@ class SimBroker:
         Units per lot by instrument key, needed for partial fills only; absent = 1.
     """
 
-    capabilities = Capabilities(has_super_orders=True, has_trigger_entries=True, modifications_max=25)
+    capabilities = Capabilities(has_super_orders=True, has_trigger_entries=True)
 
     def __init__(self, fills: FillModel | None = None, lot_sizes: Mapping[str, int] | None = None) -> None:
         self.fills = fills or FillModel()

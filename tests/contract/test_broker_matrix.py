@@ -39,7 +39,7 @@ NAME = "pABCAAAAAAAAAAAAAAAA"
 class PaperUnderTest:
     """The simulated exchange behind the broker interface, without its database."""
 
-    capabilities = Capabilities(has_super_orders=True, has_trigger_entries=True, modifications_max=25)
+    capabilities = Capabilities(has_super_orders=True, has_trigger_entries=True)
 
     def __init__(self) -> None:
         self._sim = SimBroker()
@@ -229,10 +229,12 @@ async def test_b9_an_order_that_nobody_knows_is_refused(bench: Bench) -> None:
 
 async def test_b10_the_same_intent_twice_makes_two_orders(bench: Bench) -> None:
     first = await bench.broker.place(PLACE)
-    second = await bench.broker.place(PLACE)
-    assert first.broker_order_id != second.broker_order_id
+    again = await bench.broker.place(PLACE)
+    assert first.broker_order_id != again.broker_order_id
     await bench.price(10_000)
-    assert await bench.facts() == [ENTERED, ENTERED]
+    # Dhan's adapter tells the second one for what it is: nobody asked for it
+    second = (BrokerUpdateKind.SURPLUS, 10, 0)
+    assert sorted(await bench.facts()) in ([ENTERED, ENTERED], sorted([ENTERED, second]))
 
 
 async def test_b11_facts_keep_their_ids(bench: Bench) -> None:

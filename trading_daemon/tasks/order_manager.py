@@ -27,7 +27,7 @@ from propdesk.model.messages import (
     OrderIntent,
 )
 from propdesk.ports import Broker, BrokerAck
-from propdesk.risk.throttle import OrderRates, OrderThrottle
+from propdesk.risk.throttle import OrderThrottle
 from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
 from trading_daemon.ports import Log, Outbox
 
@@ -57,8 +57,6 @@ class OrderManager:
     broker : Broker
     outbox : Outbox
         Its connection belongs to this task.
-    rates : OrderRates, optional
-        Client-side limits; None for a broker without any (paper).
     has_access : bool
         False where the broker refused every order when the last process ended.
     access_check_s : float
@@ -73,7 +71,6 @@ class OrderManager:
         clock: Clock,
         log: Log,
         *,
-        rates: OrderRates | None = None,
         has_access: bool = True,
         access_check_s: float = ACCESS_CHECK_S,
     ) -> None:
@@ -82,6 +79,7 @@ class OrderManager:
         self._outbox = outbox
         self._clock = clock
         self._log = log
+        rates = broker.capabilities.order_rates
         self._throttle = None if rates is None else OrderThrottle(rates)
         self._is_busy = False
         self._has_access = has_access

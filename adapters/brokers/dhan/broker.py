@@ -9,7 +9,15 @@ from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import Doubts, doubtful
-from adapters.brokers.dhan.facts import Books, Standing, facts_of, is_ours, standing_of
+from adapters.brokers.dhan.facts import (
+    Books,
+    Standing,
+    facts_of,
+    is_ours,
+    standing_of,
+    surplus,
+    surplus_facts,
+)
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.guard import Guards
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
@@ -22,14 +30,13 @@ from propdesk.core.errors import BrokerFault, DataFault, OutcomeUnknown, Rejecte
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
-from propdesk.ports import BrokerAck, Capabilities
+from propdesk.ports import BrokerAck, Capabilities, OrderRates
 
 CAPABILITIES: Final = Capabilities(
     has_super_orders=True,
     has_trigger_entries=False,
-    modifications_max=25,
+    order_rates=OrderRates(),
     absence_is_proof=False,
-    has_partial_exits=False,
 )
 
 
@@ -116,7 +123,6 @@ class DhanBroker:
         self._unanswered: dict[str, tuple[str, int, int]] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
-        self.poll_faults = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -265,10 +271,11 @@ class DhanBroker:
         books = await read_books(self._client)
         now_ns = self._clock.now_ns()
         facts = self._doubts.facts(books, now_ns)
-        uncertain = doubtful(books)
+        facts += surplus_facts(books.supers, now_ns)
+        uncertain, extra = doubtful(books), surplus(books.supers)
         for row in books.supers:
             name = row.order.correlation_id
-            if not is_ours(name):
+            if not is_ours(name) or row in extra.get(name, ()):
                 continue
             self._ids.setdefault(name, row.order.order_id)
             self._learn_exit(row, books)
@@ -328,8 +335,7 @@ class DhanBroker:
         try:
             return [fact for fact in await self.snapshot() if fact.update_id not in self._told]
         except (BrokerFault, DataFault):
-            self.poll_faults += 1  # the books are read again in a moment
-            return []
+            return []  # the books are read again in a moment
 
     async def _pause(self, begun: float) -> None:
         with contextlib.suppress(TimeoutError):

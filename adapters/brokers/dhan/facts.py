@@ -269,13 +269,23 @@ def _fact(
 
 
 def surplus(supers: Iterable[SuperOrderRow]) -> dict[str, tuple[SuperOrderRow, ...]]:
-    """Correlation ids of ours that more than one order carries, oldest order first."""
+    """Correlation ids of ours that more than one order carries: the younger ones, which nobody asked for."""
     by_id: dict[str, list[SuperOrderRow]] = {}
     for row in supers:
         if is_ours(row.order.correlation_id):
             by_id.setdefault(row.order.correlation_id, []).append(row)
-    return {
-        name: tuple(sorted(rows, key=lambda row: (row.order.created_ns or 0, row.order.order_id)))
-        for name, rows in by_id.items()
-        if len(rows) > 1
-    }
+    return {name: tuple(sorted(rows, key=age)[1:]) for name, rows in by_id.items() if len(rows) > 1}
+
+
+def age(row: SuperOrderRow) -> tuple[int, str]:
+    """Sort key: the oldest order first."""
+    return row.order.created_ns or 0, row.order.order_id
+
+
+def surplus_facts(supers: Iterable[SuperOrderRow], now_ns: int) -> list[BrokerUpdate]:
+    """Tell each order that repeats the correlation id of an older one."""
+    return [
+        _fact(row.order, BrokerUpdateKind.SURPLUS, row.order.created_ns or now_ns, row.order.quantity)
+        for rows in surplus(supers).values()
+        for row in rows
+    ]

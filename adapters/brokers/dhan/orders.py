@@ -1,4 +1,4 @@
-"""Plain orders, with slicing, and the books."""
+"""Plain orders and the books."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -7,7 +7,6 @@ from adapters.brokers.dhan import parse
 from adapters.brokers.dhan.faults import Refusal
 from adapters.brokers.dhan.http import DhanHttp
 from adapters.brokers.dhan.model import Listing, OrderRow, Placed, TradeRow
-from propdesk.core.errors import OutcomeUnknown
 from propdesk.core.invariant import require
 from propdesk.core.limits import CORRELATION_ID_LENGTH_MAX
 from propdesk.model.enums import Product, Side
@@ -77,35 +76,6 @@ class Orders:
         """Place one order; raises `Refusal` or `OutcomeUnknown`."""
         return parse.placed(await self._http.write("POST", "/orders", order_body(order)))
 
-    async def place_sliced(self, order: OrderRequest) -> tuple[Placed, ...]:
-        """Place an order above the freeze quantity; the broker slices it.
-
-        Returns
-        -------
-        tuple of Placed
-            One per slice that was accepted.
-
-        Raises
-        ------
-        Refusal
-            If every slice was refused.
-        OutcomeUnknown
-            If a slice came back unreadable.
-        """
-        body = await self._http.write("POST", "/orders/slicing", order_body(order))
-        rows = body if isinstance(body, list) else [body]
-        if not rows:
-            raise OutcomeUnknown("Dhan answered a sliced order with an empty list; it may exist.")
-        accepted, refused = [], []
-        for row in rows:
-            try:
-                accepted.append(parse.placed(row))
-            except Refusal as refusal:
-                refused.append(refusal)
-        if not accepted:
-            raise refused[0]
-        return tuple(accepted)
-
     async def modify(
         self,
         order_id: str,
@@ -142,20 +112,6 @@ class Orders:
     async def get(self, order_id: str) -> OrderRow | None:
         """Read one order; None where Dhan says there is none."""
         return await self._one(f"/orders/{order_id}")
-
-    async def external(self, correlation_id: str) -> OrderRow | None:
-        """Ask for one order by correlation id; None proves nothing.
-
-        Notes
-        -----
-        It gives one order even where two carry the id, and its reach to super orders is undocumented: use
-        `find`, which reads the full list, to decide anything.
-        """
-        return await self._one(f"/orders/external/{correlation_id}")
-
-    async def find(self, correlation_id: str) -> tuple[OrderRow, ...]:
-        """Look a correlation id up in the full list; more than one is a surplus that must be resolved."""
-        return tuple(row for row in await self.book() if row.correlation_id == correlation_id)
 
     async def trades(self, order_id: str | None = None) -> tuple[TradeRow, ...]:
         """Read today's fills, all or of one order; each once."""

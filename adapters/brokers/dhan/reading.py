@@ -2,7 +2,7 @@
 
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import doubtful
-from adapters.brokers.dhan.facts import Books
+from adapters.brokers.dhan.facts import Books, age
 from adapters.brokers.dhan.model import SuperOrderRow
 from propdesk.core.errors import Rejected, Retryable
 
@@ -42,4 +42,4 @@ def row_named(books: Books, name: str) -> SuperOrderRow:
     rows = [row for row in books.supers if row.order.correlation_id == name]
     if not rows:
         raise Rejected(f"Dhan lists no super order {name}.")
-    return min(rows, key=lambda one: (one.order.created_ns or 0, one.order.order_id))
+    return min(rows, key=age)

@@ -5,6 +5,7 @@ Nothing here waits for a clock: time is moved, the books are read, and what they
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -93,8 +94,8 @@ class SteppedDhan:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of Dhan."""
-        return self._broker.capabilities
+        """Those of Dhan, without its rates: no time passes between two calls."""
+        return replace(self._broker.capabilities, order_rates=None)
 
     @property
     def facts_known(self) -> int:

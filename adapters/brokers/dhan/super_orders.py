@@ -102,10 +102,6 @@ class SuperOrders:
         """Read all of today's super orders; raises `SchemaFault` where one is unreadable."""
         return (await self.read()).whole()
 
-    async def find(self, correlation_id: str) -> tuple[SuperOrderRow, ...]:
-        """Look a correlation id up in the full list; more than one is a surplus that must be resolved."""
-        return tuple(row for row in await self.book() if row.order.correlation_id == correlation_id)
-
     async def _modify(self, order_id: str, leg: LegName, fields: dict[str, Any]) -> Placed:
         body = {"orderId": order_id, "legName": leg.value, **fields}
         return parse.placed(await self._http.write("PUT", f"/super/orders/{order_id}", body))

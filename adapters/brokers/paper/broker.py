@@ -13,11 +13,9 @@ from propdesk.model.messages import BarObserved, BrokerUpdate, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
 from propdesk.sim.broker import SimBroker
 
-_MODIFICATIONS_MAX: Final = 25
 _CAPABILITIES: Final = Capabilities(
     has_super_orders=True,
     has_trigger_entries=True,
-    modifications_max=_MODIFICATIONS_MAX,
     absence_is_proof=True,
 )
 

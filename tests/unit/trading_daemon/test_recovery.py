@@ -83,7 +83,7 @@ async def test_what_was_sent_and_is_not_found_is_told_as_unknown_once() -> None:
 
 async def test_where_absence_is_proof_the_entry_and_its_cancel_wait_again_together() -> None:
     class Inside(Broker):
-        capabilities = Capabilities(True, True, 25, absence_is_proof=True)
+        capabilities = Capabilities(True, True, absence_is_proof=True)
 
     place = make_intent(1, is_entry=True)
     cancel = make_intent(2, is_entry=False, kind=IntentKind.CANCEL_ENTRY, order="c1")

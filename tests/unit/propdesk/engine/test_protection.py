@@ -354,6 +354,34 @@ def test_a_fill_without_a_price_is_kept_and_never_booked_at_zero() -> None:
     assert all(live.is_closed for live in day.state.groups.values())
 
 
+def test_an_order_that_repeats_one_of_ours_blocks_entries_until_a_person_looks() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    before = day.state.groups
+    day.feed(replace(fact(BrokerUpdateKind.SURPLUS, order, 10), broker_order_id="b2"), at(602))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    assert day.state.groups == before
+    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "sold by hand", at(603)), at(603))
+    assert day.state.level() is KillLevel.ACTIVE
+
+
+def test_the_last_changes_of_an_order_are_kept_for_the_way_out() -> None:
+    day = filled(allow_looser_stoploss=True)
+    for number in range(1, 40):
+        level = 9_800 + 5 * (number % 2)
+        move = make_followup(
+            number, FollowupKind.UPDATE_STOPLOSS, received_ns=at(603, number), stoploss_paise=level
+        )
+        day.followup(move)
+    moves = [intent.correlation_id for intent in sent(day, IntentKind.MODIFY_STOP)]
+    assert {name: moves.count(name) for name in moves} == dict.fromkeys(moves, 20)
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "CHANGES_SPENT"]
+    assert len(told) == len(set(moves))
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(605)), at(605))
+    day.feed(TimerFired("SECOND", at(605, 1)), at(605, 1))
+    assert {intent.correlation_id for intent in sent(day, IntentKind.EXIT)} == set(moves)
+
+
 def naked(day: Day, order: str, second: int = 0, name: str = "first") -> BrokerUpdate:
     units = next(p.quantity for p in sent(day, IntentKind.PLACE) if p.correlation_id == order)
     return BrokerUpdate(f"naked-{name}", BrokerUpdateKind.NAKED, order, "b", 0, units, at(602, second))

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propdesk.core.clock import NS_PER_SECOND
-from propdesk.risk.throttle import OrderRates, OrderThrottle, count_recent, keep_recent
+from propdesk.ports import OrderRates
+from propdesk.risk.throttle import OrderThrottle, count_recent, keep_recent
 
 STAMPS = st.lists(st.integers(0, 1_000), max_size=40).map(lambda xs: tuple(sorted(xs)))
 

@@ -25,8 +25,7 @@ from propdesk.model.messages import (
     IntentKind,
     OrderIntent,
 )
-from propdesk.ports import BrokerAck, Capabilities
-from propdesk.risk.throttle import OrderRates
+from propdesk.ports import BrokerAck, Capabilities, OrderRates
 from tests.unit.trading_daemon.test_bus import make_intent
 from trading_daemon.bus import Bus
 from trading_daemon.tasks.order_manager import (
@@ -67,8 +66,11 @@ class Outbox:
         self.answers.append((intent_id, state, broker_order_id, reason))
 
 
+SLOW = Capabilities(True, True, order_rates=OrderRates(per_second=5, reserve_share=0.2))
+
+
 class Broker:
-    capabilities = Capabilities(True, True, 25)
+    capabilities = Capabilities(True, True)
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
@@ -253,8 +255,8 @@ async def test_a_deposed_leader_withdraws_nothing() -> None:
 
 async def test_an_entry_that_waits_for_its_rate_lets_an_exit_pass_and_can_still_be_called_off() -> None:
     bus, broker, outbox = Bus(), Broker(), Outbox()
-    rates = OrderRates(per_second=5, reserve_share=0.2)
-    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), rates=rates)
+    broker.capabilities = SLOW
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet())
     task = asyncio.create_task(manager.run())
     for number in range(6):  # four may leave in this second; the clock stands still
         bus.intents.put(make_intent(number, is_entry=True))
@@ -347,8 +349,8 @@ class Floor:
         self.refusal = refusal
         self.asked: list[EntryWaited] = []
 
-    async def run(self, *intents: OrderIntent, rates: OrderRates | None = None) -> None:
-        manager = OrderManager(self.bus, self.broker, self.outbox, self.clock, Quiet(), rates=rates)
+    async def run(self, *intents: OrderIntent) -> None:
+        manager = OrderManager(self.bus, self.broker, self.outbox, self.clock, Quiet())
         for intent in intents:
             self.bus.intents.put(intent)
         tasks = [asyncio.create_task(manager.run()), asyncio.create_task(self._decide())]
@@ -447,6 +449,7 @@ async def test_a_wait_for_a_rate_token_counts() -> None:
     floor = Floor(now_ns=1)
     floor.clock = Ticking(1)
     floor.refusal = "PRICE_STALE: too old"
-    await floor.run(make_intent(1, is_entry=True), rates=OrderRates(per_second=5, reserve_share=0.2))
+    floor.broker.capabilities = SLOW
+    await floor.run(make_intent(1, is_entry=True))
     assert len(floor.asked) == 1
     assert floor.broker.calls == []
