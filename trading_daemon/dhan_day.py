@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from adapters.brokers.dhan import DaySheet, DhanBroker, DhanClient, trading_config
+from adapters.brokers.dhan import DaySheet, DhanBroker, DhanClient, WantedExit, trading_config
 from adapters.brokers.dhan.auth import FileTokenStore
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.stepped import SandboxClock, SteppedDhan
@@ -11,7 +11,7 @@ from adapters.settings import ENV_PREFIX, Settings
 from propdesk.core.clock import Clock
 from propdesk.core.errors import ConfigFault, Rejected
 from propdesk.engine.state import EngineState
-from propdesk.model.enums import ExitReason, Product
+from propdesk.model.enums import Product
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import OrderIntent
 from trading_daemon.feeds import StoredDay
@@ -39,10 +39,14 @@ class StateSheet:
         self._state = state
 
     @property
-    def exiting(self) -> dict[str, ExitReason]:
-        """Orders that are being closed, by correlation id."""
-        orders = (order for live in self._state().groups.values() for order in live.orders)
-        return {o.correlation_id: o.exit_wanted for o in orders if o.exit_wanted is not None}
+    def exiting(self) -> dict[str, WantedExit]:
+        """Orders that are to be closed, by correlation id."""
+        return {
+            o.correlation_id: WantedExit(o.exit_wanted, o.wanted_target_paise, o.wanted_stop_paise)
+            for live in self._state().groups.values()
+            for o in live.orders
+            if o.exit_wanted is not None
+        }
 
     @property
     def in_doubt(self) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.brokers.dhan.broker import DhanBroker
+from adapters.brokers.dhan.broker import DhanBroker, WantedExit
 from adapters.brokers.dhan.model import LegName
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.model.enums import ExitReason, Side
@@ -83,6 +83,18 @@ async def test_a_target_hit_is_no_exit_of_ours_unless_the_move_was_accepted(
     last = [fact for fact in await broker.snapshot() if fact.quantity][-1]
     expected = BrokerUpdateKind.EXIT_FILLED if effect else BrokerUpdateKind.TARGET_FILLED
     assert (last.kind, last.reason) == (expected, "SQUARE_OFF" if effect else "")
+
+
+@pytest.mark.parametrize("is_sent", [False, True], ids=["unsent", "accepted"])
+async def test_a_restart_takes_no_wish_for_an_exit(desk: Desk, broker: DhanBroker, is_sent: bool) -> None:
+    await broker.place(PLACE)
+    if is_sent:
+        await broker.exit(EXIT)
+    again = dhan_broker(desk)
+    again.remember(frozenset(), {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}, {})
+    desk.price(101)
+    last = [fact for fact in await again.snapshot() if fact.quantity][-1]
+    assert last.kind is (BrokerUpdateKind.EXIT_FILLED if is_sent else BrokerUpdateKind.TARGET_FILLED)
 
 
 async def test_a_part_fill_that_the_list_does_not_show_is_not_stripped(

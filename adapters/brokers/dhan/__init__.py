@@ -1,7 +1,15 @@
 """Dhan: REST, order updates and market feed, spoken by ourselves (docs/decisions/0010)."""
 
-from adapters.brokers.dhan.broker import DaySheet, DhanBroker
+from adapters.brokers.dhan.broker import DaySheet, DhanBroker, WantedExit
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.config import DhanConfig, data_config, trading_config
 
-__all__ = ["DaySheet", "DhanBroker", "DhanClient", "DhanConfig", "data_config", "trading_config"]
+__all__ = [
+    "DaySheet",
+    "DhanBroker",
+    "DhanClient",
+    "DhanConfig",
+    "WantedExit",
+    "data_config",
+    "trading_config",
+]

@@ -76,6 +76,18 @@ class DaySheet:
 
 
 @dataclass(frozen=True, slots=True)
+class WantedExit:
+    """An order that was to be closed when the process ended, and the levels asked for before that, paise.
+
+    Whether the exit was accepted, the books show: its stop or target is then somewhere else.
+    """
+
+    reason: ExitReason
+    target_paise: int | None
+    stop_paise: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class PollTiming:
     """Seconds between two readings of the books: at least, and without any wake-up."""
 
@@ -120,6 +132,7 @@ class DhanBroker:
         self._timing = timing or PollTiming()
         self._ids: dict[str, str] = {}
         self._exiting: dict[str, str] = {}
+        self._wished: dict[str, WantedExit] = {}
         self._unanswered: dict[str, tuple[str, int, int]] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
@@ -130,12 +143,12 @@ class DhanBroker:
         return CAPABILITIES
 
     def remember(
-        self, seen: frozenset[str], exiting: Mapping[str, ExitReason], in_doubt: Mapping[str, str]
+        self, seen: frozenset[str], exiting: Mapping[str, WantedExit], in_doubt: Mapping[str, str]
     ) -> None:
-        """Restore after a restart: facts that are journalled, orders that were being closed or in doubt."""
+        """Restore after a restart: facts journalled, orders that were to be closed or are in doubt."""
         self._told |= seen
         self._doubts.remember(in_doubt)
-        self._exiting |= {name: reason.value for name, reason in exiting.items()}
+        self._wished |= exiting
 
     # ---------------------------------------------------------------- calls
 
@@ -285,19 +298,26 @@ class DhanBroker:
         return tuple(facts)
 
     def _learn_exit(self, row: SuperOrderRow, books: Books) -> None:
-        """Believe that an exit without an answer was accepted once the books show what it asked for."""
-        asked = self._unanswered.get(row.order.correlation_id)
+        """Believe that an exit without an answer was accepted once the books show it."""
+        name, target, stop = row.order.correlation_id, row.leg(LegName.TARGET), row.leg(LegName.STOP)
+        guards = standing_of(row, books).guards
+        wished = self._wished.get(name)
+        if wished is not None and (
+            (target is not None and target.price_paise != wished.target_paise)
+            or (stop is not None and stop.price_paise != wished.stop_paise)
+            or any(guard.order_type == "LIMIT" for guard in guards)
+        ):
+            self._exiting[name] = wished.reason.value
+        asked = self._unanswered.get(name)
         if asked is None:
             return
         reason, target_paise, stop_paise = asked
-        target, stop = row.leg(LegName.TARGET), row.leg(LegName.STOP)
-        guards = standing_of(row, books).guards
         if (
             (target is not None and target.price_paise == target_paise)
             or (stop is not None and stop.price_paise == stop_paise)
             or any(guard.price_paise == target_paise for guard in guards)
         ):
-            self._exiting[row.order.correlation_id] = reason
+            self._exiting[name] = reason
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
         """Give the facts that were not told before; raises where the books cannot be read."""
