@@ -13,7 +13,7 @@ from cli.database import open_transaction
 from cli.output import EXIT_FAILURE, JsonOption, emit, parse_day, say, show_table
 from cli.sandbox import PLACE, control
 from propdesk.core.errors import ConfigFault
-from propdesk.core.ids import guard_id
+from propdesk.core.ids import split_guard_id
 from propdesk.core.money import price_to_paise
 
 _NOTHING = (0, 0, 0, 0)
@@ -79,7 +79,7 @@ def read_lines(settings: Settings, account_id: str, day: date, at: str) -> list[
     with open_transaction(settings, "reader", "propdesk-reconcile") as connection:
         ours = read_filled_legs(connection, account_id, day)
     book = control(at, "GET", "/book")
-    legs = {name: leg.group for leg in ours for own in leg.correlation_ids for name in (own, guard_id(own))}
+    legs = {name: leg.group for leg in ours for name in leg.correlation_ids}
     truth = truth_by_leg(book["orders"], book["fills"], legs)
     lines = {
         leg.group: Line(
@@ -104,7 +104,7 @@ def truth_by_leg(
     orders, fills : iterables of mapping
         As the sandbox's control interface gives them.
     legs : mapping of str to str
-        Our leg of each correlation id; what none carries stands under its own order's name.
+        Our leg of each correlation id; guards count to it, what none carries stands under its own name.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def truth_by_leg(
         order = known[str(fill["orderId"])]
         tag = str(order["correlationId"])
         place = 0 if order["legName"] == "ENTRY_LEG" else 2
-        row = sums[legs.get(tag, f"{tag} {order['orderId']}")]
+        row = sums[legs.get(split_guard_id(tag)[0], f"{tag} {order['orderId']}")]
         row[place] += int(fill["tradedQuantity"])
         row[place + 1] += int(fill["tradedQuantity"]) * price_to_paise(str(fill["tradedPrice"]))
     return {name: (a, _average(b, a), c, _average(d, c)) for name, (a, b, c, d) in sums.items()}

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from adapters.brokers.dhan import DaySheet, DhanBroker, DhanClient, WantedExit, trading_config
+from adapters.brokers.dhan import (
+    DaySheet,
+    DhanBroker,
+    DhanClient,
+    Remembered,
+    WantedExit,
+    trading_config,
+)
 from adapters.brokers.dhan.auth import FileTokenStore
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.stepped import SandboxClock, SteppedDhan
@@ -38,23 +45,20 @@ class StateSheet:
         """Look into the running state from now on."""
         self._state = state
 
-    @property
-    def exiting(self) -> dict[str, WantedExit]:
-        """Orders that are to be closed, by correlation id."""
-        return {
+    def remembered(self) -> Remembered:
+        """Give what the broker must know of our orders when the process starts."""
+        state = self._state()
+        orders = [order for live in state.groups.values() for order in live.orders]
+        in_doubt = {o.correlation_id: o.doubt_fact for o in orders if o.doubt_fact}
+        if state.doubt_fact:
+            in_doubt[""] = state.doubt_fact
+        exiting = {
             o.correlation_id: WantedExit(o.exit_wanted, o.wanted_target_paise, o.wanted_stop_paise)
-            for live in self._state().groups.values()
-            for o in live.orders
+            for o in orders
             if o.exit_wanted is not None
         }
-
-    @property
-    def in_doubt(self) -> dict[str, str]:
-        """Orders that an unreadable row may concern, with the fact that told of it."""
-        state = self._state()
-        orders = (order for live in state.groups.values() for order in live.orders)
-        found = {o.correlation_id: o.doubt_fact for o in orders if o.doubt_fact}
-        return found if not state.doubt_fact else {**found, "": state.doubt_fact}
+        uncovered = frozenset(o.correlation_id for o in orders if o.naked_units or o.excess_units)
+        return Remembered(exiting, in_doubt, uncovered)
 
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""
@@ -112,7 +116,7 @@ async def stepped_dhan(
     stack.push_async_callback(client.close)
     alerts = OrderUpdates(config, client.session)
     broker = DhanBroker(client, alerts, sheet.day_sheet(), clock)
-    broker.remember(seen, sheet.exiting, sheet.in_doubt)
+    broker.remember(seen, sheet.remembered())
     stepped = SteppedDhan(broker, mover)
     await stepped.advance_to(clock.now_ns())
     return stepped

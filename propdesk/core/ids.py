@@ -62,14 +62,32 @@ def correlation_id(trade_date: date, group_id: str, leg: int, slice_number: int,
     return text
 
 
-def guard_id(order: str) -> str:
-    """Give the correlation id of the plain order that guards a super order which lost its stop.
+def guard_id(order: str, generation: int) -> str:
+    """Give the correlation id of a plain order that guards a super order which lost its stop.
+
+    The generation changes only when the earlier one is proved to be over.
 
     Examples
     --------
-    >>> guard_id("pABCAAAAAAAAAAAAAAAA")
-    'pABCAAAAAAAAAAAAAAAAg'
+    >>> guard_id("pABCAAAAAAAAAAAAAAAA", 1)
+    'pABCAAAAAAAAAAAAAAAAg1'
     """
-    text = f"{order}g"
+    text = f"{order}g{generation}"
     require(len(text) <= CORRELATION_ID_LENGTH_MAX, "correlation id too long for the broker")
     return text
+
+
+def split_guard_id(text: str) -> tuple[str, int]:
+    """Give the order that a correlation id names and its guard's generation; 0 = it is no guard's.
+
+    Examples
+    --------
+    >>> split_guard_id("pABCAAAAAAAAAAAAAAAAg12")
+    ('pABCAAAAAAAAAAAAAAAA', 12)
+    >>> split_guard_id("pABCAAAAAAAAAAAAAAAA")
+    ('pABCAAAAAAAAAAAAAAAA', 0)
+    """
+    order, mark, generation = text.partition("g")
+    if mark and generation.isascii() and generation.isdigit():
+        return order, int(generation)
+    return text, 0

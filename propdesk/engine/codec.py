@@ -18,7 +18,7 @@ from propdesk.core.errors import SchemaFault
 from propdesk.engine.resolution import Resolution
 from propdesk.engine.state import CarryOver
 from propdesk.model import messages
-from propdesk.model.messages import Event, OrderIntent
+from propdesk.model.messages import ADDED, Event, OrderIntent
 
 T = TypeVar("T")
 Plain = Any
@@ -61,8 +61,11 @@ def _plain_object(value: object) -> Plain:
     if not dataclasses.is_dataclass(kind):
         raise SchemaFault(f"{kind.__name__} is no message and has no canonical form")
     plain: dict[str, Plain] = {_TYPE: kind.__name__}
+    added = _added_fields(kind)
     for name in _field_names(kind):
         item = getattr(value, name)
+        if name in added and item == added[name]:
+            continue
         # most fields of most messages are plain already; a subclass (an enum) is not
         plain[name] = item if type(item) in _PLAIN_TYPES else to_plain(item)
     return plain
@@ -72,6 +75,12 @@ def _plain_object(value: object) -> Plain:
 def _field_names(kind: type) -> tuple[str, ...]:
     # what a class works out for itself is not part of its value
     return tuple(field.name for field in dataclasses.fields(kind) if field.init)
+
+
+@cache
+def _added_fields(kind: type) -> Mapping[str, object]:
+    """Defaults of the fields that earlier documents lack (`propdesk.model.messages.ADDED`)."""
+    return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.keys() & ADDED}
 
 
 def encode(value: object) -> bytes:
@@ -241,7 +250,7 @@ def _tuple_reader(arguments: tuple[Any, ...]) -> Callable[[Plain], Any]:
 
 def _object_reader(kind: Any) -> Callable[[Plain], Any]:
     hints = typing.get_type_hints(kind)
-    names = _field_names(kind)
+    names, added = _field_names(kind), _added_fields(kind)
     readers: dict[str, Callable[[Plain], Any]] = {}
 
     def read(plain: Plain) -> Any:
@@ -249,9 +258,9 @@ def _object_reader(kind: Any) -> Callable[[Plain], Any]:
             raise SchemaFault(f"expected {kind.__name__}")
         if not readers:
             readers.update({name: _reader(hints[name]) for name in names})
-        missing = [name for name in names if name not in plain]
+        missing = [name for name in names if name not in plain and name not in added]
         if missing:
             raise SchemaFault(f"{kind.__name__} lacks {', '.join(missing)}")
-        return kind(**{name: readers[name](plain[name]) for name in names})
+        return kind(**{name: readers[name](plain[name]) for name in names if name in plain})
 
     return read

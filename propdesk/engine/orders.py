@@ -35,11 +35,13 @@ _FORGET: Mapping[IntentKind | None, Mapping[str, Any]] = {
     IntentKind.MODIFY_STOP: {"wanted_stop_paise": None},
     IntentKind.MODIFY_TARGET: {"wanted_target_paise": None},
     IntentKind.CANCEL_ENTRY: {"cancel_wanted": False},
-    IntentKind.EXIT: {"exit_wanted": None},
+    IntentKind.EXIT: {"exit_wanted": None, "guard_wanted": False},
     IntentKind.EMERGENCY_STOP: {"guard_wanted": False},
 }
 """What of an order was not done after all when the broker refuses a change."""
 _DOUBTS = (BrokerUpdateKind.UNREADABLE, BrokerUpdateKind.READABLE)
+_COVER = (BrokerUpdateKind.NAKED, BrokerUpdateKind.EXCESS, BrokerUpdateKind.COVERED)
+_PLACING_GUARDS = (IntentKind.EXIT, IntentKind.EMERGENCY_STOP)
 _STOP_KINDS = (IntentKind.PLACE, IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
 _FORGET_ALL: Mapping[str, Any] = {name: value for made in _FORGET.values() for name, value in made.items()}
 
@@ -88,6 +90,8 @@ def emit(
     """Put one intent out and count it at its order, so that its id is the same after a restart."""
     group = live.group
     is_place = kind is IntentKind.PLACE
+    places_guard = kind in _PLACING_GUARDS and order.naked_units > 0 and order.guard_due > order.guard_asked
+    guard = order.guard_due if places_guard else 0
     intent = OrderIntent(
         intent_id=turn.id_of("intent", order.correlation_id, kind.value, order.intents),
         kind=kind,
@@ -111,9 +115,13 @@ def emit(
         is_entry=is_place,
         created_ns=turn.now_ns,
         kill_scopes=kill_scopes(group) if is_place else (),
+        guard=guard,
     )
     turn.command(intent)
-    return put_order(live, replace(order, intents=order.intents + 1))
+    asked = replace(order, intents=order.intents + 1, guard_asked=max(order.guard_asked, guard))
+    if kind in _PLACING_GUARDS and order.naked_units:
+        asked = replace(asked, guard_wanted=True)
+    return put_order(live, asked)
 
 
 def kill_scopes(group: TradeGroup) -> tuple[str, ...]:
@@ -152,10 +160,10 @@ def carry_out(turn: Turn, live: LiveGroup, actions: tuple[LegAction, ...]) -> Li
 
 
 def _exit_leg(turn: Turn, live: LiveGroup, action: LegAction) -> LiveGroup:
-    leg = live.group.legs[action.leg_number - 1]
-    left = leg.filled_quantity - leg.exited_quantity if action.quantity is None else action.quantity
-    for order in _orders_of(live, action.leg_number):
-        open_units = order.filled_quantity - order.exited_quantity
+    orders = _orders_of(live, action.leg_number)
+    left = sum(map(open_units_of, orders)) if action.quantity is None else action.quantity
+    for order in orders:
+        open_units = open_units_of(order)
         if left <= 0 or open_units <= 0 or order.exit_wanted is not None:
             continue
         plan = IntentPlan(
@@ -212,6 +220,11 @@ def _order(live: LiveGroup, name: str) -> LegOrder:
 
 def _may_still_fill(order: LegOrder) -> bool:
     return order.state != OrderState.DEAD and order.filled_quantity < order.quantity
+
+
+def open_units_of(order: LegOrder) -> int:
+    """Units that are held of an order, whether or not their price is known."""
+    return order.filled_quantity - order.exited_quantity
 
 
 def _is_over(order: LegOrder) -> bool:
@@ -273,8 +286,8 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
         return order.state != OrderState.DEAD
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _is_unheard_fault(order, update)
-    if kind is BrokerUpdateKind.NAKED:
-        return _is_alive(order) and order.naked_fact != update.update_id
+    if kind in _COVER:
+        return update.ts_ns > order.cover_ns
     if kind in _DOUBTS:
         return _is_alive(order) and bool(order.doubt_fact) is (kind is BrokerUpdateKind.READABLE)
     return order.state in (OrderState.PREPARED, OrderState.UNKNOWN)
@@ -304,8 +317,8 @@ def _fold_update(
         return _faulted(turn, live, order, update)
     if kind is BrokerUpdateKind.FILL_UNPRICED:
         return replace(order, filled_quantity=max(order.filled_quantity, update.quantity)), None
-    if kind is BrokerUpdateKind.NAKED:
-        return _lost_its_stop(turn, order, update), None
+    if kind in _COVER:
+        return _covered(turn, order, update), None
     if kind in _DOUBTS:
         return _doubted(turn, order, update), None
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
@@ -333,12 +346,29 @@ def _doubt_all(turn: Turn, update: BrokerUpdate) -> None:
     turn.trip(ACCOUNT_SCOPE, Cause.UNREADABLE, KillLevel.ENTRIES_BLOCKED, "engine", update.reason)
 
 
-def _lost_its_stop(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
-    """Remember that a stop is gone; `propdesk.engine.protection` asks for another."""
-    if order.naked_fact == update.update_id:
+def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Remember what is held without a stop, or guarded without need; `engine.protection` acts on it.
+
+    There is one emergency stop per loss: what is naked still, or once more after its guard has ended, is
+    closed, by way of the same limit that closes what refuses its changes.
+    """
+    if update.ts_ns <= order.cover_ns:
         return order
+    after = replace(order, naked_units=0, excess_units=0, cover_ns=update.ts_ns, guard_wanted=False)
+    if update.kind is BrokerUpdateKind.COVERED:
+        return after
+    if update.kind is BrokerUpdateKind.EXCESS:
+        text = f"{order.correlation_id}: {update.quantity} units more are guarded than are held"
+        turn.notify("EXCESS", "critical", text)
+        return replace(after, excess_units=update.quantity)
     turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units have no live stop")
-    return replace(order, naked_fact=update.update_id, guard_wanted=False)
+    is_again = order.naked_units > 0 or 0 < order.guard_asked < update.guard
+    return replace(
+        after,
+        naked_units=update.quantity,
+        guard_due=max(order.guard_due, update.guard),
+        refusals=REFUSALS_MAX if is_again else order.refusals,
+    )
 
 
 def _faulted(
@@ -364,11 +394,18 @@ def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     reason = update.reason or update.kind.value
     turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {what}: {reason}")
     # there is no second way to put a stop under a position: what cannot be guarded is closed
-    is_bare = order.filled_quantity > order.exited_quantity and update.answers is IntentKind.EMERGENCY_STOP
+    is_bare = order.naked_units > 0 and update.answers is IntentKind.EMERGENCY_STOP
     refusals = REFUSALS_MAX if is_bare else order.refusals + 1
     if turn.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED):
         refusals = order.refusals  # everything is refused: that says nothing of this order
-    return replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
+    order = replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
+    if update.kind is not BrokerUpdateKind.REJECTED:
+        return order  # it may have been done all the same: neither guard nor change is given back
+    if update.guard and update.guard == order.guard_asked:
+        order = replace(order, guard_asked=update.guard - 1)
+    if update.answers in (IntentKind.MODIFY_STOP, IntentKind.MODIFY_TARGET):
+        order = replace(order, changes=max(0, min(order.changes, CHANGES_MAX) - 1))
+    return order
 
 
 def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:

@@ -1,9 +1,12 @@
-"""A filled position whose stop is gone: the emergency stop, and the target it then lacks (§5.7)."""
+"""A filled position whose stop is gone: the emergency stop, and the target it then lacks (§5.7).
+
+Everything is asked for once per fact; the broker tells anew what lasts.
+"""
 
 from dataclasses import replace
 
 from propdesk.engine.context import price_key_of
-from propdesk.engine.orders import emit
+from propdesk.engine.orders import emit, open_units_of
 from propdesk.engine.state import LiveGroup
 from propdesk.engine.turn import Turn
 from propdesk.model.enums import ExitReason
@@ -14,16 +17,21 @@ from propdesk.model.order import LegAction, LegActionKind
 def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
     """Ask for the emergency stop of every order of a group that is known to have lost its own.
 
-    What is being closed is not guarded besides: the exit is the protection.
+    What is being closed is not guarded besides: its exit has not filled and is asked for again. A guard that
+    is larger than what is held is fitted.
     """
     for order in live.orders:
         leg = live.group.legs[order.leg_number - 1]
-        units = order.filled_quantity - order.exited_quantity
-        is_asked = order.guard_wanted or order.exit_wanted is not None or order.doubt_fact
-        if not order.naked_fact or is_asked or units <= 0 or leg.stop_paise is None:
+        if order.guard_wanted or order.doubt_fact or not (order.naked_units or order.excess_units):
             continue
-        wanted = replace(order, guard_wanted=True, wanted_stop_paise=leg.stop_paise)
-        live = emit(turn, live, wanted, IntentKind.EMERGENCY_STOP, units)
+        units, wanted = open_units_of(order), replace(order, guard_wanted=True)
+        if order.excess_units:
+            live = emit(turn, live, wanted, IntentKind.EMERGENCY_STOP, order.excess_units)
+        elif units > 0 and order.exit_wanted is not None:
+            live = emit(turn, live, wanted, IntentKind.EXIT, units, order.exit_wanted)
+        elif units > 0 and leg.stop_paise is not None:
+            wanted = replace(wanted, wanted_stop_paise=leg.stop_paise)
+            live = emit(turn, live, wanted, IntentKind.EMERGENCY_STOP, units)
     return live
 
 
@@ -32,7 +40,7 @@ def reached_targets(turn: Turn, live: LiveGroup) -> tuple[LegAction, ...]:
     last = turn.prices.get(price_key_of(live.instrument))
     if last is None:
         return ()
-    guarded = {order.leg_number for order in live.orders if order.guard_wanted}
+    guarded = {order.leg_number for order in live.orders if order.guard_asked}
     return tuple(
         LegAction(LegActionKind.EXIT, leg.leg_number, reason=ExitReason.TARGET)
         for leg in live.group.legs

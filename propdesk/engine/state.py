@@ -11,7 +11,7 @@ from datetime import date
 from propdesk.execution.matching import SuperOrder
 from propdesk.model.enums import Direction, ExitReason, KillLevel, Product
 from propdesk.model.instrument import Instrument
-from propdesk.model.messages import Command, CorpusEntry, Decision, DecisionCode, LegView
+from propdesk.model.messages import ADDED, Command, CorpusEntry, Decision, DecisionCode, LegView
 from propdesk.model.order import TradeGroup
 from propdesk.model.signal import Signal
 from propdesk.risk.corpus_ledger import CorpusBook
@@ -80,9 +80,11 @@ class LegOrder:
 
     Quantities are the maximum over all evidence; ``priced_quantity`` is the part of the fill whose entry
     price is known (an exit heard of first proves a fill, not its price). ``wanted_*`` are the levels last
-    asked for, so that a change is sent once and an older one never overtakes it. ``naked_fact`` names the
-    fact that told last that what is filled has no live stop; with ``guard_wanted`` its emergency stop was
-    asked for. ``doubt_fact`` names the fact that something unreadable may concern it: it is frozen.
+    asked for, so that a change is sent once and an older one never overtakes it. ``naked_units`` are held
+    under no live stop, ``excess_units`` guarded beyond what is held, both as told at ``cover_ns``; with
+    ``guard_wanted`` something was asked for against it. ``guard_due`` is the newest generation of guards that
+    the broker's lists leave room for, ``guard_asked`` the newest that was asked for and not refused: none is
+    asked for twice. ``doubt_fact`` names the fact that something unreadable may concern it: it is frozen.
     ``changes`` counts the stop and target changes asked for.
     """
 
@@ -103,10 +105,14 @@ class LegOrder:
     exit_wanted: ExitReason | None = None
     intents: int = 0
     refusals: int = 0
-    naked_fact: str = ""
-    guard_wanted: bool = False
-    doubt_fact: str = ""
-    changes: int = 0
+    naked_units: int = field(default=0, metadata=ADDED)
+    excess_units: int = field(default=0, metadata=ADDED)
+    cover_ns: int = field(default=0, metadata=ADDED)
+    guard_wanted: bool = field(default=False, metadata=ADDED)
+    guard_due: int = field(default=0, metadata=ADDED)
+    guard_asked: int = field(default=0, metadata=ADDED)
+    doubt_fact: str = field(default="", metadata=ADDED)
+    changes: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +168,7 @@ class LiveGroup:
     signal: Signal
     labels: SignalDims
     exit_goal: ExitReason | None = None
-    cancel_goal: bool = False
+    cancel_goal: bool = field(default=False, metadata=ADDED)
     gross_pnl_paise: int = 0
     charges_paise: int = 0
     net_pnl_paise: int = 0

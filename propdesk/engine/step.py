@@ -194,15 +194,22 @@ def _on_updates(turn: Turn, updates: tuple[BrokerUpdate, ...]) -> None:
     trades_before = len(turn.out.trades)
     for update in updates:
         take_update(turn, update)
-        if update.kind is BrokerUpdateKind.NAKED or update.answers is IntentKind.EMERGENCY_STOP:
-            tend_order(turn, update.correlation_id)
+        if update.kind in (BrokerUpdateKind.NAKED, BrokerUpdateKind.EXCESS):
+            tend_order(turn, update.correlation_id, with_guards=True)
+        elif update.answers is IntentKind.EMERGENCY_STOP:
+            # what cannot be guarded is left at once, but no guard follows a refused one before its time
+            tend_order(turn, update.correlation_id, with_guards=False)
     if len(turn.out.trades) > trades_before:
         check_switches(turn)
 
 
 def _on_reconciled(turn: Turn) -> None:
-    """Lift the switch of a lost connection once the broker's facts are known again."""
-    if all(connected for connected, _ in turn.connections.result().values()):
+    """Lift the switch of a lost connection once the broker's facts are known again.
+
+    Whether it takes orders is another matter, with a switch of its own.
+    """
+    known = turn.connections.result().items()
+    if all(connected for name, (connected, _) in known if name != ACCESS):
         turn.clear(ACCOUNT_SCOPE, Cause.DISCONNECTED, "engine", "reconciled after the connection came back")
 
 
@@ -267,4 +274,6 @@ def _subscribe_carried(turn: Turn) -> None:
         if live.instrument.category.is_derivative:
             turn.subscribe(underlying_key_of(live.instrument))
         # A stop the broker has not confirmed for this day is asked for again by the next timer.
-        turn.put_group(replace(live, orders=tuple(replace(o, refusals=0) for o in live.orders)))
+        # Plain orders live one day: none of yesterday's guards may still appear.
+        orders = (replace(o, refusals=0, guard_due=0, guard_asked=0) for o in live.orders)
+        turn.put_group(replace(live, orders=tuple(orders)))

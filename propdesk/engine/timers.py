@@ -5,7 +5,14 @@ from dataclasses import replace
 from propdesk.core.calendar import Segment
 from propdesk.engine import tracking
 from propdesk.engine.context import price_key_of
-from propdesk.engine.orders import REFUSALS_MAX, carry_out, give_up_unknown, settle_legs, sync_levels
+from propdesk.engine.orders import (
+    REFUSALS_MAX,
+    carry_out,
+    give_up_unknown,
+    open_units_of,
+    settle_legs,
+    sync_levels,
+)
 from propdesk.engine.protection import guard, reached_targets
 from propdesk.engine.signals import arm_pending
 from propdesk.engine.state import LiveGroup
@@ -33,14 +40,19 @@ def on_timer(turn: Turn, event: TimerFired) -> None:
         give_up_unknown(turn)
 
 
-def tend_order(turn: Turn, correlation_id: str) -> None:
+def tend_order(turn: Turn, correlation_id: str, *, with_guards: bool) -> None:
     """Do now what is due of the group of one order; an order that is not ours has none."""
     group_id = turn.order_index.get(correlation_id)
-    if group_id is not None and not turn.groups[group_id].is_closed:
-        _tend(turn, turn.groups[group_id])
+    if group_id is None:
+        return
+    live = turn.groups[group_id]
+    if not live.is_closed:
+        _tend(turn, live, with_guards=with_guards)
+    elif with_guards and is_session(turn):
+        turn.put_group(guard(turn, live))  # a guard may outlive the group
 
 
-def _tend(turn: Turn, live: LiveGroup) -> None:
+def _tend(turn: Turn, live: LiveGroup, *, with_guards: bool = True) -> None:
     """Ask again for all that is due of one group and not yet a fact."""
     before = live
     if live.exit_goal is None and _is_losing_too_much(turn, live):
@@ -51,25 +63,30 @@ def _tend(turn: Turn, live: LiveGroup) -> None:
         live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
     group, actions = due_actions(live.group, turn.now_ns)
     live = replace(live, group=group)
-    if live.exit_goal is not None:
-        actions = leave_actions(live, live.exit_goal)
+    goal = live.exit_goal or _due_reason(turn, live)
+    if goal is not None:
+        actions = leave_actions(live, goal)
     elif live.cancel_goal:
         actions = (*actions, *withdraw_actions(live))
     live = carry_out(turn, live, (*actions, *reached_targets(turn, live)))
-    if is_session(turn):
+    if with_guards and is_session(turn):
         live = guard(turn, live)
     live = settle_legs(turn, sync_levels(turn, live))
     if live != before:
         turn.put_group(live)
 
 
+def _due_reason(turn: Turn, live: LiveGroup) -> ExitReason | None:
+    """Why a group is to be left by now for its age; None before that."""
+    group = live.group
+    is_due = group.exit_at_ns is not None and turn.now_ns >= group.exit_at_ns
+    return group.exit_at_reason if is_due else None
+
+
 def leave_actions(live: LiveGroup, reason: ExitReason) -> tuple[LegAction, ...]:
-    """Wishes that end a group now: withdraw what waits, close what is open."""
-    exits = tuple(
-        LegAction(LegActionKind.EXIT, leg.leg_number, reason=reason)
-        for leg in live.group.legs
-        if leg.filled_quantity > leg.exited_quantity
-    )
+    """Wishes that end a group now: withdraw what waits, close what is held, priced or not."""
+    held = {order.leg_number for order in live.orders if open_units_of(order) > 0}
+    exits = tuple(LegAction(LegActionKind.EXIT, number, reason=reason) for number in sorted(held))
     return (*withdraw_actions(live), *exits)
 
 

@@ -3,13 +3,21 @@
 Every message is immutable and carries what is needed to journal and replay it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from propdesk.model.enums import ExitReason, KillLevel, Side
 from propdesk.model.order import LegState
 from propdesk.model.signal import Followup, Signal
+
+ADDED: Final[Mapping[str, Any]] = MappingProxyType({"is_added": True})
+"""Metadata of a field that earlier documents lack: it is written only where it says more than its default.
+
+So a document without it stays the same, byte for byte, and is read as before.
+"""
 
 # ---------------------------------------------------------------- events
 
@@ -87,6 +95,8 @@ class BrokerUpdateKind(StrEnum):
     MODIFIED = "MODIFIED"
     FILL_UNPRICED = "FILL_UNPRICED"
     NAKED = "NAKED"
+    EXCESS = "EXCESS"
+    COVERED = "COVERED"
     SURPLUS = "SURPLUS"
     UNREADABLE = "UNREADABLE"
     READABLE = "READABLE"
@@ -98,12 +108,16 @@ class BrokerUpdate:
 
     ``quantity`` is cumulative for fills; ``price_paise`` the average price of it, ``notional_paise`` the
     exact sum where the average had to be rounded. FILL_UNPRICED: so much of the entry has filled at a price
-    that is not known yet. NAKED: that many filled units have no live stop at the broker. SURPLUS: the order
+    that is not known yet. NAKED: that many filled units have no live stop at the broker, EXCESS: its guards
+    would sell that many more than are held; COVERED ends both. Of these three a later one (``ts_ns``) stands
+    for all before. SURPLUS: the order
     ``broker_order_id`` repeats the correlation id. UNREADABLE: the broker sent something that may concern
     this order (without a correlation id: any order) and cannot be read; READABLE ends it.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.
+    ``guard`` is a generation of plain orders that guard this one: in NAKED the one that is due, in an answer
+    the one that was to be placed; 0 = none.
     """
 
     update_id: str
@@ -116,7 +130,8 @@ class BrokerUpdate:
     reason: str = ""
     ambiguous: bool = False
     answers: IntentKind | None = None
-    notional_paise: int | None = None
+    notional_paise: int | None = field(default=None, metadata=ADDED)
+    guard: int = field(default=0, metadata=ADDED)
 
     @property
     def fill_notional_paise(self) -> int:
@@ -143,7 +158,7 @@ class ConnectionChanged:
     name: str
     connected: bool
     ts_ns: int
-    reason: str = ""
+    reason: str = field(default="", metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +242,9 @@ class OrderIntent:
     kill_scopes : tuple of str
         Scopes besides the account's whose kill levels bear on it (§6.2): category, advisor, instrument,
         strategy, rule. The claim checks them all.
+    guard : int
+        Generation under which a plain order may be placed where no exit of the super order is left (EXIT,
+        EMERGENCY_STOP); 0 = none may. No two intents name the same one unless the first was refused.
     """
 
     intent_id: str
@@ -249,6 +267,7 @@ class OrderIntent:
     is_entry: bool
     created_ns: int
     kill_scopes: tuple[str, ...] = ()
+    guard: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,26 @@
 """What must never happen to a position at Dhan, whatever its lists say and however late they are."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from adapters.brokers.dhan.broker import DhanBroker, WantedExit
-from adapters.brokers.dhan.model import LegName
+from adapters.brokers.dhan.broker import DhanBroker, Remembered, WantedExit
+from adapters.brokers.dhan.model import LegName, OrderStatus, UnreadableRow
+from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
-from propdesk.model.enums import ExitReason, Side
-from propdesk.model.messages import BrokerUpdateKind, IntentKind
+from propdesk.model.enums import ExitReason, Product, Side
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind
 from sandbox.faults import Fault, FaultKind
 from tests.contract.conftest import KEY, Desk
 from tests.contract.test_broker_matrix import NAME, PLACE, dhan_broker, intent
 
 EXIT = intent(IntentKind.EXIT, reason=ExitReason.SQUARE_OFF)
 CANCEL = intent(IntentKind.CANCEL_ENTRY)
-GUARD = intent(IntentKind.EMERGENCY_STOP, is_entry=False)
+GUARD = intent(IntentKind.EMERGENCY_STOP, is_entry=False, guard=1)
+FIT = replace(GUARD, guard=0)
+OUT = replace(EXIT, guard=1)
 
 
 def net(desk: Desk) -> int:
@@ -44,6 +48,19 @@ def freeze_supers(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Callable[[], A
 @pytest.fixture
 def broker(desk: Desk) -> DhanBroker:
     return dhan_broker(desk)
+
+
+async def lasting(desk: Desk, broker: DhanBroker, seconds: int = 2) -> list[BrokerUpdate]:
+    """What two readings say that lie so far apart."""
+    await broker.snapshot()
+    desk.world.advance_by(seconds)
+    return list(await broker.snapshot())
+
+
+def guards(desk: Desk) -> list[str]:
+    """Correlation ids of every guard that ever reached the broker."""
+    names = [row.detail["correlation_id"] for row in desk.world.ledger.of("ORDER")]
+    return [name for name in names if name.startswith(f"{NAME}g")]
 
 
 async def naked(desk: Desk, broker: DhanBroker, kind: FaultKind = FaultKind.STOP_MISSING) -> None:
@@ -91,7 +108,8 @@ async def test_a_restart_takes_no_wish_for_an_exit(desk: Desk, broker: DhanBroke
     if is_sent:
         await broker.exit(EXIT)
     again = dhan_broker(desk)
-    again.remember(frozenset(), {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}, {})
+    wanted = {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}
+    again.remember(frozenset(), Remembered(exiting=wanted))
     desk.price(101)
     last = [fact for fact in await again.snapshot() if fact.quantity][-1]
     assert last.kind is (BrokerUpdateKind.EXIT_FILLED if is_sent else BrokerUpdateKind.TARGET_FILLED)
@@ -106,9 +124,8 @@ async def test_a_part_fill_that_the_list_does_not_show_is_not_stripped(
     await freeze_supers(desk, monkeypatch)()
     desk.price(100)
     assert net(desk) == 5
-    for call in (broker.cancel(CANCEL), broker.exit(EXIT)):
-        with pytest.raises(Retryable, match="older than its trades"):
-            await call
+    with pytest.raises(Retryable, match="older than its trades"):
+        await broker.cancel(CANCEL)
     desk.price(99)
     assert net(desk) == 0, "its stop was taken away"
 
@@ -134,33 +151,75 @@ async def test_a_partly_filled_order_ends_in_our_books(desk: Desk, broker: DhanB
 
 
 @pytest.mark.parametrize("kind", [FaultKind.STOP_MISSING, FaultKind.STOP_REJECTED])
-async def test_a_lost_stop_is_a_fact_of_its_own(desk: Desk, broker: DhanBroker, kind: FaultKind) -> None:
+async def test_a_stop_that_stays_lost_is_a_fact_of_its_own(
+    desk: Desk, broker: DhanBroker, kind: FaultKind
+) -> None:
     await naked(desk, broker, kind)
-    told = await broker.snapshot()
+    assert kinds(await broker.snapshot()) == [BrokerUpdateKind.ENTRY_FILLED], "one reading may be wrong"
+    told = await lasting(desk, broker)
     assert kinds(told) == [BrokerUpdateKind.ENTRY_FILLED, BrokerUpdateKind.NAKED]
-    assert told[-1].quantity == 10
+    assert (told[-1].quantity, told[-1].guard) == (10, 1)
     assert [fact.update_id for fact in await broker.snapshot()] == [fact.update_id for fact in told]
+    assert [fact.guard for fact in await lasting(desk, broker, 60) if fact.guard] == [1, 1], "told anew"
 
 
 async def test_a_leg_cancelled_by_hand_is_a_lost_stop(desk: Desk, broker: DhanBroker) -> None:
     ack = await broker.place(PLACE)
-    assert kinds(await broker.snapshot()) == [BrokerUpdateKind.ENTRY_FILLED]
+    assert kinds(await lasting(desk, broker)) == [BrokerUpdateKind.ENTRY_FILLED]
     await desk.client.super_orders.cancel(ack.broker_order_id, LegName.STOP)
-    assert kinds(await broker.snapshot()) == [BrokerUpdateKind.ENTRY_FILLED, BrokerUpdateKind.NAKED]
+    assert kinds(await lasting(desk, broker)) == [BrokerUpdateKind.ENTRY_FILLED, BrokerUpdateKind.NAKED]
+
+
+async def test_a_stop_that_one_list_leaves_out_is_not_lost_and_a_later_loss_is_told(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack = await broker.place(PLACE)
+    shown = await desk.client.super_orders.read()
+    bare = replace(shown, rows=tuple(replace(row, legs=()) for row in shown.rows))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(bare))
+        assert BrokerUpdateKind.NAKED in kinds(await lasting(desk, broker))
+    assert kinds(await broker.snapshot())[-1] is BrokerUpdateKind.COVERED
+    await desk.client.super_orders.cancel(ack.broker_order_id, LegName.STOP)
+    told = [fact for fact in await lasting(desk, broker) if fact.kind is BrokerUpdateKind.NAKED]
+    assert len({fact.update_id for fact in told}) == 2
+
+
+def _always(value: Any) -> Callable[[], Awaitable[Any]]:
+    async def read() -> Any:
+        return value
+
+    return read
+
+
+async def test_exits_that_a_list_leaves_out_are_taken_away_before_a_guard_is_put(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.place(PLACE)
+    shown = await desk.client.super_orders.read()
+    bare = replace(shown, rows=tuple(replace(row, legs=()) for row in shown.rows))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(bare))
+        await broker.protect(GUARD)
+    for price in (99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
 
 
 async def test_an_emergency_stop_closes_what_lost_its_own_and_no_more(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
     await broker.protect(GUARD)
-    await broker.protect(GUARD)  # once is enough
+    await broker.protect(FIT)  # once is enough
     assert await broker.find(GUARD) is not None
-    assert kinds(await broker.snapshot()) == [BrokerUpdateKind.ENTRY_FILLED]
+    assert await broker.find(replace(GUARD, guard=2)) is None
+    assert kinds(await lasting(desk, broker)) == [BrokerUpdateKind.ENTRY_FILLED]
     desk.price(102)  # beyond the target that was taken away
     assert net(desk) == 10
     desk.price(99)
     desk.price(98)
     assert net(desk) == 0
     assert kinds(await broker.snapshot()) == [BrokerUpdateKind.ENTRY_FILLED, BrokerUpdateKind.STOP_FILLED]
+    assert guards(desk) == [f"{NAME}g1"]
 
 
 async def test_a_guard_is_moved_and_never_doubled(desk: Desk, broker: DhanBroker) -> None:
@@ -183,21 +242,27 @@ async def test_a_guarded_position_leaves_by_its_guard(desk: Desk, broker: DhanBr
     assert (last.kind, last.reason) == (BrokerUpdateKind.EXIT_FILLED, "SQUARE_OFF")
 
 
-async def test_a_guard_that_ends_is_told_again(desk: Desk, broker: DhanBroker) -> None:
+async def test_a_guard_that_ends_leaves_room_for_the_next_one(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
-    first = (await broker.snapshot())[-1]
     guard = await broker.protect(GUARD)
     await desk.client.orders.cancel(guard.broker_order_id)
-    again = (await broker.snapshot())[-1]
-    assert again.kind is BrokerUpdateKind.NAKED
-    assert again.update_id != first.update_id
+    last = (await lasting(desk, broker))[-1]
+    assert (last.kind, last.guard) == (BrokerUpdateKind.NAKED, 2)
+    with pytest.raises(Retryable, match="is there"):
+        await broker.protect(GUARD)
+    await broker.exit(replace(EXIT, guard=2))
+    desk.price(100)
+    assert net(desk) == 0
+    assert guards(desk) == [f"{NAME}g1", f"{NAME}g2"]
 
 
 async def test_what_has_no_exit_left_is_closed_by_an_order_of_its_own(desk: Desk, broker: DhanBroker) -> None:
     ack = await broker.place(PLACE)
     for leg in (LegName.STOP, LegName.TARGET):
         await desk.client.super_orders.cancel(ack.broker_order_id, leg)
-    await broker.exit(EXIT)
+    with pytest.raises(Retryable, match="no exit to move"):
+        await broker.exit(EXIT)
+    await broker.exit(OUT)
     desk.price(100)
     assert net(desk) == 0
     await broker.exit(EXIT)  # nothing is left to close
@@ -222,8 +287,7 @@ async def test_a_position_netted_by_another_order_of_ours_is_guarded_whole(
     await broker.place(intent(IntentKind.PLACE, **other, stop_paise=10_300, target_paise=9_700))
     assert net(desk) == 3
     guard = await broker.protect(GUARD)
-    row = await desk.client.orders.get(guard.broker_order_id)
-    assert row is not None
+    (row,) = [row for row in await desk.client.orders.book() if row.order_id == guard.broker_order_id]
     assert row.quantity == 10
 
 
@@ -236,15 +300,208 @@ async def test_below_the_stop_there_is_only_the_way_out(desk: Desk, broker: Dhan
     assert net(desk) == 0
 
 
-async def test_a_guard_without_an_answer_is_not_sent_twice(desk: Desk, broker: DhanBroker) -> None:
+@pytest.mark.parametrize("delay_s", [20, 120, 300])
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_guard_without_an_answer_is_never_sent_twice(
+    desk: Desk, broker: DhanBroker, delay_s: int, is_restarted: bool
+) -> None:
     await naked(desk, broker)
-    desk.world.faults.arm(Fault(FaultKind.LATE_ACCEPT, path="/orders", method="POST", values={"delay_s": 20}))
+    late = Fault(FaultKind.LATE_ACCEPT, path="/orders", method="POST", values={"delay_s": delay_s})
+    desk.world.faults.arm(late)
     with pytest.raises(OutcomeUnknown):
         await broker.protect(GUARD)
-    with pytest.raises(Rejected, match="may still appear"):
-        await broker.exit(EXIT)
-    desk.world.advance_by(21)
+    broker = dhan_broker(desk) if is_restarted else broker
+    desk.world.advance_by(delay_s - 1)
+    for call in (broker.exit(EXIT), broker.protect(FIT)):
+        with pytest.raises(Retryable, match="may still appear"):
+            await call
+    desk.world.advance_by(2)
+    await broker.exit(EXIT)
+    desk.price(100)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
+
+
+async def test_a_guard_that_is_not_listed_yet_is_not_sent_twice(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    before = await desk.client.orders.read()
+    await broker.protect(GUARD)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.orders, "read", _always(before))
+        with pytest.raises(Retryable, match="may still appear"):
+            await broker.exit(EXIT)
+    for price in (100, 99, 97, 96):
+        desk.price(price)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
+
+
+async def test_two_guards_that_live_are_told(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    before = await desk.client.orders.read()
+    await broker.protect(GUARD)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.orders, "read", _always(before))
+        await broker.protect(replace(GUARD, guard=2))  # what the reducer never asks for
+    surplus = [fact for fact in await broker.snapshot() if fact.kind is BrokerUpdateKind.SURPLUS]
+    assert [fact.correlation_id for fact in surplus] == [NAME]
+
+
+async def test_a_fault_before_the_guard_is_not_the_fault_of_the_guard(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    lost = Fault(FaultKind.TIME_OUT, path="/super/orders", method="DELETE", values={"effect": True})
+    desk.world.faults.arm(lost)
+    with pytest.raises(Retryable, match="No order was placed"):
+        await broker.protect(GUARD)
+    assert guards(desk) == []
+    await broker.protect(GUARD)
+    assert guards(desk) == [f"{NAME}g1"]
+
+
+async def test_a_guard_goes_with_the_position_that_a_person_closes(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    head = (await desk.client.super_orders.read()).rows[0].order
+    await broker.protect(GUARD)
+    by_hand = OrderRequest(
+        "manual", Side.SELL, head.exchange_segment, head.security_id, Product.INTRADAY, 6, 9_900
+    )
+    await desk.client.orders.place(by_hand)
+    assert net(desk) == 4
+    told = (await lasting(desk, broker))[-1]
+    assert (told.kind, told.quantity) == (BrokerUpdateKind.EXCESS, 6)
+    await broker.protect(FIT)
+    assert kinds(await broker.snapshot())[-1] is not BrokerUpdateKind.EXCESS
+    for price in (99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_a_guard_of_nothing_is_taken_away(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    head = (await desk.client.super_orders.read()).rows[0].order
+    await broker.protect(GUARD)
+    by_hand = OrderRequest(
+        "manual", Side.SELL, head.exchange_segment, head.security_id, Product.INTRADAY, 10, 9_900
+    )
+    await desk.client.orders.place(by_hand)
+    assert (await lasting(desk, broker))[-1].kind is BrokerUpdateKind.EXCESS
+    await broker.protect(FIT)
+    for price in (99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_what_fills_after_the_guard_is_withdrawn_before_it(desk: Desk, broker: DhanBroker) -> None:
+    desk.world.faults.arm(Fault(FaultKind.STOP_MISSING))
+    desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))
+    await broker.place(PLACE)
+    await broker.protect(GUARD)
+    desk.price(100)
+    assert net(desk) == 5
+    for price in (99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+@pytest.mark.parametrize("way", ["guard", "exit"])
+async def test_a_guard_grows_with_what_fills_all_the_same(
+    desk: Desk, broker: DhanBroker, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.world.faults.arm(Fault(FaultKind.STOP_MISSING))
+    desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))
+    await broker.place(PLACE)
+    refused = Fault(FaultKind.IP_REFUSED, path="/super/orders", method="PUT")
+    desk.world.faults.arm(refused)
+    await broker.protect(GUARD)  # the rest could not be withdrawn
+    desk.price(100)
+    assert net(desk) == 10
+    told = (await lasting(desk, broker))[-1]
+    assert (told.kind, told.quantity, told.guard) == (BrokerUpdateKind.NAKED, 5, 1)
+    await (broker.protect(FIT) if way == "guard" else broker.exit(EXIT))
+    for price in (100, 99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_a_way_out_that_does_not_fill_protects_nothing_and_is_priced_anew(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    await broker.protect(GUARD)
+    shown = await desk.client.super_orders.read()
+    stale = replace(shown, rows=tuple(replace(row, last_price_paise=10_900) for row in shown.rows))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(stale))
+        await broker.exit(EXIT)  # at 107.91: the price has run away below meanwhile
+    desk.price(97)
+    assert BrokerUpdateKind.NAKED not in kinds(await lasting(desk, broker, 9)), "it needs some time to fill"
+    told = (await lasting(desk, broker, 1))[-1]
+    assert (told.kind, told.guard, net(desk)) == (BrokerUpdateKind.NAKED, 1, 10)
+    await broker.exit(EXIT)
+    desk.price(97)
+    assert net(desk) == 0
+
+
+async def test_an_exit_placed_and_not_filled_is_closed_by_an_order_of_its_own(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    desk.world.faults.arm(Fault(FaultKind.EXIT_UNFILLED))
+    await broker.place(PLACE)
+    desk.price(98.9)
+    desk.price(98)
+    assert kinds(await lasting(desk, broker, 9)) == [BrokerUpdateKind.ENTRY_FILLED]
+    assert (await lasting(desk, broker, 1))[-1].kind is BrokerUpdateKind.NAKED
+    await broker.exit(OUT)
+    for price in (98, 97, 99.5):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_an_exit_that_died_at_the_exchange_is_naked_although_its_order_is_closed(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ack = await broker.place(PLACE)
+    for leg in (LegName.STOP, LegName.TARGET):
+        await desk.client.super_orders.cancel(ack.broker_order_id, leg)
+    shown = await desk.client.super_orders.read()
+    states = {LegName.STOP: OrderStatus.TRIGGERED, LegName.TARGET: OrderStatus.CANCELLED}
+    closed = replace(
+        shown,
+        rows=tuple(
+            replace(
+                row,
+                order=replace(row.order, status=OrderStatus.CLOSED),
+                legs=tuple(replace(leg, status=states[leg.name]) for leg in row.legs),
+            )
+            for row in shown.rows
+        ),
+    )
+    monkeypatch.setattr(desk.client.super_orders, "read", _always(closed))
+    assert (await lasting(desk, broker, 10))[-1].kind is BrokerUpdateKind.NAKED
+    await broker.exit(OUT)
+    desk.price(100)
+    assert net(desk) == 0
+
+
+@pytest.mark.parametrize("way", ["doubt", "stale", "refused"])
+async def test_an_exit_is_taken_although_the_rest_cannot_be_withdrawn(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    desk.price(101)
+    desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))
+    await broker.place(PLACE)
+    if way == "stale":
+        await freeze_supers(desk, monkeypatch)()
+    desk.price(100)
+    assert net(desk) == 5
+    if way == "doubt":
+        shown = await desk.client.orders.read()
+        row = UnreadableRow("order book", "77", "", "bad")
+        monkeypatch.setattr(desk.client.orders, "read", _always(replace(shown, unreadable=(row,))))
+    if way == "refused":
+        desk.world.faults.arm(Fault(FaultKind.RATE_LIMIT, path="/super/orders", method="PUT"))
     await broker.exit(EXIT)
     desk.price(100)
     assert net(desk) == 0
-    assert len([o for o in desk.world.ledger.of("ORDER") if o.detail["correlation_id"] == f"{NAME}g"]) == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from adapters.brokers.dhan.broker import DhanBroker
+from adapters.brokers.dhan.broker import DhanBroker, Remembered
 from adapters.brokers.dhan.http import DhanHttp
 from propdesk.core.errors import Retryable
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind
@@ -99,7 +99,20 @@ async def test_a_restart_knows_what_was_in_doubt(desk: Desk, broker: DhanBroker,
     spoil("/orders", quantity="?!", transactionType="?")
     (doubt,) = [f for f in await broker.snapshot() if f.kind is BrokerUpdateKind.UNREADABLE]
     again = dhan_broker(desk)
-    again.remember(frozenset(), {}, {NAME: doubt.update_id})
+    again.remember(frozenset(), Remembered(in_doubt={NAME: doubt.update_id}))
     assert by_kind(await again.snapshot(), BrokerUpdateKind.UNREADABLE) == []
     spoil()
     assert by_kind(await again.snapshot(), BrokerUpdateKind.READABLE) == [NAME]
+
+
+@pytest.mark.parametrize("legs", [[{"legName": "SL_LEG", "orderStatus": "PENDING"}], ["?"]])
+async def test_a_leg_that_cannot_be_read_is_no_lost_stop(
+    desk: Desk, broker: DhanBroker, spoil: Spoil, legs: list[Any]
+) -> None:
+    await broker.place(PLACE)
+    spoil("/super/orders", legDetails=legs)
+    await broker.snapshot()
+    desk.world.advance_by(3)
+    told = await broker.snapshot()
+    assert by_kind(told, BrokerUpdateKind.UNREADABLE) == [NAME]
+    assert by_kind(told, BrokerUpdateKind.NAKED) == []

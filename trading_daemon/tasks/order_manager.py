@@ -305,4 +305,5 @@ def answer_update(answer: Answer, now_ns: int) -> BrokerUpdate | None:
         ts_ns=now_ns,
         reason=answer.reason,
         answers=intent.kind,
+        guard=intent.guard,
     )

@@ -1,6 +1,6 @@
 """Dhan: REST, order updates and market feed, spoken by ourselves (docs/decisions/0010)."""
 
-from adapters.brokers.dhan.broker import DaySheet, DhanBroker, WantedExit
+from adapters.brokers.dhan.broker import DaySheet, DhanBroker, Remembered, WantedExit
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.config import DhanConfig, data_config, trading_config
 
@@ -9,6 +9,7 @@ __all__ = [
     "DhanBroker",
     "DhanClient",
     "DhanConfig",
+    "Remembered",
     "WantedExit",
     "data_config",
     "trading_config",

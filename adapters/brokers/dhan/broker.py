@@ -4,29 +4,44 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
+from adapters.brokers.dhan.cover import Cover
 from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
     Books,
+    Gap,
     Standing,
     facts_of,
+    gap_of,
     is_ours,
     standing_of,
     surplus,
     surplus_facts,
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
-from adapters.brokers.dhan.guard import Guards
+from adapters.brokers.dhan.guard import Guards, nothing_placed
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
-from adapters.brokers.dhan.reading import read_books, require_certain, row_named
+from adapters.brokers.dhan.reading import (
+    read_books,
+    require_certain,
+    row_named,
+    with_positions_if_guarded,
+)
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock
-from propdesk.core.errors import BrokerFault, DataFault, OutcomeUnknown, Rejected, Retryable
+from propdesk.core.errors import (
+    AccessRefused,
+    BrokerFault,
+    DataFault,
+    OutcomeUnknown,
+    Rejected,
+    Retryable,
+)
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
@@ -39,6 +54,9 @@ CAPABILITIES: Final = Capabilities(
     absence_is_proof=False,
 )
 
+
+_MOVABLE: Final = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
+"""States in which an exit leg may be moved."""
 
 _CERTAIN: Final = frozenset(
     {
@@ -88,6 +106,25 @@ class WantedExit:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the journal says of our orders when a process starts.
+
+    Attributes
+    ----------
+    exiting : mapping of str to WantedExit
+        Orders that were to be closed.
+    in_doubt : mapping of str to str
+        Orders that an unreadable row may concern, with the fact that told of it.
+    uncovered : collection of str
+        Orders last told to have no live stop, or more guards than there is to guard.
+    """
+
+    exiting: Mapping[str, WantedExit] = field(default_factory=dict)
+    in_doubt: Mapping[str, str] = field(default_factory=dict)
+    uncovered: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PollTiming:
     """Seconds between two readings of the books: at least, and without any wake-up."""
 
@@ -124,7 +161,8 @@ class DhanBroker:
     ) -> None:
         self._client = client
         self._supers = client.super_orders
-        self._guards = Guards(client, clock)
+        self._guards = Guards(client)
+        self._cover = Cover()
         self._doubts = Doubts()
         self._alerts = alerts
         self._day = day
@@ -142,13 +180,12 @@ class DhanBroker:
         """Super orders; no trigger entries, no partial exits; absence proves nothing."""
         return CAPABILITIES
 
-    def remember(
-        self, seen: frozenset[str], exiting: Mapping[str, WantedExit], in_doubt: Mapping[str, str]
-    ) -> None:
-        """Restore after a restart: facts journalled, orders that were to be closed or are in doubt."""
+    def remember(self, seen: frozenset[str], known: Remembered) -> None:
+        """Restore after a restart: the facts that are journalled, and what they say of our orders."""
         self._told |= seen
-        self._doubts.remember(in_doubt)
-        self._wished |= exiting
+        self._doubts.remember(known.in_doubt)
+        self._cover.remember(known.uncovered, self._clock.now_ns())
+        self._wished |= known.exiting
 
     # ---------------------------------------------------------------- calls
 
@@ -216,15 +253,18 @@ class DhanBroker:
 
         Notes
         -----
-        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker. Only
-        what has no exit left is closed by an order of its own (`Guards`).
+        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker. What
+        is guarded leaves by its guard. Only what has no exit left is closed by an order of its own, under
+        the generation that the intent names (`Guards`). What has not filled is withdrawn first; where that
+        fails, the way out is taken all the same.
         """
         books = await read_books(self._client)
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
-        if standing.filled < head.quantity and not head.status.is_dead:
-            await self._withdraw(row, books)
+        failed = await self._withdraw_first(row, books)
         if standing.open_quantity == 0:
+            if failed is not None:
+                raise failed
             return BrokerAck(intent.correlation_id, head.order_id)
         if intent.quantity < standing.open_quantity:
             raise Rejected(f"Dhan cannot close a part of super order {head.order_id}.")
@@ -234,33 +274,74 @@ class DhanBroker:
         price = protected_price(last, head.side.opposite, self._instrument(intent))
         reason = (intent.reason or ExitReason.FOLLOWUP_EXIT).value
         try:
-            if any(not leg.status.is_dead for leg in row.legs):
-                await self._move_out(row, price)
-            else:
-                await self._guards.close(row, price, self._instrument(intent))
-        except OutcomeUnknown:
+            await self._leave(intent, row, standing, price)
+        except (OutcomeUnknown, Retryable):
             self._unanswered[intent.correlation_id] = (reason, price, row.last_price_paise or price)
             raise
         self._exiting[intent.correlation_id] = reason
         self._wake.set()
         return BrokerAck(intent.correlation_id, head.order_id)
 
+    async def _leave(self, intent: OrderIntent, row: SuperOrderRow, standing: Standing, price: int) -> None:
+        if standing.guard is not None:
+            await self._guards.fit(intent.correlation_id, limit=price, trigger=None)
+            return
+        if any(leg.status in _MOVABLE for leg in row.legs):
+            try:
+                with nothing_placed() if intent.guard else contextlib.nullcontext():
+                    await self._move_out(row, price)
+            except AccessRefused:
+                raise
+            except Rejected:
+                if not intent.guard:
+                    raise
+            else:
+                return
+        await self._guards.place(
+            intent, self._instrument(intent), self._day.product(intent), price, is_stop=False
+        )
+
     async def protect(self, intent: OrderIntent) -> BrokerAck:
-        """Put a stop order of its own under what is filled of a super order that lost its stop.
+        """Put a stop order of its own under what is filled of a super order that lost its stop, or fit it.
 
         Raises
         ------
         Rejected, Retryable
             If it cannot be guarded: then it is closed.
         """
+        name, instrument = intent.correlation_id, self._instrument(intent)
+        with nothing_placed():
+            books = await read_books(self._client)
+        require_certain(books, name)
+        row, standing = self._row(books, intent), standing_of(self._row(books, intent), books)
+        order_id, guard = row.order.order_id, standing.guard
+        await self._withdraw_first(row, books)
+        if guard is not None:
+            limit, trigger = guard.row.price_paise, None
+            if guard.is_stop:
+                trigger = intent.stop_paise or guard.row.trigger_paise
+                limit = protected_price(trigger, guard.row.side, instrument)
+            await self._guards.fit(name, limit=limit, trigger=trigger)
+            order_id = guard.row.order_id
+        elif standing.open_quantity:
+            order_id = await self._put_stop(intent, row, instrument)
+        self._wake.set()
+        return BrokerAck(name, order_id)
+
+    async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> str:
+        name, stop = intent.correlation_id, row.leg(LegName.STOP)
         last = self._day.last_price(intent.instrument_key)
         if intent.stop_paise is None or not last:
             raise Rejected(f"No stop or no price of {intent.instrument_key} is known to guard it by.")
-        order_id = await self._guards.protect(
-            intent.correlation_id, intent.stop_paise, self._instrument(intent), last
+        if stop is not None and stop.status in _MOVABLE:
+            # only a stop that lives can be moved, to where it should be
+            with nothing_placed():
+                return (await self._supers.modify_stop(row.order.order_id, intent.stop_paise)).order_id
+        if row.order.side.sign * (last - intent.stop_paise) <= 0:
+            raise Rejected(f"The price of {name} is beyond its stop: there is only the way out.")
+        return await self._guards.place(
+            intent, instrument, self._day.product(intent), intent.stop_paise, is_stop=True
         )
-        self._wake.set()
-        return BrokerAck(intent.correlation_id, order_id)
 
     async def check_access(self) -> None:
         """Find out whether orders are taken from here; raises `AuthExpired` or `AccessRefused`."""
@@ -281,11 +362,12 @@ class DhanBroker:
     async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
         """All facts about our super orders that the books tell now, of whatever day."""
         del orders
-        books = await read_books(self._client)
+        books = await with_positions_if_guarded(self._client, await read_books(self._client))
         now_ns = self._clock.now_ns()
         facts = self._doubts.facts(books, now_ns)
-        facts += surplus_facts(books.supers, now_ns)
+        facts += surplus_facts(books, now_ns)
         uncertain, extra = doubtful(books), surplus(books.supers)
+        gaps: dict[str, Gap] = {}
         for row in books.supers:
             name = row.order.correlation_id
             if not is_ours(name) or row in extra.get(name, ()):
@@ -295,7 +377,15 @@ class DhanBroker:
             found = facts_of(row, books, self._exiting, now_ns, self._day.ordered(name))
             # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
             facts += found if name not in uncertain else [one for one in found if one.kind in _CERTAIN]
-        return tuple(facts)
+            gap = gap_of(row, books)
+            if gap is not None:
+                gaps[name] = gap
+        return (*facts, *self._cover.facts(gaps, uncertain, now_ns))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the passing of time may make a fact of what the books show already."""
+        return self._cover.is_waiting
 
     def _learn_exit(self, row: SuperOrderRow, books: Books) -> None:
         """Believe that an exit without an answer was accepted once the books show it."""
@@ -305,7 +395,7 @@ class DhanBroker:
         if wished is not None and (
             (target is not None and target.price_paise != wished.target_paise)
             or (stop is not None and stop.price_paise != wished.stop_paise)
-            or any(guard.order_type == "LIMIT" for guard in guards)
+            or any(guard.row.order_type == "LIMIT" for guard in guards)
         ):
             self._exiting[name] = wished.reason.value
         asked = self._unanswered.get(name)
@@ -315,7 +405,7 @@ class DhanBroker:
         if (
             (target is not None and target.price_paise == target_paise)
             or (stop is not None and stop.price_paise == stop_paise)
-            or any(guard.price_paise == target_paise for guard in guards)
+            or any(guard.row.price_paise == target_paise for guard in guards)
         ):
             self._exiting[name] = reason
 
@@ -409,8 +499,17 @@ class DhanBroker:
         if guard is None:
             return False
         if intent.kind is IntentKind.MODIFY_STOP and intent.stop_paise is not None:
-            await self._guards.move(guard, intent.stop_paise, self._instrument(intent))
+            limit = protected_price(intent.stop_paise, guard.row.side, self._instrument(intent))
+            await self._guards.fit(intent.correlation_id, limit=limit, trigger=intent.stop_paise)
         return True  # its target is watched by the daemon
+
+    async def _withdraw_first(self, row: SuperOrderRow, books: Books) -> BrokerFault | None:
+        """Try to withdraw what has not filled; gives what kept it from being withdrawn."""
+        try:
+            await self._withdraw(row, books)
+        except BrokerFault as fault:
+            return fault
+        return None
 
     async def _withdraw(self, row: SuperOrderRow, books: Books) -> None:
         head, standing = row.order, standing_of(row, books)
@@ -426,10 +525,12 @@ class DhanBroker:
 
     async def _move_out(self, row: SuperOrderRow, price: int) -> None:
         order_id = row.order.order_id
-        live = [leg.name for leg in row.legs if not leg.status.is_dead]
+        live = [leg.name for leg in row.legs if leg.status in _MOVABLE]
         if LegName.TARGET in live:
             try:
                 await self._supers.modify_target(order_id, price)
+            except AccessRefused:
+                raise
             except Rejected:
                 # whether a target may cross the market is undocumented; the stop is the other way out
                 if LegName.STOP not in live:
@@ -451,6 +552,8 @@ def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> boo
             return target is not None and target.price_paise == intent.target_paise
         case IntentKind.CANCEL_ENTRY:
             return head.status.is_dead or standing.filled >= head.quantity
+        case IntentKind.EMERGENCY_STOP | IntentKind.EXIT if intent.guard:
+            return any(one.generation == intent.guard for one in standing.guards)
         case IntentKind.EMERGENCY_STOP:
             return standing.guard is not None
         case IntentKind.EXIT:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from adapters.brokers.dhan.facts import Books, is_ours
 from adapters.brokers.dhan.model import SuperOrderRow, UnreadableRow
-from propdesk.core.ids import derived_id, guard_id
+from propdesk.core.ids import derived_id, split_guard_id
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 
 ANY = ""
@@ -14,8 +14,12 @@ ANY = ""
 def ids_of(parent: SuperOrderRow, books: Books) -> frozenset[str]:
     """Order ids that a super order, its legs and its guards are known by."""
     head = parent.order
-    names = (head.correlation_id, guard_id(head.correlation_id)) if head.correlation_id else ()
-    own = (r.order_id for r in books.orders if r.algo_id == head.order_id or r.correlation_id in names)
+    own = (
+        row.order_id
+        for row in books.orders
+        if row.algo_id == head.order_id
+        or (head.correlation_id and split_guard_id(row.correlation_id)[0] == head.correlation_id)
+    )
     return frozenset({head.order_id, *(leg.order_id for leg in parent.legs), *own})
 
 
@@ -41,8 +45,9 @@ def _concerned(
     row: UnreadableRow, ours: Mapping[str, frozenset[str]], known: Mapping[str, str]
 ) -> Iterable[str]:
     named = row.correlation_id or known.get(row.order_id, "")
-    if is_ours(named.removesuffix("g")):
-        return (named.removesuffix("g"),)
+    order = split_guard_id(named)[0]
+    if is_ours(order):
+        return (order,)
     holders = [name for name, ids in ours.items() if row.order_id and row.order_id in ids]
     if holders or named or row.order_id in known:
         return holders  # of one of ours by its leg, or of a person's own order

@@ -10,11 +10,13 @@ from adapters.brokers.dhan.model import (
     LegName,
     OrderRow,
     OrderStatus,
+    PositionRow,
+    SuperLeg,
     SuperOrderRow,
     TradeRow,
     UnreadableRow,
 )
-from propdesk.core.ids import derived_id, guard_id
+from propdesk.core.ids import derived_id, split_guard_id
 from propdesk.model.enums import ExitReason
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 
@@ -24,12 +26,16 @@ PREFIX = "p"
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """One reading of the three lists; ``unreadable`` are the rows that could not be read."""
+    """One reading of the three lists; ``unreadable`` are the rows that could not be read.
+
+    ``positions`` were read besides where a plain order of ours rests that could reverse one; None = not read.
+    """
 
     supers: tuple[SuperOrderRow, ...]
     orders: tuple[OrderRow, ...]
     trades: tuple[TradeRow, ...]
     unreadable: tuple[UnreadableRow, ...] = ()
+    positions: tuple[PositionRow, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,14 @@ class Standing:
     ----------
     is_older_than_trades : bool
         The super order shows less than the trade book proves: nothing may be taken away on its word.
-    guards : tuple of OrderRow
-        Plain orders that were to guard it after it had lost its stop, dead ones included.
+    guards : tuple of Guard
+        Plain orders that were to guard it after it had lost its stop, oldest first, ended ones included.
     """
 
     filled: int
     exited: int
     is_older_than_trades: bool
-    guards: tuple[OrderRow, ...]
+    guards: tuple["Guard", ...]
 
     @property
     def open_quantity(self) -> int:
@@ -69,12 +75,44 @@ class Standing:
         return max(0, self.filled - self.exited)
 
     @property
-    def guard(self) -> OrderRow | None:
-        """The guard that can still fill; None where there is none."""
-        return next((row for row in self.guards if row.status in _RESTING), None)
+    def guard(self) -> "Guard | None":
+        """The oldest guard that is not known to be over; None where there is none."""
+        return next((guard for guard in self.guards if not guard.is_over), None)
+
+    @property
+    def next_guard(self) -> int:
+        """Generation that is due: the one that is not over, else the one after the last."""
+        if self.guard is not None:
+            return self.guard.generation
+        return 1 + max((guard.generation for guard in self.guards), default=0)
 
 
-_RESTING = (OrderStatus.TRANSIT, OrderStatus.PENDING, OrderStatus.PART_TRADED, OrderStatus.TRIGGERED)
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A plain order that stands in for the exits of a super order; ``filled`` over all evidence."""
+
+    row: OrderRow
+    generation: int
+    filled: int
+
+    @property
+    def left(self) -> int:
+        """Units that it may still fill."""
+        return 0 if self.is_over else max(0, self.row.quantity - self.filled)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it can fill any more; a state that nobody knows ends nothing."""
+        return self.row.status.is_dead or self.filled >= self.row.quantity
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether it waits for its trigger; one that was triggered, or is a limit, is a way out only."""
+        return self.row.order_type == "STOP_LOSS" and self.row.status in _WAITING
+
+
+_WAITING = (OrderStatus.TRANSIT, OrderStatus.PENDING)
+_LEAVING = (OrderStatus.TRIGGERED, OrderStatus.TRADED, OrderStatus.PART_TRADED)
 
 
 def standing_of(
@@ -85,25 +123,116 @@ def standing_of(
     entry = fills.get(LegName.ENTRY)
     traded, shown = entry.quantity if entry else 0, parent.order.filled_quantity
     exited = sum(fills[name].quantity for name in _EXITS if name in fills)
-    name = guard_id(parent.order.correlation_id)
-    guards = tuple(row for row in books.orders if row.correlation_id == name)
-    return Standing(max(traded, shown), exited, traded > shown, guards)
+    guards = (_guard(row, books) for row in books.orders if guards_order(row, parent))
+    in_order = tuple(sorted(guards, key=lambda guard: (guard.generation, guard.row.order_id)))
+    return Standing(max(traded, shown), exited, traded > shown, in_order)
 
 
-def is_naked(parent: SuperOrderRow, standing: Standing) -> bool:
-    """Whether something is held under no live stop; a stop in a state that nobody knows is none.
+def guards_order(row: OrderRow, parent: SuperOrderRow) -> bool:
+    """Whether a plain order is a guard of a super order."""
+    name, generation = split_guard_id(row.correlation_id)
+    return generation > 0 and name == parent.order.correlation_id
 
-    An exit that is on its way (TRIGGERED, CLOSED) is no lost stop: its sibling is cancelled by it.
+
+def _guard(row: OrderRow, books: Books) -> Guard:
+    traded = sum(trade.quantity for trade in books.trades if trade.order_id == row.order_id)
+    return Guard(row, split_guard_id(row.correlation_id)[1], max(row.filled_quantity, traded))
+
+
+def held_of(parent: SuperOrderRow, books: Books) -> int:
+    """Units of a super order that the account's position still has room for.
+
+    The position is one number for all our orders in a security, long and short: what it falls short of
+    their sum was closed by somebody else, and is taken off this order.
     """
-    if standing.open_quantity == 0 or standing.guard is not None:
-        return False
-    is_leaving = parent.order.status is OrderStatus.CLOSED or any(
-        leg.status in (OrderStatus.TRIGGERED, OrderStatus.TRADED, OrderStatus.PART_TRADED)
-        for leg in parent.legs
+    still_open = standing_of(parent, books).open_quantity
+    if books.positions is None:
+        return still_open
+    key = security_of(parent.order)
+    expected = sum(
+        one.order.side.sign * standing_of(one, books).open_quantity
+        for one in books.supers
+        if security_of(one.order) == key and is_ours(one.order.correlation_id)
     )
-    stop = parent.leg(LegName.STOP)
-    is_gone = stop is None or stop.status.is_dead or stop.status is OrderStatus.UNKNOWN
-    return is_gone and not is_leaving
+    net = sum(
+        one.net_quantity
+        for one in books.positions
+        if (one.exchange_segment, one.security_id, one.product) == key
+    )
+    closed_elsewhere = max(0, parent.order.side.sign * (expected - net))
+    return max(0, still_open - closed_elsewhere)
+
+
+def security_of(order: OrderRow) -> tuple[str, str, str]:
+    """Key of the position that an order changes."""
+    return order.exchange_segment, order.security_id, order.product
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What of a super order is not covered as it should be.
+
+    Attributes
+    ----------
+    naked, excess : int
+        Units that are held under no live stop, and units that its guards would sell beyond what is held.
+    is_leaving : bool
+        A way out is at the exchange for the naked units: they are naked only if it does not fill.
+    what : str
+        Tells one gap from the next: a gap that becomes another one begins anew.
+    guard : int
+        Generation of the guard that is due.
+    """
+
+    order_id: str
+    naked: int
+    excess: int
+    is_leaving: bool
+    what: str
+    guard: int
+
+
+def gap_of(parent: SuperOrderRow, books: Books) -> Gap | None:
+    """Compare what is held of a super order with what would close it; None where they agree.
+
+    A stop in a state that nobody knows is none. An exit that is on its way (TRIGGERED, CLOSED) is no lost
+    stop, since its sibling is cancelled by it, but it protects only as long as it takes to fill.
+    """
+    standing = standing_of(parent, books)
+    still_open, guard = standing.open_quantity, standing.guard
+    guarded = sum(one.left for one in standing.guards)
+    has_stop = rests(parent.leg(LegName.STOP))
+    excess = guarded - (0 if has_stop else held_of(parent, books))
+    head = Gap(parent.order.order_id, 0, 0, is_leaving=False, what="", guard=standing.next_guard)
+    if excess > 0:
+        return replace(head, excess=excess, what="excess")
+    if has_stop or still_open == 0:
+        return None
+    if guarded < still_open:
+        is_leaving = guard is None and _is_leaving(parent)
+        return replace(
+            head, naked=still_open - guarded, is_leaving=is_leaving, what="leaving" if is_leaving else "naked"
+        )
+    if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
+        return None
+    what = f"{guard.row.order_id}|{guard.row.price_paise}"
+    return replace(head, naked=still_open, is_leaving=True, what=what)
+
+
+def _is_passed(parent: SuperOrderRow, trigger_paise: int) -> bool:
+    """Whether the price is at or beyond a stop that still rests."""
+    last = parent.last_price_paise
+    return last > 0 and parent.order.side.sign * (last - trigger_paise) <= 0
+
+
+def rests(leg: SuperLeg | None) -> bool:
+    """Whether an exit leg is known to wait at the broker."""
+    return leg is not None and leg.status in _WAITING
+
+
+def _is_leaving(parent: SuperOrderRow) -> bool:
+    is_closed = parent.order.status is OrderStatus.CLOSED
+    return is_closed or any(leg.status in _LEAVING for leg in parent.legs)
 
 
 def is_ours(correlation_id: str) -> bool:
@@ -144,7 +273,7 @@ def _belongs(row: OrderRow, parent: SuperOrderRow, *, is_shared: bool) -> bool:
     # a repeated correlation id would make legs of two orders look alike: then only explicit links count
     if is_shared or not head.correlation_id:
         return False
-    if row.correlation_id == guard_id(head.correlation_id):
+    if guards_order(row, parent):
         return True
     return row.correlation_id == head.correlation_id and row.leg in _EXITS
 
@@ -160,7 +289,7 @@ def _part(
     if trade.order_id in leg_ids:
         return leg_ids[trade.order_id]
     row = own.get(trade.order_id)
-    if row is not None and row.correlation_id == guard_id(parent.order.correlation_id):
+    if row is not None and guards_order(row, parent):
         return LegName.STOP
     if row is not None and row.order_id != parent.order.order_id and row.leg in _EXITS:
         return row.leg
@@ -209,11 +338,6 @@ def facts_of(
     elif head.status.is_dead or _has_ended_short(head, filled, ordered or head.quantity):
         why = head.reason if head.status is not OrderStatus.EXPIRED else "EXPIRED"
         facts.append(_fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason=why))
-    standing = standing_of(parent, books, fills)
-    if is_naked(parent, standing):
-        naked = _fact(head, BrokerUpdateKind.NAKED, at_ns, standing.open_quantity)
-        # each guard that ended is news of its own
-        facts.append(replace(naked, update_id=derived_id(naked.update_id, len(standing.guards))))
     return facts
 
 
@@ -282,10 +406,17 @@ def age(row: SuperOrderRow) -> tuple[int, str]:
     return row.order.created_ns or 0, row.order.order_id
 
 
-def surplus_facts(supers: Iterable[SuperOrderRow], now_ns: int) -> list[BrokerUpdate]:
-    """Tell each order that repeats the correlation id of an older one."""
+def surplus_facts(books: Books, now_ns: int) -> list[BrokerUpdate]:
+    """Tell each order that repeats the correlation id of an older one, and each guard beyond the first."""
+    heads = [row.order for rows in surplus(books.supers).values() for row in rows]
+    told = [(row.correlation_id, row) for row in heads]
+    for parent in books.supers:
+        live = [guard.row for guard in standing_of(parent, books).guards if not guard.is_over]
+        if is_ours(parent.order.correlation_id):
+            told += [(parent.order.correlation_id, row) for row in live[1:]]
     return [
-        _fact(row.order, BrokerUpdateKind.SURPLUS, row.order.created_ns or now_ns, row.order.quantity)
-        for rows in surplus(supers).values()
-        for row in rows
+        replace(
+            _fact(row, BrokerUpdateKind.SURPLUS, row.created_ns or now_ns, row.quantity), correlation_id=name
+        )
+        for name, row in dict.fromkeys(told)
     ]

@@ -1,166 +1,175 @@
 """Plain orders for what a super order holds without a stop: the emergency stop and the way out (§5.7)."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import Books, is_ours, standing_of
-from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow
+from adapters.brokers.dhan.facts import Books, Standing, held_of, rests, standing_of
+from adapters.brokers.dhan.faults import Refusal, RefusalKind
+from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import read_books, require_certain, row_named
-from propdesk.core.clock import NS_PER_SECOND, Clock
-from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
+from propdesk.core.errors import AccessRefused, DataFault, OutcomeUnknown, Rejected, Retryable
 from propdesk.core.ids import guard_id
 from propdesk.model.enums import Product
 from propdesk.model.instrument import Instrument
+from propdesk.model.messages import OrderIntent
 
-QUARANTINE_NS: Final = 75 * NS_PER_SECOND
-"""How long a guard whose placing got no answer may still appear in the books."""
+_SURE: Final = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
+"""States of a leg that a refused cancel does not end."""
+
+
+@contextlib.contextmanager
+def nothing_placed() -> Iterator[None]:
+    """Let no fault before a placement pass for the fault of it: what stands here may be done again.
+
+    Raises
+    ------
+    Retryable
+        For every doubt: changes of levels and cancels are absolute, and reading has no effect.
+    """
+    try:
+        yield
+    except (OutcomeUnknown, DataFault, OSError, TimeoutError) as fault:
+        raise Retryable(f"No order was placed, since what goes before is in doubt: {fault}") from None
 
 
 class Guards:
-    """Places and moves the plain order that stands in for the exits of a super order.
+    """Places, fits and ends the plain orders that stand in for the exits of a super order.
 
     Parameters
     ----------
     client : DhanClient
-    clock : Clock
 
     Notes
     -----
     A plain order against a position can reverse it, an exit of a super order cannot. So it leaves only when
-    both exits are proved dead and the position was read again, for no more than is held; there is one per
-    super order, which is moved and never doubled.
+    both exits are proved dead and the position was read again, for no more than is held, and only under a
+    generation that the intent names. An intent names each generation once, and the next one only when the
+    lists have shown the last one's end: nothing that may still appear is ever sent a second time, and what
+    that rests on is committed with the intent.
     """
 
-    def __init__(self, client: DhanClient, clock: Clock) -> None:
+    def __init__(self, client: DhanClient) -> None:
         self._client = client
-        self._clock = clock
-        self._unanswered: dict[str, int] = {}
 
-    async def protect(self, name: str, stop_paise: int, instrument: Instrument, last_paise: int) -> str:
-        """Put a stop under what is held of super order ``name``; gives the id of the order that guards it.
+    async def fit(self, name: str, *, limit: int, trigger: int | None) -> None:
+        """Give a guard the size of what is held, and its price; what nobody holds is guarded no more.
 
-        Raises
-        ------
-        Rejected
-            If nothing can guard it any more: an exit under way, no position, a price beyond the stop.
-        Retryable
-            If the books do not show yet that both exits are gone.
-        """
-        books = await read_books(self._client)
-        require_certain(books, name)
-        row = row_named(books, name)
-        standing = standing_of(row, books)
-        if standing.open_quantity == 0:
-            return row.order.order_id
-        if standing.guard is not None:
-            return standing.guard.order_id
-        stop = row.leg(LegName.STOP)
-        if stop is not None and not stop.status.is_dead:
-            # only a stop that lives can be moved, to where it should be
-            return (await self._client.super_orders.modify_stop(row.order.order_id, stop_paise)).order_id
-        if row.order.side.sign * (last_paise - stop_paise) <= 0:
-            raise Rejected(f"The price of {name} is beyond its stop: there is only the way out.")
-        row, books = await self._without_exits(row)
-        return await self._place(row, books, instrument, stop_paise, trigger_paise=stop_paise)
-
-    async def move(self, guard: OrderRow, stop_paise: int, instrument: Instrument) -> None:
-        """Move a guard's trigger."""
-        await self._client.orders.modify(
-            guard.order_id,
-            order_type="STOP_LOSS",
-            quantity=guard.quantity,
-            price_paise=protected_price(stop_paise, guard.side, instrument),
-            trigger_paise=stop_paise,
-        )
-
-    async def close(self, row: SuperOrderRow, price_paise: int, instrument: Instrument) -> None:
-        """Close what is held of a super order without live exits, at a marketable price.
+        A guard that may not be changed any more is ended, so that the next one can take its place.
 
         Raises
         ------
         Rejected, Retryable
-            As `protect`.
+            If it stays as it is, or nobody knows: all of it may be done again.
         """
-        row, books = await self._without_exits(row)
-        guard = standing_of(row, books).guard
-        if guard is not None:
-            await self._client.orders.modify(
-                guard.order_id, order_type="LIMIT", quantity=guard.quantity, price_paise=price_paise
-            )
-            return
-        await self._place(row, books, instrument, price_paise, trigger_paise=None)
+        with nothing_placed():
+            books = await read_books(self._client, with_positions=True)
+            row = row_named(books, name)
+            guard = standing_of(row, books).guard
+            if guard is None:
+                raise Retryable(f"No guard of {name} is there any more.")
+            held = 0 if rests(row.leg(LegName.STOP)) else held_of(row, books)
+            if held == 0:
+                await self._client.orders.cancel(guard.row.order_id)
+                return
+            try:
+                await self._client.orders.modify(
+                    guard.row.order_id,
+                    order_type="LIMIT" if trigger is None else "STOP_LOSS",
+                    quantity=guard.filled + held,
+                    price_paise=limit,
+                    trigger_paise=trigger,
+                )
+            except Refusal as refusal:
+                if refusal.kind is not RefusalKind.MODIFICATIONS:
+                    raise
+                await self._client.orders.cancel(guard.row.order_id)
 
-    async def _without_exits(self, row: SuperOrderRow) -> tuple[SuperOrderRow, Books]:
-        """Take a target that is left away and read everything again."""
-        target = row.leg(LegName.TARGET)
-        if target is not None and not target.status.is_dead:
-            if target.status in (OrderStatus.TRIGGERED, OrderStatus.TRADED):
-                raise Rejected(f"An exit of super order {row.order.order_id} is under way.")
-            await self._client.super_orders.cancel(row.order.order_id, LegName.TARGET)
+    async def place(
+        self, intent: OrderIntent, instrument: Instrument, product: Product, price: int, *, is_stop: bool
+    ) -> str:
+        """Put a plain order under what is held; gives its id.
+
+        Parameters
+        ----------
+        price : int
+            Trigger of a stop, else the limit at which it leaves.
+
+        Raises
+        ------
+        Rejected, Retryable
+            If it cannot leave, or not yet; nothing was placed.
+        OutcomeUnknown
+            If nobody knows whether it was placed.
+        """
+        name, generation = intent.correlation_id, intent.guard
+        if generation == 0:
+            raise Retryable(f"{name} has no exit to move, and a guard may still appear: no other is placed.")
+        with nothing_placed():
+            row, books = await self._without_exits(name)
+            standing = standing_of(row, books)
+            _require_free(standing, name, generation)
+            units = held_of(row, books)
+        if units <= 0:
+            raise Rejected(f"Dhan shows no position of super order {row.order.order_id}.")
+        side = row.order.side.opposite
+        request = OrderRequest(
+            guard_id(name, generation),
+            side,
+            row.order.exchange_segment,
+            row.order.security_id,
+            product,
+            units,
+            protected_price(price, side, instrument) if is_stop else price,
+            price if is_stop else None,
+        )
+        return (await self._client.orders.place(request)).order_id
+
+    async def _without_exits(self, name: str) -> tuple[SuperOrderRow, Books]:
+        """Take away what is left of both exits and read everything again.
+
+        An exit is dead where the list says so, where Dhan took our cancel of it, or where Dhan refuses to
+        cancel it for its state and the list does not show it at rest.
+        """
         books = await read_books(self._client)
-        require_certain(books, row.order.correlation_id)
-        row = row_named(books, row.order.correlation_id)
-        if any(not leg.status.is_dead for leg in row.legs):
-            raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was sent.")
+        require_certain(books, name)
+        row = row_named(books, name)
+        ended, refused = await self._end_exits(row)
+        books = await read_books(self._client, with_positions=True)
+        require_certain(books, name)
+        row = row_named(books, name)
+        for leg in row.legs:
+            is_at_rest = leg.name in refused and leg.status in _SURE
+            is_untouched = leg.name not in refused | ended and not leg.status.is_dead
+            if is_at_rest or is_untouched:
+                raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was placed.")
         return row, books
 
-    async def _place(
-        self,
-        row: SuperOrderRow,
-        books: Books,
-        instrument: Instrument,
-        price_paise: int,
-        *,
-        trigger_paise: int | None,
-    ) -> str:
-        head, now_ns = row.order, self._clock.now_ns()
-        since_ns = self._unanswered.get(head.correlation_id)
-        if since_ns is not None and now_ns - since_ns < QUARANTINE_NS:
-            raise Rejected(f"A guard of super order {head.order_id} may still appear: no second one is sent.")
-        units = await self._held(row, books)
-        if units <= 0:
-            raise Rejected(f"Dhan shows no position of super order {head.order_id}.")
-        side = head.side.opposite
-        limit = price_paise if trigger_paise is None else protected_price(price_paise, side, instrument)
-        request = OrderRequest(
-            guard_id(head.correlation_id),
-            side,
-            head.exchange_segment,
-            head.security_id,
-            Product(head.product),
-            units,
-            limit,
-            trigger_paise,
-        )
-        try:
-            placed = await self._client.orders.place(request)
-        except OutcomeUnknown:
-            self._unanswered[head.correlation_id] = now_ns
-            raise
-        return placed.order_id
-
-    async def _held(self, row: SuperOrderRow, books: Books) -> int:
-        """Units of a super order that the account's position still has room for.
-
-        The position is one number for all our orders in a security, long and short: what it falls short of
-        their sum was closed by somebody else, and is taken off this order.
-        """
-        key = _security(row.order)
-        expected = sum(
-            one.order.side.sign * standing_of(one, books).open_quantity
-            for one in books.supers
-            if _security(one.order) == key and is_ours(one.order.correlation_id)
-        )
-        net = sum(
-            one.net_quantity
-            for one in await self._client.portfolio.positions()
-            if (one.exchange_segment, one.security_id, one.product) == key
-        )
-        closed_elsewhere = max(0, row.order.side.sign * (expected - net))
-        return max(0, standing_of(row, books).open_quantity - closed_elsewhere)
+    async def _end_exits(self, row: SuperOrderRow) -> tuple[set[LegName], set[LegName]]:
+        """Cancel every exit that is not shown dead; gives those ended and those whose cancel was refused."""
+        ended: set[LegName] = set()
+        refused: set[LegName] = set()
+        for name in (LegName.TARGET, LegName.STOP):
+            leg = row.leg(name)
+            if leg is not None and leg.status.is_dead:
+                continue
+            try:
+                await self._client.super_orders.cancel(row.order.order_id, name)
+            except AccessRefused:
+                raise
+            except Refusal as refusal:
+                if refusal.kind is not RefusalKind.ORDER:
+                    raise
+                refused.add(name)
+            else:
+                ended.add(name)
+        return ended, refused
 
 
-def _security(order: OrderRow) -> tuple[str, str, str]:
-    return order.exchange_segment, order.security_id, order.product
+def _require_free(standing: Standing, name: str, generation: int) -> None:
+    """Refuse to place a guard while an earlier one, or this very one, is there."""
+    if standing.guard is not None or any(one.generation >= generation for one in standing.guards):
+        raise Retryable(f"Guard {generation} of {name} or a later one is there; nothing was placed.")

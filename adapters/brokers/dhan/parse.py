@@ -229,20 +229,29 @@ def order_row(row: Row) -> OrderRow:
 
 
 def super_order_row(row: Row) -> SuperOrderRow:
-    """Read a row of ``/super/orders``; leg quantities fall back to the parent's."""
+    """Read a row of ``/super/orders``; leg quantities fall back to the parent's.
+
+    Raises
+    ------
+    SchemaFault
+        If a leg cannot be read: an exit that is left out would pass for a dead one.
+    """
     head = order_row(row)
-    legs = tuple(_super_leg(leg, head) for leg in row.get("legDetails") or () if isinstance(leg, Mapping))
-    return SuperOrderRow(head, tuple(leg for leg in legs if leg.name is not LegName.NONE), paise(row, "ltp"))
+    legs = tuple(_super_leg(leg, head) for leg in row.get("legDetails") or ())
+    return SuperOrderRow(head, legs, paise(row, "ltp"))
 
 
-def _super_leg(row: Row, head: OrderRow) -> SuperLeg:
+def _super_leg(row: Any, head: OrderRow) -> SuperLeg:
+    name = _leg_name(row.get("legName")) if isinstance(row, Mapping) else LegName.NONE
+    if name is LegName.NONE:
+        raise SchemaFault(f"Dhan sent a leg of super order {head.order_id} without a name that we know.")
     # the misspelt name is the one seen on the wire
     known = next(
         (n for n in ("totalQuatity", "totalQuantity", "remainingQuantity") if row.get(n) is not None), None
     )
     return SuperLeg(
         order_id=text(row, "orderId") or head.order_id,
-        name=_leg_name(row.get("legName")),
+        name=name,
         status=status_of(row.get("orderStatus")),
         price_paise=paise(row, "price"),
         quantity=units(row, known) if known else head.quantity,

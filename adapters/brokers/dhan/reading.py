@@ -1,21 +1,38 @@
 """Readings of Dhan's three books, and what is found in them."""
 
+from dataclasses import replace
+
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import doubtful
-from adapters.brokers.dhan.facts import Books, age
-from adapters.brokers.dhan.model import SuperOrderRow
-from propdesk.core.errors import Rejected, Retryable
+from adapters.brokers.dhan.facts import Books, age, standing_of
+from adapters.brokers.dhan.model import PositionRow, SuperOrderRow
+from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
 
 
-async def read_books(client: DhanClient) -> Books:
-    """Read super orders, orders and trades.
+async def read_books(client: DhanClient, *, with_positions: bool = False) -> Books:
+    """Read super orders, orders and trades, and the positions where they are asked for.
 
     Fills come last: they are never older than a state that was read with them.
     """
     supers, orders = await client.super_orders.read(), await client.orders.read()
     trades = await client.orders.read_trades()
     unreadable = (*supers.unreadable, *orders.unreadable, *trades.unreadable)
-    return Books(supers.rows, orders.rows, trades.rows, unreadable)
+    positions = await client.portfolio.positions() if with_positions else None
+    return Books(supers.rows, orders.rows, trades.rows, unreadable, positions)
+
+
+async def with_positions_if_guarded(client: DhanClient, books: Books) -> Books:
+    """Read the positions besides where a guard rests: it must not outlive what it guards.
+
+    Positions that cannot be read leave the books without them: the rest of them is news all the same.
+    """
+    if not any(standing_of(row, books).guard for row in books.supers):
+        return books
+    try:
+        found: tuple[PositionRow, ...] | None = await client.portfolio.positions()
+    except (BrokerFault, DataFault):
+        found = None
+    return replace(books, positions=found)
 
 
 def require_certain(books: Books, name: str) -> None:

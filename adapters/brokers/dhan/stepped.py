@@ -82,7 +82,8 @@ class SteppedDhan:
     Notes
     -----
     The books are read when the sandbox's truth has grown, never by the hour: what nothing happened to is not
-    asked for. A book that cannot be read ends the process; a start reads it again.
+    asked for, unless time alone may make news of it. A book that cannot be read ends the process; a start
+    reads it again.
     """
 
     def __init__(self, broker: DhanBroker, clock: SandboxClock) -> None:
@@ -147,7 +148,7 @@ class SteppedDhan:
     async def advance_to(self, now_ns: int) -> None:
         """Let the market and the broker live up to a moment, and hear what became of our orders."""
         rows = await self._clock.advance_to(now_ns)
-        if rows != self._rows:
+        if rows != self._rows or self._broker.is_waiting:
             self._rows = rows
             self._facts.extend(await self._broker.news())
             self._news.set()

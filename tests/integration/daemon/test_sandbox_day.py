@@ -19,6 +19,7 @@ from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import ist_to_ns
 from propdesk.core.errors import ConfigFault, Retryable
+from propdesk.core.ids import split_guard_id
 from sandbox.catalogue import Catalogue, listing_of
 from sandbox.faults import Fault, FaultKind
 from sandbox.knobs import Knobs
@@ -72,7 +73,7 @@ def truth(world: World) -> Legs:
         parent = fill.order.parent
         entry = None if parent is None else parent.entry
         # a plain order is the guard of a super order that lost its stop
-        name = fill.order.correlation_id.removesuffix("g") if entry is None else entry.correlation_id
+        name = split_guard_id(fill.order.correlation_id)[0] if entry is None else entry.correlation_id
         side = found[name][0 if fill.order is entry else 1]
         side[0] += fill.quantity
         side[1] += fill.quantity * fill.price_paise
@@ -175,7 +176,7 @@ def test_a_day_on_which_stops_vanish_ends_with_equal_books_and_nothing_naked(
         served.do(lambda kind=kind: world.faults.arm(Fault(kind, count=-1, every=3)))
     assert replay(fresh=True, settings=at_sandbox).is_done
     assert_equal_books(connection, at_sandbox, served)
-    guards = [e for e in world.ledger.of("ORDER") if e.detail["correlation_id"].endswith("g")]
+    guards = [e for e in world.ledger.of("ORDER") if split_guard_id(e.detail["correlation_id"])[1]]
     assert guards, "no stop was replaced"
     assert len({e.detail["correlation_id"] for e in guards}) == len(guards)
 

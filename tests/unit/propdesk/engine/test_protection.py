@@ -382,9 +382,21 @@ def test_the_last_changes_of_an_order_are_kept_for_the_way_out() -> None:
     assert {intent.correlation_id for intent in sent(day, IntentKind.EXIT)} == set(moves)
 
 
-def naked(day: Day, order: str, second: int = 0, name: str = "first") -> BrokerUpdate:
+def naked(day: Day, order: str, second: int = 0, name: str = "first", guard: int = 1) -> BrokerUpdate:
     units = next(p.quantity for p in sent(day, IntentKind.PLACE) if p.correlation_id == order)
-    return BrokerUpdate(f"naked-{name}", BrokerUpdateKind.NAKED, order, "b", 0, units, at(602, second))
+    return BrokerUpdate(
+        f"naked-{name}", BrokerUpdateKind.NAKED, order, "b", 0, units, at(602, second), guard=guard
+    )
+
+
+def covered(order: str, second: int) -> BrokerUpdate:
+    kind = BrokerUpdateKind.COVERED
+    return BrokerUpdate(f"covered-{second}", kind, order, "b", 0, 0, at(602, second))
+
+
+def of(day: Day, order: str, *kinds: IntentKind) -> list[tuple[IntentKind, int]]:
+    """What was asked of one order, and under which guard."""
+    return [(i.kind, i.guard) for kind in kinds for i in sent(day, kind) if i.correlation_id == order]
 
 
 def test_a_position_without_a_stop_is_never_left_at_that() -> None:
@@ -397,9 +409,7 @@ def test_a_position_without_a_stop_is_never_left_at_that() -> None:
     assert [c.severity for c in result.commands if isinstance(c, Notify)] == ["critical"]
     day.feed(naked(day, order), at(602, 1))  # heard twice
     day.feed(TimerFired("SECOND", at(602, 2)), at(602, 2))
-    assert len(sent(day, IntentKind.EMERGENCY_STOP)) == 1
-    day.feed(naked(day, order, 3, "again"), at(602, 3))  # the guard is gone too
-    assert len(sent(day, IntentKind.EMERGENCY_STOP)) == 2
+    assert of(day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)]
 
 
 @pytest.mark.parametrize("fault", [BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN])
@@ -407,10 +417,101 @@ def test_what_cannot_be_guarded_is_closed_at_once(fault: BrokerUpdateKind) -> No
     day = filled()
     order = sent(day, IntentKind.PLACE)[0].correlation_id
     day.feed(naked(day, order), at(602))
-    refused = fact(fault, order, reason="no", answers=IntentKind.EMERGENCY_STOP)
+    refused = replace(fact(fault, order, reason="no", answers=IntentKind.EMERGENCY_STOP), guard=1)
     result = day.feed(refused, at(602, 1))
-    assert order in {c.correlation_id for c in result.commands if isinstance(c, OrderIntent)}
     assert {c.kind for c in result.commands if isinstance(c, OrderIntent)} == {IntentKind.EXIT}
+    # a guard that was refused is free again, one that nobody knows of may still appear
+    may_place = 1 if fault is BrokerUpdateKind.REJECTED else 0
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, may_place)]
+
+
+def test_no_guard_is_asked_for_twice_before_its_end_is_seen() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    for second in range(1, 20):
+        day.feed(naked(day, order, second, f"still-{second}"), at(602, second))
+        day.feed(TimerFired("SECOND", at(602, second)), at(602, second))
+    asked = of(day, order, IntentKind.EMERGENCY_STOP, IntentKind.EXIT)
+    assert [kind for kind, guard in asked if guard == 1] == [IntentKind.EMERGENCY_STOP]
+    day.feed(naked(day, order, 30, "ended", guard=2), at(602, 30))
+    assert of(day, order, IntentKind.EXIT)[-1] == (IntentKind.EXIT, 2)
+
+
+def test_what_is_naked_again_after_its_guard_is_closed() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    day.feed(covered(order, 1), at(602, 1))
+    assert of(day, order, IntentKind.EXIT) == []
+    day.feed(naked(day, order, 5, "again", guard=2), at(602, 5))
+    assert len(sent(day, IntentKind.EMERGENCY_STOP)) == 1
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 2)]
+
+
+def test_a_guard_that_has_become_too_small_is_fitted() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    day.feed(covered(order, 1), at(602, 1))
+    day.feed(naked(day, order, 5, "more", guard=1), at(602, 5))  # it lives, and more has filled
+    stop = IntentKind.EMERGENCY_STOP
+    assert of(day, order, stop, IntentKind.EXIT) == [(stop, 1), (stop, 0)]
+
+
+def test_a_loss_that_is_over_is_forgotten_whatever_comes_late() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(covered(order, 3), at(602, 3))
+    day.feed(naked(day, order, 2), at(602, 4))
+    assert sent(day, IntentKind.EMERGENCY_STOP) == []
+
+
+def test_a_guard_beyond_what_is_held_is_fitted_even_of_a_closed_group() -> None:
+    day, order = placed(OrderState.WORKING)
+    whole = sent(day, IntentKind.PLACE)[0].quantity
+    day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, whole, 10_000), at(602))
+    day.feed(fact(BrokerUpdateKind.STOP_FILLED, order, whole, 9_800), at(603))
+    assert all(live.is_closed for live in day.state.groups.values())
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    excess = BrokerUpdate("e", BrokerUpdateKind.EXCESS, order, "b", 0, whole, at(604), guard=1)
+    day.feed(excess, at(604))
+    stop = IntentKind.EMERGENCY_STOP
+    assert of(day, order, stop) == [(stop, 0)]
+    for second in range(1, 30):
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason=str(second), answers=stop)
+        day.feed(refused, at(604, second))
+    assert of(day, order, stop) == [(stop, 0)], "asked again when it is told anew"
+
+
+def test_guards_refused_with_everything_else_wait_for_the_clock() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(ConnectionChanged(ACCESS, False, at(602), "IP: Invalid IP"), at(602))
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    day.feed(naked(day, order), at(602))
+    for number in range(50):
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason="IP", answers=IntentKind.EMERGENCY_STOP)
+        day.feed(replace(refused, update_id=f"r{number}", guard=1), at(602))
+    assert of(day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)]
+    day.feed(TimerFired("MINUTE", at(603)), at(603))
+    assert of(day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)] * 2
+
+
+def test_an_exit_that_has_not_filled_is_asked_for_again() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    whole = sent(day, IntentKind.PLACE)[0].quantity
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(602)), at(602))
+    day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, order, whole // 2, 10_000, "SQUARE_OFF"), at(602, 2))
+    day.feed(naked(day, order, 12, "rest"), at(602, 12))
+    day.feed(covered(order, 13), at(602, 13))
+    day.feed(naked(day, order, 23, "rest again"), at(602, 23))
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, guard) for guard in (0, 1, 0)]
+    assert {intent.reason for intent in sent(day, IntentKind.EXIT)} == {ExitReason.SQUARE_OFF}
+    assert sent(day, IntentKind.EMERGENCY_STOP) == []
 
 
 def test_a_lost_stop_outside_the_session_is_replaced_when_it_begins() -> None:
@@ -419,7 +520,7 @@ def test_a_lost_stop_outside_the_session_is_replaced_when_it_begins() -> None:
     day.feed(naked(day, order), at(930))  # the exchange lets every order lapse at its close
     assert sent(day, IntentKind.EMERGENCY_STOP) == []
     (live,) = day.state.groups.values()
-    assert [o.naked_fact for o in live.orders if o.correlation_id == order] == ["naked-first"]
+    assert [o.naked_units > 0 for o in live.orders if o.correlation_id == order] == [True]
 
 
 def test_the_target_of_a_guarded_order_is_watched_by_us() -> None:
@@ -442,6 +543,63 @@ def test_an_order_being_closed_is_not_guarded_besides() -> None:
     day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
     day.feed(naked(day, order, 2), at(602, 2))
     assert sent(day, IntentKind.EMERGENCY_STOP) == []
+
+
+@pytest.mark.parametrize("way", ["kill", "square-off", "refused-guard"])
+@pytest.mark.parametrize("is_cut_short", [False, True])
+def test_a_fill_without_a_price_can_be_left(way: str, is_cut_short: bool) -> None:
+    day, order = placed(OrderState.WORKING)
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    bought = sent(day, IntentKind.PLACE)[0].quantity // (2 if is_cut_short else 1)
+    day.feed(fact(BrokerUpdateKind.FILL_UNPRICED, order, bought), at(602))
+    if is_cut_short:
+        day.feed(fact(BrokerUpdateKind.CANCELLED, order, bought), at(602))
+    if way == "kill":
+        day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(603)), at(603))
+    elif way == "refused-guard":
+        day.feed(naked(day, order), at(602, 1))
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason="no", answers=IntentKind.EMERGENCY_STOP)
+        day.feed(refused, at(602, 2))
+    for minute in (604, 920, 925):
+        day.feed(TimerFired("MINUTE", at(minute)), at(minute))
+    (out,) = sent(day, IntentKind.EXIT)
+    assert (out.correlation_id, out.quantity) == (order, bought)
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, order, bought, 9_990, "SQUARE_OFF"), at(926))
+    day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, order, bought, 10_000), at(926, 1))
+    assert all(live.is_closed for live in day.state.groups.values())
+    assert [trade.quantity for trade in day.all("trades")] == [bought]
+
+
+def test_changes_that_were_refused_are_not_spent() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    day.feed(ConnectionChanged(ACCESS, False, at(602), "IP: Invalid IP"), at(602))
+    move = make_followup(1, FollowupKind.UPDATE_STOPLOSS, received_ns=at(602), stoploss_paise=9_900)
+    day.followup(move)
+    for second in range(1, 40):
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason="IP", answers=IntentKind.MODIFY_STOP)
+        day.feed(replace(refused, update_id=f"r{second}"), at(602, second))
+        day.feed(TimerFired("SECOND", at(602, second)), at(602, second))
+    before = len(of(day, order, IntentKind.MODIFY_STOP))
+    refused = fact(BrokerUpdateKind.REJECTED, order, reason="IP", answers=IntentKind.MODIFY_STOP)
+    day.feed(replace(refused, update_id="last"), at(603))
+    day.feed(ConnectionChanged(ACCESS, True, at(604)), at(604))
+    day.feed(TimerFired("SECOND", at(604, 1)), at(604, 1))
+    assert len(of(day, order, IntentKind.MODIFY_STOP)) == before + 1
+
+
+def test_a_connection_that_is_back_lifts_its_switch_while_orders_are_refused() -> None:
+    day = filled()
+    day.feed(ConnectionChanged("orders", False, at(603)), at(603))
+    day.feed(TimerFired("MINUTE", at(605)), at(605))
+    assert day.state.levels.is_open("ACCOUNT", "DISCONNECTED")
+    day.feed(ConnectionChanged(ACCESS, False, at(605), "IP"), at(605))
+    day.feed(ConnectionChanged("orders", True, at(606)), at(606))
+    day.feed(BrokerSnapshotTaken((), at(606)), at(606))
+    assert not day.state.levels.is_open("ACCOUNT", "DISCONNECTED")
+    day.feed(ConnectionChanged(ACCESS, True, at(607)), at(607))
+    assert day.state.level() is KillLevel.ACTIVE
 
 
 def test_an_entry_carries_every_scope_whose_kill_level_bears_on_it() -> None:
@@ -577,7 +735,7 @@ def _order(**changes: Any) -> LegOrder:
         (_order(doubt_fact="u"), BrokerUpdateKind.UNREADABLE, 0, None, False),
         (_order(doubt_fact="u"), BrokerUpdateKind.READABLE, 0, None, True),
         (_order(), BrokerUpdateKind.NAKED, 10, None, True),
-        (_order(naked_fact="u"), BrokerUpdateKind.NAKED, 10, None, False),
+        (_order(cover_ns=1), BrokerUpdateKind.NAKED, 10, None, False),
         (_order(), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, False),
         (LegOrder("c", 1, 1, 10), BrokerUpdateKind.REJECTED, 0, IntentKind.PLACE, True),
         (LegOrder("c", 1, 1, 10), BrokerUpdateKind.OUTCOME_UNKNOWN, 0, IntentKind.PLACE, True),

@@ -65,7 +65,6 @@ SUPER_ROW: dict[str, Any] = {
             "price": 3400.0,
             "orderStatus": "TRIGGERED",
         },
-        {"legName": "LEG_OF_TOMORROW", "price": 1},
     ],
 }
 
@@ -109,6 +108,9 @@ def test_a_super_order_reads_leg_quantities_whatever_their_spelling() -> None:
     assert parse.super_order_row(correct).legs[0].quantity == 4
     bare = {**SUPER_ROW, "legDetails": [{"legName": "STOP_LOSS_LEG"}]}
     assert parse.super_order_row(bare).legs[0].quantity == 5
+    for strange in ({"legName": "LEG_OF_TOMORROW", "price": 1}, {}, "leg"):
+        with pytest.raises(SchemaFault, match="without a name"):
+            parse.super_order_row({**SUPER_ROW, "legDetails": [*SUPER_ROW["legDetails"], strange]})
 
 
 def test_an_order_id_makes_a_write_accepted_and_its_absence_unknown() -> None:

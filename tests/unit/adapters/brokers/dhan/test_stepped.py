@@ -20,6 +20,7 @@ class Books:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.is_waiting = False
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
         self.asked += 1
@@ -49,6 +50,9 @@ async def test_books_are_read_once_for_each_growth_of_the_truth() -> None:
     assert (books.asked, stepped.facts_known) == (2, 2)
     updates = stepped.updates()
     assert [await anext(updates), await anext(updates)] == [fact(1), fact(2)]
+    books.is_waiting = True  # time alone may make news
+    await stepped.advance_to(4)
+    assert stepped.facts_known == 3
 
 
 def test_no_clock_but_a_sandboxes_on_this_machine_is_moved() -> None:

@@ -1,0 +1,79 @@
+"""A gap is told if it lasts, anew while it stays, and so is its end; what cannot be read says nothing."""
+
+from dataclasses import replace
+
+from adapters.brokers.dhan.cover import Cover
+from adapters.brokers.dhan.facts import Gap
+from propdesk.core.clock import NS_PER_SECOND
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
+
+NAKED, EXCESS, COVERED = BrokerUpdateKind.NAKED, BrokerUpdateKind.EXCESS, BrokerUpdateKind.COVERED
+LOST = Gap("1", 10, 0, is_leaving=False, what="naked", guard=1)
+LEAVING = replace(LOST, is_leaving=True, what="7|9900")
+
+
+class Readings:
+    """A cover that is shown one reading after the other."""
+
+    def __init__(self) -> None:
+        self.cover = Cover()
+        self.told: list[BrokerUpdate] = []
+
+    def at(self, second: float, gap: Gap | None, *, doubt: bool = False) -> list[BrokerUpdateKind]:
+        """What a reading adds to what was told."""
+        gaps = {} if gap is None else {"p": gap}
+        facts = self.cover.facts(gaps, {"p"} if doubt else (), round(second * NS_PER_SECOND))
+        assert facts[: len(self.told)] == self.told, "what was told stays told"
+        fresh, self.told = facts[len(self.told) :], facts
+        return [fact.kind for fact in fresh]
+
+
+def test_a_gap_is_told_once_it_lasts_and_anew_every_minute() -> None:
+    readings = Readings()
+    moments = [readings.at(second, LOST) for second in (0, 1.9, 2, 3, 61.9, 62, 63)]
+    assert moments == [[], [], [NAKED], [], [], [NAKED], []]
+    assert readings.at(64, None) == [COVERED]
+    assert not readings.cover.is_waiting
+    stamps = [fact.ts_ns for fact in readings.told]
+    assert stamps == sorted(set(stamps))
+    assert len({fact.update_id for fact in readings.told}) == 3
+
+
+def test_a_gap_that_one_reading_shows_is_none() -> None:
+    readings = Readings()
+    assert [readings.at(*one) for one in ((0, LOST), (1, None), (2, LOST), (3, LOST))] == [[], [], [], []]
+    assert readings.at(4, LOST) == [NAKED]
+
+
+def test_a_way_out_has_time_to_fill_and_more_with_each_new_price() -> None:
+    readings = Readings()
+    anew = replace(LEAVING, what="7|9800")
+    assert [readings.at(second, LEAVING) for second in (0, 9.9)] == [[], []]
+    assert readings.at(9.95, anew) == []
+    assert [readings.at(second, anew) for second in (15, 19.95)] == [[], [NAKED]]
+    assert readings.at(20, LEAVING) == [COVERED]
+
+
+def test_a_gap_of_the_other_kind_ends_the_one_before() -> None:
+    readings = Readings()
+    excess = replace(LOST, naked=0, excess=4, what="excess")
+    readings.at(0, LOST)
+    assert readings.at(2, LOST) == [NAKED]
+    assert readings.at(3, excess) == [COVERED]
+    assert readings.at(5, excess) == [EXCESS]
+    assert readings.told[-1].quantity == 4
+
+
+def test_a_reading_in_doubt_neither_begins_nor_ends_a_gap() -> None:
+    readings = Readings()
+    assert [readings.at(second, LOST, doubt=True) for second in (0, 5)] == [[], []]
+    readings.at(10, LOST)
+    assert readings.at(12, LOST) == [NAKED]
+    assert readings.at(13, None, doubt=True) == []
+    assert readings.at(14, None) == [COVERED]
+
+
+def test_the_end_of_a_gap_that_a_process_before_told_is_told() -> None:
+    readings = Readings()
+    readings.cover.remember({"p"}, 0)
+    assert [readings.at(1, LOST), readings.at(60, LOST), readings.at(61, None)] == [[], [NAKED], [COVERED]]
