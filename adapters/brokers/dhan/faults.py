@@ -12,6 +12,7 @@
 DH-908 and DH-909 say that the broker's own back end failed: even with HTTP 400 they prove nothing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,15 +90,20 @@ class ErrorBody:
     message: str
 
 
-_WORDS: Final = (
-    (RefusalKind.IP, ("invalid ip", "static ip", "ip not", "whitelist")),
-    (RefusalKind.KILL_SWITCH, ("kill switch", "killswitch")),
-    (RefusalKind.MODIFICATIONS, ("modification",)),
-    (RefusalKind.FREEZE, ("freeze",)),
-    (RefusalKind.BAND, ("circuit", "price band", "price range", "dpr", "execution range")),
-    (RefusalKind.MARGIN, ("margin", "insufficient", "fund")),
-    (RefusalKind.RMS, ("rms",)),
+_WORDS: Final = tuple(
+    (kind, re.compile(rf"\b(?:{words})"))
+    for kind, words in (
+        (RefusalKind.IP, r"invalid ip\b|static ip\b|ip not\b|whitelist"),
+        (RefusalKind.KILL_SWITCH, r"kill switch|killswitch"),
+        (RefusalKind.MODIFICATIONS, "modification"),
+        (RefusalKind.FREEZE, "freeze"),
+        (RefusalKind.BAND, "circuit|price band|price range|dpr|execution range"),
+        (RefusalKind.MARGIN, "margin|insufficient|fund"),
+        (RefusalKind.RMS, "rms"),
+    )
 )
+"""Words that begin at a word: a script that is not found says nothing of an address."""
+
 _CODES: Final = {
     "DH-902": RefusalKind.ACCOUNT,
     "DH-903": RefusalKind.ACCOUNT,
@@ -118,10 +124,12 @@ def refusal_kind(code: str, message: str) -> RefusalKind:
     'IP'
     >>> refusal_kind("DH-906", "no such order").value
     'ORDER'
+    >>> refusal_kind("DH-906", "Script not allowed").value
+    'ORDER'
     """
     lower = message.lower()
     for kind, words in _WORDS:
-        if any(word in lower for word in words):
+        if words.search(lower):
             return kind
     return _CODES.get(code, RefusalKind.OTHER)
 
