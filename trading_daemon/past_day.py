@@ -89,8 +89,8 @@ def require_prices(feed: StoredDay, state: EngineState, done_ns: int, close_ns: 
     Raises
     ------
     GapFault
-        If an instrument of an open group has no bar of the day, or none after ``done_ns`` although more
-        than `UNPRICED_NS_MAX` of the session is left.
+        If an instrument of an open group has no bar of the day, or more than `UNPRICED_NS_MAX` of the
+        session is left after ``done_ns`` and after its last bar.
     """
     if done_ns >= close_ns:
         return
@@ -99,7 +99,7 @@ def require_prices(feed: StoredDay, state: EngineState, done_ns: int, close_ns: 
     for key in sorted(open_keys):
         last = feed.latest(key, close_ns)
         end_ns = 0 if last is None else last.start_ns + last.interval_ns
-        if last is None or (end_ns <= done_ns and close_ns - done_ns > UNPRICED_NS_MAX):
+        if last is None or close_ns - max(end_ns, done_ns) > UNPRICED_NS_MAX:
             missing.append(key)
     if missing:
         raise GapFault(

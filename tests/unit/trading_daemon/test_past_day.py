@@ -106,12 +106,24 @@ def open_day() -> Day:
         ([], 600, True),
         ([], CLOSE_MINUTE - 5, True),
         (range(555, 600), 600, True),
-        (range(555, 601), 600, False),
+        (range(555, 601), 600, True),
+        (range(555, CLOSE_MINUTE - 61), 600, True),
+        (range(555, CLOSE_MINUTE - 60), 600, False),
         (range(555, CLOSE_MINUTE - 61), CLOSE_MINUTE - 61, True),
         (range(555, CLOSE_MINUTE - 60), CLOSE_MINUTE - 60, False),
         ([], CLOSE_MINUTE, False),
     ],
-    ids=["none", "none-at-all", "ends-with-us", "goes-on", "over-an-hour", "within-an-hour", "all-met"],
+    ids=[
+        "none",
+        "none-at-all",
+        "ends-with-us",
+        "one-more",
+        "ends-early",
+        "goes-on",
+        "over-an-hour",
+        "within-an-hour",
+        "all-met",
+    ],
 )
 def test_a_day_without_the_prices_of_what_is_open_is_not_closed_silently(
     stored: Sequence[int], done: int, is_refused: bool
