@@ -117,7 +117,8 @@ class Transport:
             left_s = (leave_by_ns - time.monotonic_ns()) / NS_PER_SECOND
             if left_s <= 0:
                 raise TooLate("The moment to send this order by has passed; nothing was sent.")
-            wait = httpx.Timeout(limit, connect=min(self._time_outs.connect_s, left_s), pool=left_s)
+            # a connection is waited for, then made: together by the deadline
+            wait = httpx.Timeout(limit, connect=min(self._time_outs.connect_s, left_s / 2), pool=left_s / 2)
         try:
             # httpx limits the pause between two bytes only: an answer that drips in would never end
             async with asyncio.timeout(limit + self._time_outs.connect_s):
