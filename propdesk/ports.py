@@ -115,6 +115,11 @@ class Broker(Protocol):
         """What this broker can do."""
         ...
 
+    @property
+    def writes(self) -> int:
+        """Calls so far that could have changed something there: an intent may take none, or several."""
+        ...
+
     async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
         """Place a super order (entry, stop, target).
 

@@ -166,7 +166,7 @@ class Bootstrap:
         inbox = InboxRepo(await self._connection("listener"), self._settings.account_id)
         waiting = await inbox.open_rows()
         sink, source = self._source(plan)
-        advance = broker[0].advance_to if isinstance(broker[0], SteppedDhan) else None
+        advance = _advance(broker[0], lambda: manager)
         replay = await self._replay_driver(
             plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
         )
@@ -183,6 +183,8 @@ class Bootstrap:
             bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log, mode
         )
         await startup.run(waiting)
+        has_access = not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED)
+        manager = OrderManager(bus, broker[0], outbox, clock, self._log, has_access=has_access)
         driver: Driver | None = replay
         if mode is StartMode.PAST:
             driver = _past_driver(bus, clock, day, feed, monitor, recovered.minute_ns)
@@ -190,14 +192,7 @@ class Bootstrap:
             bus,
             self._listener(source, inbox, bus, clock, day, replay, mode),
             decider,
-            OrderManager(
-                bus,
-                broker[0],
-                outbox,
-                clock,
-                self._log,
-                has_access=not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED),
-            ),
+            manager,
             feed_task,
             monitor,
             await self._sentinel(bus, lead, day, mode),
@@ -457,6 +452,20 @@ def _past_driver(
     assert isinstance(feed, PastFeed)  # noqa: S101 - made in _feed
     first, last = _session(day)
     return PastDayDriver(bus, clock, feed, monitor, done_ns=max(first, minute_ns), close_ns=last)
+
+
+def _advance(
+    broker: PaperBroker | SteppedDhan, manager: Callable[[], OrderManager]
+) -> Callable[[int], Awaitable[None]] | None:
+    """Say how the time of a broker is moved that somebody else's clock drives; None = by itself."""
+    if not isinstance(broker, SteppedDhan):
+        return None
+
+    async def advance(now_ns: int) -> None:
+        await broker.advance_to(now_ns)
+        await manager().probe()
+
+    return advance
 
 
 async def _leave(row: InboxRow) -> None:

@@ -22,6 +22,7 @@ from propdesk.core.errors import LimitFault
 from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.model.live import ReplayMark
 from propdesk.model.messages import EntryVerdict, Event, IntentKind, OrderIntent
+from propdesk.risk.throttle import Urgency, urgency_of
 
 T = TypeVar("T")
 
@@ -154,7 +155,8 @@ class _Lane:
 class IntentQueue:
     """Committed intents, one lane per super order.
 
-    Lanes are served urgent first (exits and protection before entries), otherwise in the order decided.
+    Lanes are served most urgent first (`Urgency`), otherwise in the order decided; the head of a lane
+    is as urgent as the most urgent intent behind it, unless it is the entry itself.
     Within a lane nothing overtakes: a change of an order never leaves before the order itself. An order that
     is cancelled while its entry still waits is withdrawn as a whole (`Withdrawal`): a cancel that left first
     would find nothing to cancel, and the entry would then be sent although nobody wants it any more.
@@ -189,17 +191,26 @@ class IntentQueue:
             lane = self._lanes[name] = _Lane([(self._count, intent)])
             self._offer(name, lane)
         else:
-            lane.waiting.append((self._count, intent))
-            is_cancel = intent.kind is IntentKind.CANCEL_ENTRY
-            if is_cancel and not lane.is_withdrawn and lane.waiting[0][1].kind is IntentKind.PLACE:
-                lane.is_withdrawn = True
-                self._offer(name, lane)
+            self._join(name, lane, intent)
         self._pulse.beat()
 
+    def _join(self, name: str, lane: _Lane, intent: OrderIntent) -> None:
+        lane.waiting.append((self._count, intent))
+        if lane.waiting[0][1].kind is not IntentKind.PLACE:
+            if urgency_of(intent) < lane.rank[0]:
+                self._offer(name, lane)
+        elif intent.kind is IntentKind.CANCEL_ENTRY and not lane.is_withdrawn:
+            lane.is_withdrawn = True
+            self._offer(name, lane)
+
     def _offer(self, name: str, lane: _Lane) -> None:
-        """Line a lane up: urgent first, otherwise by when its head (its cancel) was decided."""
+        """Line a lane up: by its urgency, then by when its head (its cancel) was decided."""
         number, head = lane.waiting[-1 if lane.is_withdrawn else 0]
-        lane.rank = (int(head.is_entry), number)
+        is_place = head.kind is IntentKind.PLACE
+        urgency = urgency_of(head) if is_place else min(urgency_of(intent) for _, intent in lane.waiting)
+        if lane.is_withdrawn:
+            urgency = Urgency.EXIT
+        lane.rank = (urgency, number)
         heapq.heappush(self._heap, (lane.rank, name))
 
     def _front(self) -> str | None:
@@ -217,15 +228,15 @@ class IntentQueue:
         await self._pulse.until(lambda: self._front() is not None)
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether what would be taken now is more than an entry that may wait."""
+    def urgency(self) -> Urgency:
+        """How urgent it is what would be taken now; an entry's where there is nothing."""
         name = self._front()
-        return name is not None and self._lanes[name].rank[0] == 0
+        return Urgency.ENTRY if name is None else Urgency(self._lanes[name].rank[0])
 
-    async def more_urgent(self, timeout_s: float) -> None:
-        """Wait until something urgent can be taken, at most ``timeout_s`` seconds."""
+    async def more_urgent(self, than: Urgency, timeout_s: float) -> None:
+        """Wait until something more urgent can be taken, at most ``timeout_s`` seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._pulse.until(lambda: self.is_urgent), timeout_s)
+            await asyncio.wait_for(self._pulse.until(lambda: self.urgency < than), timeout_s)
 
     async def get(self) -> OrderIntent | Withdrawal:
         """Take what is most urgent; call `done` for each intent once its answer is recorded."""

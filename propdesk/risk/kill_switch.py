@@ -42,12 +42,16 @@ class Cause(StrEnum):
 
 
 class ResetRule(StrEnum):
-    """Who or what may clear a cause."""
+    """Who or what may clear a cause.
+
+    What AUTOMATIC lifts a person may lift before; BROKER: only that the broker takes orders again.
+    """
 
     NEXT_DAY = "NEXT_DAY"
     NEXT_DAY_PERSON = "NEXT_DAY_PERSON"
     PERSON = "PERSON"
     AUTOMATIC = "AUTOMATIC"
+    BROKER = "BROKER"
 
 
 RESET_RULES: Mapping[Cause, ResetRule] = {
@@ -57,7 +61,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.DISCONNECTED: ResetRule.AUTOMATIC,
     Cause.MARKET_STALE: ResetRule.AUTOMATIC,
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
-    Cause.ACCESS_REFUSED: ResetRule.AUTOMATIC,
+    Cause.ACCESS_REFUSED: ResetRule.BROKER,
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
@@ -191,7 +195,7 @@ def next_day(levels: RiskLevels, midnight_ns: int, ts_ns: int) -> tuple[RiskLeve
     changes: tuple[LevelChange, ...] = ()
     for old in tuple(levels.causes.values()):
         rule = RESET_RULES.get(Cause(old.cause), ResetRule.PERSON)
-        if old.since_ns >= midnight_ns or rule is ResetRule.PERSON:
+        if old.since_ns >= midnight_ns or rule in (ResetRule.PERSON, ResetRule.BROKER):
             continue
         levels, more = clear(levels, old.scope, old.cause, "engine", "a new day", ts_ns)
         changes += more

@@ -1,8 +1,9 @@
 """The only caller of the broker's write API: drains committed intents (§5.7)."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
@@ -40,6 +41,9 @@ _TOO_OLD = "CLAIM_TOO_OLD"
 
 ACCESS_CHECK_S = 30.0
 """Seconds between two questions whether a broker that refused us altogether takes orders again."""
+
+_WAIT_S_MAX = 1.0
+"""After which a call that waits for its rate looks again whether it may be sent at all."""
 
 ENTRY_WAIT_NS_MAX = 3 * NS_PER_SECOND
 """An entry that is claimed later than this after it was decided passes the gates again first (§5.3)."""
@@ -84,6 +88,7 @@ class OrderManager:
         self._is_busy = False
         self._has_access = has_access
         self._access_check_s = access_check_s
+        self._probed_ns = 0
 
     async def run(self) -> None:
         """Send until cancelled; what is claimed is always answered before the next intent is taken."""
@@ -101,8 +106,11 @@ class OrderManager:
             end_if_cancelled()
 
     async def _is_asked(self) -> bool:
-        """Wait for an intent; while the broker takes no order, ask now and then whether it does again."""
-        if self._has_access:
+        """Wait for an intent; while the broker takes no order, ask now and then whether it does again.
+
+        In lockstep the driver of the day's time asks (`probe`).
+        """
+        if self._has_access or self._bus.lockstep:
             await self._bus.intents.ready()
             return True
         try:
@@ -114,9 +122,17 @@ class OrderManager:
             return False
         return True
 
+    async def probe(self) -> None:
+        """Ask whether a broker that takes no order does again, at a moment of the day's own time."""
+        now_ns = self._clock.now_ns()
+        if not self._has_access and now_ns - self._probed_ns >= self._access_check_s * NS_PER_SECOND:
+            self._probed_ns = now_ns
+            await self._check_access()
+
     async def _check_access(self) -> None:
         try:
-            await self._broker.check_access()
+            with self._counted():
+                await self._broker.check_access()
         except (BrokerFault, DataFault, OSError, TimeoutError) as fault:
             self._log.warning("access_still_refused", reason=str(fault))
         else:
@@ -135,15 +151,23 @@ class OrderManager:
         """Wait for a rate token with the queue untouched: what becomes urgent meanwhile leaves first."""
         if self._throttle is None or not self._bus.sending:
             return True
-        is_entry = not self._bus.intents.is_urgent
-        wait = self._throttle.wait_ns(self._clock.now_ns(), is_entry=is_entry)
+        urgency = self._bus.intents.urgency
+        wait = self._throttle.wait_ns(self._clock.now_ns(), urgency)
         if wait <= 0:
             return True
-        if is_entry:
-            await self._bus.intents.more_urgent(wait / NS_PER_SECOND)
-        else:
-            await asyncio.sleep(wait / NS_PER_SECOND)
+        await self._bus.intents.more_urgent(urgency, min(wait / NS_PER_SECOND, _WAIT_S_MAX))
+        end_if_cancelled()
         return False
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Take off the rates what is really sent meanwhile: an intent may take no call, or several."""
+        before = self._broker.writes
+        try:
+            yield
+        finally:
+            if self._throttle is not None:
+                self._throttle = self._throttle.sent(self._clock.now_ns(), self._broker.writes - before)
 
     async def idle(self) -> None:
         """Wait until no intent is between its claim and its answer."""
@@ -214,10 +238,10 @@ class OrderManager:
         raise Deposed("Another daemon took over this account: no order is sent any more.")
 
     async def _send(self, intent: OrderIntent, leave_by_ns: int) -> None:
-        if self._throttle is not None:
-            self._throttle = self._throttle.sent(self._clock.now_ns())
+        before = self._broker.writes
         try:
-            ack = await self._call(intent, leave_by_ns)
+            with self._counted():
+                ack = await self._call(intent, leave_by_ns)
         except TooLate:
             await self._refuse(intent, IntentState.REJECTED, _TOO_OLD)
         except (Rejected, Retryable, AuthExpired) as fault:
@@ -231,7 +255,8 @@ class OrderManager:
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")
         else:
             await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")
-            await self._access(has_access=True, reason="")
+            if self._broker.writes > before:  # that nothing was left to do proves nothing
+                await self._access(has_access=True, reason="")
 
     async def _call(self, intent: OrderIntent, leave_by_ns: int) -> BrokerAck:
         match intent.kind:

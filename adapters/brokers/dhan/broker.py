@@ -180,6 +180,11 @@ class DhanBroker:
         """Super orders; no trigger entries, no partial exits; absence proves nothing."""
         return CAPABILITIES
 
+    @property
+    def writes(self) -> int:
+        """Calls so far that could have changed something at Dhan."""
+        return self._client.http.writes
+
     def remember(self, seen: frozenset[str], known: Remembered) -> None:
         """Restore after a restart: the facts that are journalled, and what they say of our orders."""
         self._told |= seen

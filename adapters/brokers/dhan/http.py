@@ -16,7 +16,7 @@ from propdesk.core.errors import AuthExpired, ConfigFault
 
 
 class Pace(StrEnum):
-    """Classes of calls with a rate limit of their own; orders are throttled by their sender."""
+    """Classes of calls with a rate limit of their own; the longer windows of orders are their sender's."""
 
     ORDER = "ORDER"
     BOOK = "BOOK"
@@ -26,6 +26,7 @@ class Pace(StrEnum):
 
 
 _RATES: Final[dict[Pace, tuple[int, int]]] = {
+    Pace.ORDER: (9, NS_PER_SECOND),
     Pace.BOOK: (18, NS_PER_SECOND),
     Pace.DATA: (4, NS_PER_SECOND),
     Pace.QUOTE: (1, NS_PER_SECOND),
@@ -74,6 +75,12 @@ class DhanHttp:
         self._transport = transport
         self.session = session
         self._pacers = {pace: Pacer(*rate) for pace, rate in _RATES.items() if is_paced}
+        self._writes = 0
+
+    @property
+    def writes(self) -> int:
+        """Calls so far that could have changed something, each counted before it left."""
+        return self._writes
 
     async def read(
         self, path: str, *, pace: Pace = Pace.BOOK, params: Mapping[str, str] | None = None
@@ -146,6 +153,7 @@ class DhanHttp:
         for last in (False, True):
             if pace in self._pacers:
                 await self._pacers[pace].wait()
+            self._writes += is_write
             answer = await self._transport.send(
                 method,
                 f"{self.config.rest_url}{path}",

@@ -99,6 +99,11 @@ class SteppedDhan:
         return replace(self._broker.capabilities, order_rates=None)
 
     @property
+    def writes(self) -> int:
+        """Calls so far that could have changed something."""
+        return self._broker.writes
+
+    @property
     def facts_known(self) -> int:
         """Facts read so far."""
         return len(self._facts)

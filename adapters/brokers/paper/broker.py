@@ -77,6 +77,11 @@ class PaperBroker:
         return _CAPABILITIES
 
     @property
+    def writes(self) -> int:
+        """Intents carried out so far."""
+        return len(self._handled)
+
+    @property
     def facts_known(self) -> int:
         """Facts of the day that are known at the clock's present moment."""
         now_ns = self._clock.now_ns()

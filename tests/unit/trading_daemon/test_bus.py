@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from propdesk.core.errors import LimitFault
 from propdesk.model.enums import Side
 from propdesk.model.messages import IntentKind, OrderIntent
+from propdesk.risk.throttle import Urgency
 from trading_daemon.bus import Bus, Envelope, IntentQueue, Pulse, TrackRequest, Withdrawal, end_if_cancelled
 
 
@@ -95,11 +96,21 @@ async def test_behind_five_hundred_entries_an_exit_and_a_withdrawal_leave_first(
     queue = IntentQueue(Pulse())
     for number in range(500):
         queue.put(make_intent(number, is_entry=True))
-    assert not queue.is_urgent
-    queue.put(make_intent(900, is_entry=False))
-    assert queue.is_urgent
+    assert queue.urgency is Urgency.ENTRY
+    queue.put(make_intent(899, is_entry=False, kind=IntentKind.MODIFY_STOP))
+    assert queue.urgency is Urgency.CHANGE
+    queue.put(make_intent(900, is_entry=False, kind=IntentKind.EXIT))
+    assert queue.urgency is Urgency.EXIT
     queue.put(change(901, IntentKind.CANCEL_ENTRY, "c499"))
-    assert [await taken(queue) for _ in range(3)] == ["i900", ["i499", "i901"], "i0"]
+    assert [await taken(queue) for _ in range(4)] == ["i900", ["i499", "i901"], "i899", "i0"]
+
+
+async def test_a_change_before_an_exit_of_its_own_order_is_as_urgent_as_the_exit() -> None:
+    queue = IntentQueue(Pulse())
+    queue.put(make_intent(1, is_entry=False, kind=IntentKind.MODIFY_STOP, order="a"))
+    queue.put(make_intent(2, is_entry=False, kind=IntentKind.MODIFY_STOP, order="b"))
+    queue.put(make_intent(3, is_entry=False, kind=IntentKind.EXIT, order="b"))
+    assert [await taken(queue) for _ in range(3)] == ["i2", "i3", "i1"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=40))

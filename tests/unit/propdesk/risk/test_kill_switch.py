@@ -62,6 +62,13 @@ def test_clearing_one_cause_leaves_the_others() -> None:
     assert clear(levels, ACCOUNT_SCOPE, Cause.DISCONNECTED, "engine", "back", 3) == (levels, ())
 
 
+def test_only_the_broker_lifts_what_it_refuses_us() -> None:
+    levels = tripped((ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, BLOCKED))
+    assert reset_by_person(levels, ACCOUNT_SCOPE, "anna", "looked", 2) == (levels, ())
+    assert next_day(levels, 50, 60)[0].level() is BLOCKED
+    assert clear(levels, ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, "engine", "taken", 3)[0] == RiskLevels()
+
+
 def test_a_person_cannot_lift_a_day_loss_within_the_day() -> None:
     levels = tripped((ACCOUNT_SCOPE, Cause.DAY_LOSS, BLOCKED), (ACCOUNT_SCOPE, Cause.MANUAL, BLOCKED))
     levels, changes = reset_by_person(levels, ACCOUNT_SCOPE, "anna", "looked", 2)

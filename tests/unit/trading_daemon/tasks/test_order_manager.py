@@ -77,9 +77,12 @@ class Broker:
         self.calls: list[tuple[str, str]] = []
         self.leave_by_ns: int | None = None
         self.checked = asyncio.Event()
+        self.writes = 0
+        self.writes_per_call = 1
 
     async def _call(self, name: str, intent: OrderIntent) -> BrokerAck:
         self.calls.append((name, intent.intent_id))
+        self.writes += self.writes_per_call
         if self.fault is not None:
             raise self.fault
         return BrokerAck(intent.correlation_id, "b1")
@@ -209,6 +212,42 @@ async def test_an_accepted_exit_proves_that_the_broker_takes_orders_again() -> N
     (back,) = (await asyncio.wait_for(bus.events.get(), 10)).events
     assert back == ConnectionChanged("access", True, 5)
     running.cancel()
+
+
+async def test_an_exit_with_nothing_to_do_proves_nothing_of_access() -> None:
+    bus, broker = Bus(), Broker()
+    broker.writes_per_call = 0
+    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False)
+    running = asyncio.create_task(manager.run())
+    bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
+    await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 10)
+    assert (broker.calls, told(bus)) == ([("exit", "i1")], [])
+    running.cancel()
+
+
+async def test_in_lockstep_the_days_own_time_asks_whether_orders_are_taken_again() -> None:
+    bus, broker, clock = Bus(lockstep=True), Broker(), ManualClock(NS_PER_SECOND * 100)
+    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), has_access=False, access_check_s=0.01)
+    running = asyncio.create_task(manager.run())
+    await asyncio.sleep(0.1)
+    assert broker.calls == [], "no clock on the wall decides anything"
+    await manager.probe()
+    assert told(bus) == [ConnectionChanged("access", True, clock.now_ns())]
+    await manager.probe()
+    assert broker.calls == [("check_access", "")]
+    running.cancel()
+
+
+async def test_an_intent_that_takes_several_calls_is_counted_as_several() -> None:
+    bus, broker, outbox = Bus(), Broker(), Outbox()
+    broker.capabilities, broker.writes_per_call = SLOW, 5
+    task = asyncio.create_task(OrderManager(bus, broker, outbox, ManualClock(5), Quiet()).run())
+    for number in range(2):  # five may leave in this second; the clock stands still
+        bus.intents.put(make_intent(number, is_entry=False, kind=IntentKind.EXIT))
+    await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 1), 2)
+    await asyncio.sleep(0.05)
+    assert (broker.calls, outbox.claimed) == ([("exit", "i0")], ["i0"])
+    task.cancel()
 
 
 def told(bus: Bus) -> list[Event]:

@@ -365,3 +365,27 @@ async def test_no_entry_leaves_after_its_moment_because_a_token_took_long(
             await dhan.super_orders.place(entry, leave_by_ns=3_000_000_000)
         assert len(placed) == (when != "before")
         assert (await dhan.super_orders.modify_stop("17", 9_950)).order_id == "17"  # protection always leaves
+
+
+async def test_an_entrys_connection_is_waited_for_and_made_by_its_moment() -> None:
+    spans: list[dict[str, float]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        spans.append(request.extensions["timeout"])
+        return httpx.Response(200, json=ACCEPTED)
+
+    entry = SuperOrderRequest("pABC", Side.BUY, "NSE_EQ", "11536", Product.INTRADAY, 5, 10_000, 10_100, 9_900)
+    async with client(handler, config(jwt(86_400))) as dhan:
+        leave_by_ns = transport_module.time.monotonic_ns() + 1_000_000_000
+        await dhan.super_orders.place(entry, leave_by_ns=leave_by_ns)
+    assert spans[0]["pool"] + spans[0]["connect"] <= 1.0
+
+
+async def test_every_call_that_may_change_something_is_counted_and_no_other() -> None:
+    broker = Broker("other")
+    async with client(broker, config(jwt(86_400), can_login=True)) as dhan:
+        assert dhan.http.writes == 0
+        await dhan.orders.place(ORDER)
+        assert dhan.http.writes == 2, "once with the token that was refused"
+        await dhan.http.read("/orders")
+        assert dhan.http.writes == 2
