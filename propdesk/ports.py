@@ -143,6 +143,10 @@ class Broker(Protocol):
         """Put a stop under what is filled of an order that has none any more."""
         ...
 
+    async def neutralise(self, intent: OrderIntent) -> BrokerAck:
+        """End every order but the oldest that carries the correlation id, and close what it holds."""
+        ...
+
     async def check_access(self) -> None:
         """Find out whether orders are taken from here at all; raises `AccessRefused` or `AuthExpired`."""
         ...

@@ -37,6 +37,7 @@ _FORGET: Mapping[IntentKind | None, Mapping[str, Any]] = {
     IntentKind.CANCEL_ENTRY: {"cancel_wanted": False},
     IntentKind.EXIT: {"exit_wanted": None, "guard_wanted": False},
     IntentKind.EMERGENCY_STOP: {"guard_wanted": False},
+    IntentKind.NEUTRALISE: {"surplus_wanted": False},
 }
 """What of an order was not done after all when the broker refuses a change."""
 _DOUBTS = (BrokerUpdateKind.UNREADABLE, BrokerUpdateKind.READABLE)
@@ -255,6 +256,7 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     if update.kind is BrokerUpdateKind.SURPLUS:
         reason = f"order {update.broker_order_id} repeats {update.correlation_id} and is in no book"
         turn.trip(ACCOUNT_SCOPE, Cause.SURPLUS_ORDER, KillLevel.ENTRIES_BLOCKED, "engine", reason)
+        _repeated(turn, turn.groups[group_id], update)
         return
     live = turn.groups[group_id]
     order = _order(live, update.correlation_id)
@@ -267,6 +269,14 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     if event is not None:
         known = _apply(turn, known, event)
     turn.put_group(settle_legs(turn, known))
+
+
+def _repeated(turn: Turn, live: LiveGroup, update: BrokerUpdate) -> None:
+    """Remember an order that repeats one of ours; `engine.protection` asks for its end."""
+    order = _order(live, update.correlation_id)
+    if order.surplus_fact != update.update_id:
+        fresh = replace(order, surplus_fact=update.update_id, surplus_wanted=False)
+        turn.put_group(put_order(live, fresh))
 
 
 def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
@@ -286,6 +296,8 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
         return order.state != OrderState.DEAD
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _is_unheard_fault(order, update)
+    if kind is BrokerUpdateKind.SURPLUS:
+        return order.surplus_fact != update.update_id
     if kind in _COVER:
         return update.ts_ns > order.cover_ns
     if kind in _DOUBTS:
@@ -300,7 +312,8 @@ def _is_unheard_fault(order: LegOrder, update: BrokerUpdate) -> bool:
         )
         return is_open and order.filled_quantity == 0
     forgotten = _FORGET[update.answers]
-    return _is_alive(order) and any(getattr(order, name) != value for name, value in forgotten.items())
+    may_matter = _is_alive(order) or update.answers is IntentKind.NEUTRALISE
+    return may_matter and any(getattr(order, name) != value for name, value in forgotten.items())
 
 
 def _fold_update(
@@ -387,6 +400,9 @@ def _faulted(
 
 def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     """Forget the change that was refused, so that the next turn of the clock asks for it again."""
+    if update.answers is IntentKind.NEUTRALISE:
+        turn.notify("SURPLUS", "critical", f"{order.correlation_id} is still there twice: {update.reason}")
+        return replace(order, surplus_wanted=False)
     if not _is_alive(order):
         # What could be changed about it is over: nothing will be asked again.
         return order

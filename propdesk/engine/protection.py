@@ -35,6 +35,18 @@ def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
     return live
 
 
+def neutralise(turn: Turn) -> None:
+    """Ask for the end of every order that repeats one of ours, whether or not ours is over."""
+    for live in tuple(turn.groups.values()):
+        after = live
+        for order in live.orders:
+            if order.surplus_fact and not order.surplus_wanted:
+                wanted = replace(order, surplus_wanted=True)
+                after = emit(turn, after, wanted, IntentKind.NEUTRALISE, order.quantity)
+        if after != live:
+            turn.put_group(after)
+
+
 def reached_targets(turn: Turn, live: LiveGroup) -> tuple[LegAction, ...]:
     """Wishes to take the profit of guarded legs at their target: a plain stop order has none of its own."""
     last = turn.prices.get(price_key_of(live.instrument))

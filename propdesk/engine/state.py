@@ -84,8 +84,9 @@ class LegOrder:
     under no live stop, ``excess_units`` guarded beyond what is held, both as told at ``cover_ns``; with
     ``guard_wanted`` something was asked for against it. ``guard_due`` is the newest generation of guards that
     the broker's lists leave room for, ``guard_asked`` the newest that was asked for and not refused: none is
-    asked for twice. ``doubt_fact`` names the fact that something unreadable may concern it: it is frozen.
-    ``changes`` counts the stop and target changes asked for.
+    asked for twice. ``surplus_fact`` names the fact that told last of an order repeating this one, with
+    ``surplus_wanted`` its end was asked for. ``doubt_fact`` names the fact that something unreadable may
+    concern it: it is frozen. ``changes`` counts the stop and target changes asked for.
     """
 
     correlation_id: str
@@ -111,6 +112,8 @@ class LegOrder:
     guard_wanted: bool = field(default=False, metadata=ADDED)
     guard_due: int = field(default=0, metadata=ADDED)
     guard_asked: int = field(default=0, metadata=ADDED)
+    surplus_fact: str = field(default="", metadata=ADDED)
+    surplus_wanted: bool = field(default=False, metadata=ADDED)
     doubt_fact: str = field(default="", metadata=ADDED)
     changes: int = field(default=0, metadata=ADDED)
 

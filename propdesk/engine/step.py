@@ -11,6 +11,7 @@ from propdesk.engine import tracking
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
+from propdesk.engine.protection import neutralise
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, StepResult
 from propdesk.engine.timers import check_switches, on_timer, tend_order
@@ -196,6 +197,8 @@ def _on_updates(turn: Turn, updates: tuple[BrokerUpdate, ...]) -> None:
         take_update(turn, update)
         if update.kind in (BrokerUpdateKind.NAKED, BrokerUpdateKind.EXCESS):
             tend_order(turn, update.correlation_id, with_guards=True)
+        elif update.kind is BrokerUpdateKind.SURPLUS:
+            neutralise(turn)
         elif update.answers is IntentKind.EMERGENCY_STOP:
             # what cannot be guarded is left at once, but no guard follows a refused one before its time
             tend_order(turn, update.correlation_id, with_guards=False)

@@ -13,7 +13,7 @@ from propdesk.engine.orders import (
     settle_legs,
     sync_levels,
 )
-from propdesk.engine.protection import guard, reached_targets
+from propdesk.engine.protection import guard, neutralise, reached_targets
 from propdesk.engine.signals import arm_pending
 from propdesk.engine.state import LiveGroup
 from propdesk.engine.turn import Turn
@@ -34,6 +34,7 @@ def on_timer(turn: Turn, event: TimerFired) -> None:
     check_switches(turn)
     for live in turn.open_groups():
         _tend(turn, live)
+    neutralise(turn)
     tracking.on_time(turn)
     arm_pending(turn)
     if event.name == SESSION_CLOSE:

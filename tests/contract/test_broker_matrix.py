@@ -233,7 +233,7 @@ async def test_b10_the_same_intent_twice_makes_two_orders(bench: Bench) -> None:
     assert first.broker_order_id != again.broker_order_id
     await bench.price(10_000)
     # Dhan's adapter tells the second one for what it is: nobody asked for it
-    second = (BrokerUpdateKind.SURPLUS, 10, 0)
+    second = (BrokerUpdateKind.SURPLUS, 10, 0)  # it holds as much
     assert sorted(await bench.facts()) in ([ENTERED, ENTERED], sorted([ENTERED, second]))
 
 

@@ -347,6 +347,10 @@ async def test_two_guards_that_live_are_told(
         await broker.protect(replace(GUARD, guard=2))  # what the reducer never asks for
     surplus = [fact for fact in await broker.snapshot() if fact.kind is BrokerUpdateKind.SURPLUS]
     assert [fact.correlation_id for fact in surplus] == [NAME]
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    for price in (99, 97, 96):
+        desk.price(price)
+    assert net(desk) == 0
 
 
 async def test_a_fault_before_the_guard_is_not_the_fault_of_the_guard(desk: Desk, broker: DhanBroker) -> None:
@@ -504,4 +508,29 @@ async def test_an_exit_is_taken_although_the_rest_cannot_be_withdrawn(
         desk.world.faults.arm(Fault(FaultKind.RATE_LIMIT, path="/super/orders", method="PUT"))
     await broker.exit(EXIT)
     desk.price(100)
+    assert net(desk) == 0
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2], ids=["waiting", "filled", "filled in part"])
+async def test_an_order_that_repeats_one_of_ours_is_ended_and_ours_goes_on(
+    desk: Desk, broker: DhanBroker, pieces: int
+) -> None:
+    ack = await broker.place(PLACE)
+    if pieces == 0:
+        desk.price(100.5)  # the second one waits below
+    if pieces == 2:
+        desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))
+    await broker.place(PLACE)
+    held = {0: 0, 1: 10, 2: 5}[pieces]
+    surplus = [fact for fact in await broker.snapshot() if fact.kind is BrokerUpdateKind.SURPLUS]
+    assert [fact.quantity for fact in surplus] == [held]
+    assert net(desk) == 10 + held
+    again = await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    assert again.broker_order_id == ack.broker_order_id
+    desk.price(100)
+    assert net(desk) == 10
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    desk.price(100)
+    assert net(desk) == 10
+    desk.price(99)
     assert net(desk) == 0

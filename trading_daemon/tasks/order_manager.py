@@ -270,6 +270,8 @@ class OrderManager:
                 return await self._broker.exit(intent)
             case IntentKind.EMERGENCY_STOP:
                 return await self._broker.protect(intent)
+            case IntentKind.NEUTRALISE:
+                return await self._broker.neutralise(intent)
 
     async def _refuse(self, intent: OrderIntent, state: IntentState, reason: str) -> None:
         self._log.warning("intent_refused", intent_id=intent.intent_id, state=state.value, reason=reason)

@@ -16,10 +16,12 @@ from adapters.brokers.dhan.facts import (
     Standing,
     facts_of,
     gap_of,
+    is_leaving,
     is_ours,
     standing_of,
     surplus,
     surplus_facts,
+    surplus_guards,
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.guard import Guards, nothing_placed
@@ -348,6 +350,43 @@ class DhanBroker:
             intent, instrument, self._day.product(intent), intent.stop_paise, is_stop=True
         )
 
+    async def neutralise(self, intent: OrderIntent) -> BrokerAck:
+        """Withdraw what repeats an order of ours, and close what it holds by its own exits.
+
+        Notes
+        -----
+        Idempotent, and cannot reverse a position, as `exit`.
+
+        Raises
+        ------
+        Retryable
+            While something of it cannot be ended.
+        """
+        name = intent.correlation_id
+        books = await read_books(self._client)
+        require_certain(books, name)
+        kept = self._row(books, intent)
+        for guard in surplus_guards(books, name):
+            await self._client.orders.cancel(guard.order_id)
+        for row in surplus(books.supers).get(name, ()):
+            failed = await self._withdraw_first(row, books)
+            if failed is not None:
+                raise failed
+            if standing_of(row, books).open_quantity:
+                await self._move_surplus_out(row, intent)
+        self._wake.set()
+        return BrokerAck(name, kept.order.order_id)
+
+    async def _move_surplus_out(self, row: SuperOrderRow, intent: OrderIntent) -> None:
+        last = row.last_price_paise or self._day.last_price(intent.instrument_key)
+        if last and any(leg.status in _MOVABLE for leg in row.legs):
+            price = protected_price(last, row.order.side.opposite, self._instrument(intent))
+            await self._move_out(row, price)
+        elif not is_leaving(row):
+            raise Retryable(
+                f"Super order {row.order.order_id} repeats {intent.correlation_id} and stays open."
+            )
+
     async def check_access(self) -> None:
         """Find out whether orders are taken from here; raises `AuthExpired` or `AccessRefused`."""
         await self._client.control.check_access()
@@ -551,6 +590,8 @@ def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> boo
     match intent.kind:
         case IntentKind.PLACE:
             return True
+        case IntentKind.NEUTRALISE:
+            return False  # asked for again, which does no harm
         case IntentKind.MODIFY_STOP:
             return stop is not None and stop.price_paise == intent.stop_paise
         case IntentKind.MODIFY_TARGET:

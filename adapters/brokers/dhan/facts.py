@@ -209,10 +209,9 @@ def gap_of(parent: SuperOrderRow, books: Books) -> Gap | None:
     if has_stop or still_open == 0:
         return None
     if guarded < still_open:
-        is_leaving = guard is None and _is_leaving(parent)
-        return replace(
-            head, naked=still_open - guarded, is_leaving=is_leaving, what="leaving" if is_leaving else "naked"
-        )
+        leaves = guard is None and is_leaving(parent)
+        what = "leaving" if leaves else "naked"
+        return replace(head, naked=still_open - guarded, is_leaving=leaves, what=what)
     if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
         return None
     what = f"{guard.row.order_id}|{guard.row.price_paise}"
@@ -230,7 +229,8 @@ def rests(leg: SuperLeg | None) -> bool:
     return leg is not None and leg.status in _WAITING
 
 
-def _is_leaving(parent: SuperOrderRow) -> bool:
+def is_leaving(parent: SuperOrderRow) -> bool:
+    """Whether an exit of a super order was placed at the exchange, which proves no fill."""
     is_closed = parent.order.status is OrderStatus.CLOSED
     return is_closed or any(leg.status in _LEAVING for leg in parent.legs)
 
@@ -408,15 +408,21 @@ def age(row: SuperOrderRow) -> tuple[int, str]:
 
 def surplus_facts(books: Books, now_ns: int) -> list[BrokerUpdate]:
     """Tell each order that repeats the correlation id of an older one, and each guard beyond the first."""
-    heads = [row.order for rows in surplus(books.supers).values() for row in rows]
-    told = [(row.correlation_id, row) for row in heads]
-    for parent in books.supers:
-        live = [guard.row for guard in standing_of(parent, books).guards if not guard.is_over]
-        if is_ours(parent.order.correlation_id):
-            told += [(parent.order.correlation_id, row) for row in live[1:]]
-    return [
-        replace(
-            _fact(row, BrokerUpdateKind.SURPLUS, row.created_ns or now_ns, row.quantity), correlation_id=name
-        )
-        for name, row in dict.fromkeys(told)
+    kind = BrokerUpdateKind.SURPLUS
+    facts = [
+        _fact(row.order, kind, row.order.created_ns or now_ns, standing_of(row, books).open_quantity)
+        for rows in surplus(books.supers).values()
+        for row in rows
     ]
+    for name in {row.order.correlation_id: None for row in books.supers if is_ours(row.order.correlation_id)}:
+        for guard in surplus_guards(books, name):
+            fact = _fact(guard, kind, guard.created_ns or now_ns, guard.quantity)
+            facts.append(replace(fact, correlation_id=name))
+    return facts
+
+
+def surplus_guards(books: Books, name: str) -> tuple[OrderRow, ...]:
+    """Plain orders beyond the first that may still fill for super order ``name``: nobody asked for them."""
+    parent = next(row for row in books.supers if row.order.correlation_id == name)
+    live = [guard.row for guard in standing_of(parent, books).guards if not guard.is_over]
+    return tuple(live[1:])

@@ -128,6 +128,10 @@ class SteppedDhan:
         """Put a stop under what lost its own."""
         return await self._broker.protect(intent)
 
+    async def neutralise(self, intent: OrderIntent) -> BrokerAck:
+        """End what repeats an order of ours."""
+        return await self._broker.neutralise(intent)
+
     async def check_access(self) -> None:
         """Find out whether orders are taken from here."""
         await self._broker.check_access()

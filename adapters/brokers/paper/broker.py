@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
 from propdesk.core.clock import Clock
-from propdesk.core.errors import InvariantViolated
+from propdesk.core.errors import InvariantViolated, Rejected
 from propdesk.engine import codec
 from propdesk.model.messages import BarObserved, BrokerUpdate, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
@@ -107,6 +107,10 @@ class PaperBroker:
     async def protect(self, intent: OrderIntent) -> BrokerAck:
         """Set the stop; raises `Rejected` where no such order is alive."""
         return await self._act(intent)
+
+    async def neutralise(self, intent: OrderIntent) -> BrokerAck:
+        """Refuse: this exchange never told of an order that repeats another."""
+        raise Rejected(f"No order repeats {intent.correlation_id} here.")
 
     async def check_access(self) -> None:
         """Do nothing: it takes orders from whoever runs it."""

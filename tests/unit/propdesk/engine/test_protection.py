@@ -357,11 +357,20 @@ def test_a_fill_without_a_price_is_kept_and_never_booked_at_zero() -> None:
 def test_an_order_that_repeats_one_of_ours_blocks_entries_until_a_person_looks() -> None:
     day = filled()
     order = sent(day, IntentKind.PLACE)[0].correlation_id
-    before = day.state.groups
-    day.feed(replace(fact(BrokerUpdateKind.SURPLUS, order, 10), broker_order_id="b2"), at(602))
+    surplus = replace(fact(BrokerUpdateKind.SURPLUS, order, 10), broker_order_id="b2")
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    for _ in range(2):  # heard twice
+        day.feed(surplus, at(602))
     assert day.state.level() is KillLevel.ENTRIES_BLOCKED
-    assert day.state.groups == before
-    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "sold by hand", at(603)), at(603))
+    assert of(day, order, IntentKind.NEUTRALISE) == [(IntentKind.NEUTRALISE, 0)]
+    refused = fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.NEUTRALISE)
+    day.feed(refused, at(602, 1))
+    assert len(sent(day, IntentKind.NEUTRALISE)) == 1
+    day.feed(TimerFired("MINUTE", at(603)), at(603))
+    day.feed(TimerFired("MINUTE", at(604)), at(604))
+    assert len(sent(day, IntentKind.NEUTRALISE)) == 2
+    assert sent(day, IntentKind.EXIT) == [], "our own order goes on"
+    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "sold by hand", at(605)), at(605))
     assert day.state.level() is KillLevel.ACTIVE
 
 

@@ -49,6 +49,7 @@ def test_ways_out_come_before_changes_and_both_before_entries() -> None:
         IntentKind.CANCEL_ENTRY: Urgency.EXIT,
         IntentKind.EXIT: Urgency.EXIT,
         IntentKind.EMERGENCY_STOP: Urgency.EXIT,
+        IntentKind.NEUTRALISE: Urgency.EXIT,
     }
 
 

@@ -103,6 +103,9 @@ class Broker:
     async def protect(self, intent: OrderIntent) -> BrokerAck:
         return await self._call("protect", intent)
 
+    async def neutralise(self, intent: OrderIntent) -> BrokerAck:
+        return await self._call("neutralise", intent)
+
     async def check_access(self) -> None:
         self.calls.append(("check_access", ""))
         self.checked.set()
