@@ -502,7 +502,7 @@ async def test_an_exit_is_taken_although_the_rest_cannot_be_withdrawn(
     assert net(desk) == 5
     if way == "doubt":
         shown = await desk.client.orders.read()
-        row = UnreadableRow("order book", "77", "", "bad")
+        row = UnreadableRow("order book", "77", "", "", "bad")
         monkeypatch.setattr(desk.client.orders, "read", _always(replace(shown, unreadable=(row,))))
     if way == "refused":
         desk.world.faults.arm(Fault(FaultKind.RATE_LIMIT, path="/super/orders", method="PUT"))

@@ -77,8 +77,19 @@ async def test_a_fill_that_cannot_be_read_ends_nothing(broker: DhanBroker, desk:
 
 async def test_a_row_that_names_nobody_may_be_of_any_order(broker: DhanBroker, spoil: Spoil) -> None:
     await two_orders(broker)
-    spoil("/trades", orderId=None, transactionType="?")
+    spoil("/trades", orderId=None, securityId=None, transactionType="?")
     assert set(by_kind(await broker.snapshot(), BrokerUpdateKind.UNREADABLE)) == {NAME, OTHER, ""}
+
+
+@pytest.mark.parametrize("security", [None, "999"], ids=["ours", "foreign"])
+async def test_a_row_that_names_a_security_may_be_of_any_order_in_it(
+    broker: DhanBroker, spoil: Spoil, security: str | None
+) -> None:
+    await two_orders(broker)
+    changes = {} if security is None else {"securityId": security}
+    spoil("/trades", orderId="777", correlationId=None, transactionType="?", **changes)
+    expected = {NAME, OTHER} if security is None else set()
+    assert set(by_kind(await broker.snapshot(), BrokerUpdateKind.UNREADABLE)) == expected
 
 
 async def test_nothing_is_taken_away_or_added_while_in_doubt_but_the_way_out_stays_open(

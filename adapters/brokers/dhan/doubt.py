@@ -27,11 +27,12 @@ def doubtful(books: Books) -> dict[str, str]:
     """Say by correlation id which super orders an unreadable row may concern, and why.
 
     A row that names an order we can read concerns that order; one that names none, or one that stands
-    nowhere else, may be of any: it concerns all of them, and `ANY`.
+    nowhere else, may be of any in its security: of one that we do not trade it is nobody's of ours. Where it
+    names no security either, it concerns all of them, and `ANY`.
     """
     if not books.unreadable:
         return {}
-    ours = {row.order.correlation_id: ids_of(row, books) for row in books.supers if _is_ours(row)}
+    ours = {row.order.correlation_id: (row, ids_of(row, books)) for row in books.supers if _is_ours(row)}
     known = {row.order_id: row.correlation_id for row in books.orders}
     known |= {row.order.order_id: row.order.correlation_id for row in books.supers}
     found: dict[str, str] = {}
@@ -42,15 +43,17 @@ def doubtful(books: Books) -> dict[str, str]:
 
 
 def _concerned(
-    row: UnreadableRow, ours: Mapping[str, frozenset[str]], known: Mapping[str, str]
+    row: UnreadableRow, ours: Mapping[str, tuple[SuperOrderRow, frozenset[str]]], known: Mapping[str, str]
 ) -> Iterable[str]:
     named = row.correlation_id or known.get(row.order_id, "")
     order = split_guard_id(named)[0]
     if is_ours(order):
         return (order,)
-    holders = [name for name, ids in ours.items() if row.order_id and row.order_id in ids]
+    holders = [name for name, (_, ids) in ours.items() if row.order_id and row.order_id in ids]
     if holders or named or row.order_id in known:
         return holders  # of one of ours by its leg, or of a person's own order
+    if row.security_id:
+        return [name for name, (own, _) in ours.items() if own.order.security_id == row.security_id]
     return (*ours, ANY)
 
 

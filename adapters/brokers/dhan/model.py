@@ -88,6 +88,7 @@ class UnreadableRow:
     book: str
     order_id: str
     correlation_id: str
+    security_id: str
     text: str
 
 

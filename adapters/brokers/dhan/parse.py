@@ -520,6 +520,6 @@ def listing(rows: Iterable[Row], reader: Callable[[Row], T], book: str) -> Listi
         try:
             found.append(reader(row))
         except (DataFault, AttributeError, TypeError, ValueError) as error:
-            name, order_id = text(row, "correlationId"), text(row, "orderId")
-            holes.append(UnreadableRow(book, order_id, name, str(error)[:_REASON_MAX]))
+            order_id, name, security = (text(row, key) for key in ("orderId", "correlationId", "securityId"))
+            holes.append(UnreadableRow(book, order_id, name, security, str(error)[:_REASON_MAX]))
     return Listing(tuple(found), tuple(holes))
