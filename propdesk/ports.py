@@ -65,10 +65,11 @@ class PriceSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BrokerAck:
-    """The broker took an order."""
+    """The broker took an order; ``guard`` is the generation placed for it (`OrderIntent`), 0 = none."""
 
     correlation_id: str
     broker_order_id: str
+    guard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ async def reconcile(
             intent.intent_id, IntentState.REJECTED, broker_order_id=None, reason=STALE, now_ns=now_ns
         )
     to_send = [intent for intent in prepared if intent not in stale]
-    answers = await outbox.answers(trade_date, *FAULTS)
+    answers = await outbox.answers(trade_date, *FAULTS, IntentState.WORKING)
     untold = tuple(fact for fact in _facts(answers, now_ns) if fact.update_id not in told)
     earlier = await outbox.earlier_answers(trade_date, orders, *FAULTS)
     news = (fact for fact in _facts(earlier, now_ns) if is_news(carried[fact.correlation_id], fact))

@@ -332,6 +332,8 @@ def _fold_update(
         return replace(order, filled_quantity=max(order.filled_quantity, update.quantity)), None
     if kind in _COVER:
         return _covered(turn, order, update), None
+    if kind is BrokerUpdateKind.GUARD_UNUSED:
+        return _give_back(order, update), None
     if kind in _DOUBTS:
         return _doubted(turn, order, update), None
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
@@ -363,7 +365,8 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     """Remember what is held without a stop, or guarded without need; `engine.protection` acts on it.
 
     There is one emergency stop per loss: what is naked still, or once more after its guard has ended, is
-    closed, by way of the same limit that closes what refuses its changes.
+    closed, by way of the same limit that closes what refuses its changes. Outside the session every order
+    has lapsed, and nothing can be done about it.
     """
     if update.ts_ns <= order.cover_ns:
         return order
@@ -374,8 +377,9 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
         text = f"{order.correlation_id}: {update.quantity} units more are guarded than are held"
         turn.notify("EXCESS", "critical", text)
         return replace(after, excess_units=update.quantity)
-    turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units have no live stop")
-    is_again = order.naked_units > 0 or 0 < order.guard_asked < update.guard
+    if turn.is_session or not order.naked_units:
+        turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units have no live stop")
+    is_again = turn.is_session and (order.naked_units > 0 or 0 < order.guard_asked < update.guard)
     return replace(
         after,
         naked_units=update.quantity,
@@ -417,11 +421,16 @@ def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     order = replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
     if update.kind is not BrokerUpdateKind.REJECTED:
         return order  # it may have been done all the same: neither guard nor change is given back
-    if update.guard and update.guard == order.guard_asked:
-        order = replace(order, guard_asked=update.guard - 1)
+    order = _give_back(order, update)
     if update.answers in (IntentKind.MODIFY_STOP, IntentKind.MODIFY_TARGET):
         order = replace(order, changes=max(0, min(order.changes, CHANGES_MAX) - 1))
     return order
+
+
+def _give_back(order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Let a generation of guards be asked for again that provably was not placed."""
+    is_newest = 0 < update.guard == order.guard_asked
+    return replace(order, guard_asked=update.guard - 1) if is_newest else order
 
 
 def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:

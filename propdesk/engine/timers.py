@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from propdesk.core.calendar import Segment
 from propdesk.engine import tracking
 from propdesk.engine.context import price_key_of
 from propdesk.engine.orders import (
@@ -49,7 +48,7 @@ def tend_order(turn: Turn, correlation_id: str, *, with_guards: bool) -> None:
     live = turn.groups[group_id]
     if not live.is_closed:
         _tend(turn, live, with_guards=with_guards)
-    elif with_guards and is_session(turn):
+    elif with_guards and turn.is_session:
         turn.put_group(guard(turn, live))  # a guard may outlive the group
 
 
@@ -70,7 +69,7 @@ def _tend(turn: Turn, live: LiveGroup, *, with_guards: bool = True) -> None:
     elif live.cancel_goal:
         actions = (*actions, *withdraw_actions(live))
     live = carry_out(turn, live, (*actions, *reached_targets(turn, live)))
-    if with_guards and is_session(turn):
+    if with_guards and turn.is_session:
         live = guard(turn, live)
     live = settle_legs(turn, sync_levels(turn, live))
     if live != before:
@@ -167,18 +166,12 @@ def _check_market(turn: Turn) -> None:
         return
     interval = turn.scalar("feed_interval_ns")
     silent = turn.now_ns - seen > interval + turn.context.kill_limits.market_stale_ns
-    if silent and is_session(turn):
+    if silent and turn.is_session:
         turn.trip(
             ACCOUNT_SCOPE, Cause.MARKET_STALE, KillLevel.ENTRIES_BLOCKED, "engine", "the price feed is silent"
         )
     elif not silent:
         turn.clear(ACCOUNT_SCOPE, Cause.MARKET_STALE, "engine", "prices flow again")
-
-
-def is_session(turn: Turn) -> bool:
-    """Whether the cash segment trades now."""
-    hours = turn.context.calendar.hours(turn.context.trade_date, Segment.CASH)
-    return hours.open_ns <= turn.now_ns < hours.close_ns
 
 
 def _liquidate(turn: Turn) -> None:

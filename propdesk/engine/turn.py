@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
+from propdesk.core.calendar import Segment
 from propdesk.core.ids import derived_id
 from propdesk.engine.context import DayContext
 from propdesk.engine.state import (
@@ -120,6 +121,12 @@ class Turn:
     def open_groups(self) -> list[LiveGroup]:
         """List the groups with a leg that waits or is open."""
         return [live for live in self.groups.values() if not live.is_closed]
+
+    @property
+    def is_session(self) -> bool:
+        """Whether the cash segment trades now."""
+        hours = self.context.calendar.hours(self.context.trade_date, Segment.CASH)
+        return hours.open_ns <= self.now_ns < hours.close_ns
 
     # ------------------------------------------------------------ writing
 

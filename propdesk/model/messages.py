@@ -98,6 +98,7 @@ class BrokerUpdateKind(StrEnum):
     NAKED = "NAKED"
     EXCESS = "EXCESS"
     COVERED = "COVERED"
+    GUARD_UNUSED = "GUARD_UNUSED"
     SURPLUS = "SURPLUS"
     UNREADABLE = "UNREADABLE"
     READABLE = "READABLE"
@@ -111,9 +112,10 @@ class BrokerUpdate:
     exact sum where the average had to be rounded. FILL_UNPRICED: so much of the entry has filled at a price
     that is not known yet. NAKED: that many filled units have no live stop at the broker, EXCESS: its guards
     would sell that many more than are held; COVERED ends both. Of these three a later one (``ts_ns``) stands
-    for all before. SURPLUS: the order ``broker_order_id`` repeats the correlation id and holds ``quantity``
-    units. UNREADABLE: the broker sent something that may concern this order (without a correlation id: any
-    order) and cannot be read; READABLE ends it.
+    for all before. GUARD_UNUSED: the call was done without the guard that it might have placed. SURPLUS: the
+    order ``broker_order_id`` repeats the correlation id and holds ``quantity`` units. UNREADABLE: the broker
+    sent something that may concern this order (without a correlation id: any order) and cannot be read;
+    READABLE ends it.
     ``update_id`` is unique per fact, so a repeat is recognised.
     ``answers`` is the call of ours that a fault answers: only of a PLACE, or where it is None (the broker
     speaks of the order itself), is REJECTED the fate of the entry; a refused change leaves the order alone.

@@ -208,8 +208,8 @@ async def test_exits_that_a_list_leaves_out_are_taken_away_before_a_guard_is_put
 
 async def test_an_emergency_stop_closes_what_lost_its_own_and_no_more(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
-    await broker.protect(GUARD)
-    await broker.protect(FIT)  # once is enough
+    assert (await broker.protect(GUARD)).guard == 1
+    assert (await broker.protect(replace(GUARD, guard=2))).guard == 0, "once is enough"
     assert await broker.find(GUARD) is not None
     assert await broker.find(replace(GUARD, guard=2)) is None
     assert kinds(await lasting(desk, broker)) == [BrokerUpdateKind.ENTRY_FILLED]
@@ -262,7 +262,7 @@ async def test_what_has_no_exit_left_is_closed_by_an_order_of_its_own(desk: Desk
         await desk.client.super_orders.cancel(ack.broker_order_id, leg)
     with pytest.raises(Retryable, match="no exit to move"):
         await broker.exit(EXIT)
-    await broker.exit(OUT)
+    assert (await broker.exit(OUT)).guard == 1
     desk.price(100)
     assert net(desk) == 0
     await broker.exit(EXIT)  # nothing is left to close
@@ -289,6 +289,12 @@ async def test_a_position_netted_by_another_order_of_ours_is_guarded_whole(
     guard = await broker.protect(GUARD)
     (row,) = [row for row in await desk.client.orders.book() if row.order_id == guard.broker_order_id]
     assert row.quantity == 10
+
+
+async def test_an_exit_that_needs_no_guard_leaves_by_its_own_target(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    assert (await broker.exit(OUT)).guard == 0
+    assert (net(desk), guards(desk)) == (0, [])
 
 
 async def test_below_the_stop_there_is_only_the_way_out(desk: Desk, broker: DhanBroker) -> None:

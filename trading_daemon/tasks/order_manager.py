@@ -254,7 +254,9 @@ class OrderManager:
             # What cannot be read is neither a success nor a failure.
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")
         else:
-            await self._answer(intent, IntentState.WORKING, ack.broker_order_id, "")
+            reason = GUARD_UNUSED if intent.guard and not ack.guard else ""
+            await self._answer(intent, IntentState.WORKING, ack.broker_order_id, reason)
+            await self._tell(Answer(intent, IntentState.WORKING, reason))
             if self._broker.writes > before:  # that nothing was left to do proves nothing
                 await self._access(has_access=True, reason="")
 
@@ -301,6 +303,9 @@ class OrderManager:
             await self._bus.events.put(Envelope((update,)))
 
 
+GUARD_UNUSED = "GUARD_UNUSED"
+"""Reason of an answer to a call that was done without the guard it might have placed."""
+
 FAULTS: Mapping[IntentState, BrokerUpdateKind] = {
     IntentState.REJECTED: BrokerUpdateKind.REJECTED,
     IntentState.BLOCKED: BrokerUpdateKind.REJECTED,
@@ -316,10 +321,12 @@ def answer_update(answer: Answer, now_ns: int) -> BrokerUpdate | None:
     Returns
     -------
     BrokerUpdate or None
-        None where there is nothing to tell: the broker speaks for what it took, and of a withdrawn order the
-        entry alone has a fate.
+        None where there is nothing to tell: the broker speaks for what it took, unless it placed less than
+        the intent allowed, and of a withdrawn order the entry alone has a fate.
     """
     intent, kind = answer.intent, FAULTS.get(answer.state)
+    if answer.state is IntentState.WORKING and answer.reason == GUARD_UNUSED:
+        kind = BrokerUpdateKind.GUARD_UNUSED
     if kind is None or (answer.state is IntentState.WITHDRAWN and intent.kind is not IntentKind.PLACE):
         return None
     return BrokerUpdate(

@@ -265,7 +265,8 @@ class DhanBroker:
         the generation that the intent names (`Guards`). What has not filled is withdrawn first; where that
         fails, the way out is taken all the same.
         """
-        books = await read_books(self._client)
+        with nothing_placed():
+            books = await read_books(self._client)
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
         failed = await self._withdraw_first(row, books)
@@ -281,18 +282,19 @@ class DhanBroker:
         price = protected_price(last, head.side.opposite, self._instrument(intent))
         reason = (intent.reason or ExitReason.FOLLOWUP_EXIT).value
         try:
-            await self._leave(intent, row, standing, price)
+            guard = await self._leave(intent, row, standing, price)
         except (OutcomeUnknown, Retryable):
             self._unanswered[intent.correlation_id] = (reason, price, row.last_price_paise or price)
             raise
         self._exiting[intent.correlation_id] = reason
         self._wake.set()
-        return BrokerAck(intent.correlation_id, head.order_id)
+        return BrokerAck(intent.correlation_id, head.order_id, guard)
 
-    async def _leave(self, intent: OrderIntent, row: SuperOrderRow, standing: Standing, price: int) -> None:
+    async def _leave(self, intent: OrderIntent, row: SuperOrderRow, standing: Standing, price: int) -> int:
+        """Take the way out that is there; gives the generation of the plain order that it took, 0 = none."""
         if standing.guard is not None:
             await self._guards.fit(intent.correlation_id, limit=price, trigger=None)
-            return
+            return 0
         if any(leg.status in _MOVABLE for leg in row.legs):
             try:
                 with nothing_placed() if intent.guard else contextlib.nullcontext():
@@ -303,10 +305,11 @@ class DhanBroker:
                 if not intent.guard:
                     raise
             else:
-                return
+                return 0
         await self._guards.place(
             intent, self._instrument(intent), self._day.product(intent), price, is_stop=False
         )
+        return intent.guard
 
     async def protect(self, intent: OrderIntent) -> BrokerAck:
         """Put a stop order of its own under what is filled of a super order that lost its stop, or fit it.
@@ -331,11 +334,11 @@ class DhanBroker:
             await self._guards.fit(name, limit=limit, trigger=trigger)
             order_id = guard.row.order_id
         elif standing.open_quantity:
-            order_id = await self._put_stop(intent, row, instrument)
+            return await self._put_stop(intent, row, instrument)
         self._wake.set()
         return BrokerAck(name, order_id)
 
-    async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> str:
+    async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> BrokerAck:
         name, stop = intent.correlation_id, row.leg(LegName.STOP)
         last = self._day.last_price(intent.instrument_key)
         if intent.stop_paise is None or not last:
@@ -343,12 +346,14 @@ class DhanBroker:
         if stop is not None and stop.status in _MOVABLE:
             # only a stop that lives can be moved, to where it should be
             with nothing_placed():
-                return (await self._supers.modify_stop(row.order.order_id, intent.stop_paise)).order_id
+                await self._supers.modify_stop(row.order.order_id, intent.stop_paise)
+            return BrokerAck(name, row.order.order_id)
         if row.order.side.sign * (last - intent.stop_paise) <= 0:
             raise Rejected(f"The price of {name} is beyond its stop: there is only the way out.")
-        return await self._guards.place(
-            intent, instrument, self._day.product(intent), intent.stop_paise, is_stop=True
-        )
+        product = self._day.product(intent)
+        order_id = await self._guards.place(intent, instrument, product, intent.stop_paise, is_stop=True)
+        self._wake.set()
+        return BrokerAck(name, order_id, intent.guard)
 
     async def neutralise(self, intent: OrderIntent) -> BrokerAck:
         """Withdraw what repeats an order of ours, and close what it holds by its own exits.
@@ -550,7 +555,8 @@ class DhanBroker:
     async def _withdraw_first(self, row: SuperOrderRow, books: Books) -> BrokerFault | None:
         """Try to withdraw what has not filled; gives what kept it from being withdrawn."""
         try:
-            await self._withdraw(row, books)
+            with nothing_placed():
+                await self._withdraw(row, books)
         except BrokerFault as fault:
             return fault
         return None

@@ -447,6 +447,31 @@ def test_no_guard_is_asked_for_twice_before_its_end_is_seen() -> None:
     assert of(day, order, IntentKind.EXIT)[-1] == (IntentKind.EXIT, 2)
 
 
+def test_a_guard_that_a_call_did_not_need_can_be_asked_for_again() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(602)), at(602))
+    day.feed(naked(day, order), at(602))
+    day.feed(TimerFired("SECOND", at(602, 1)), at(602, 1))
+    unused = fact(BrokerUpdateKind.GUARD_UNUSED, order, answers=IntentKind.EXIT)
+    day.feed(replace(unused, guard=1), at(602, 2))  # its target was moved instead
+    day.feed(covered(order, 3), at(602, 3))
+    day.feed(naked(day, order, 13, "unfilled"), at(602, 13))
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 1), (IntentKind.EXIT, 1)]
+
+
+def test_what_lapses_at_the_close_is_not_closed_for_it() -> None:
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    for minute in (930, 931, 932):
+        day.feed(replace(naked(day, order, name=str(minute)), ts_ns=at(minute)), at(minute))
+    (live,) = day.state.groups.values()
+    assert live.exit_goal is None
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "NAKED"]
+    assert len(told) == 1
+
+
 def test_what_is_naked_again_after_its_guard_is_closed() -> None:
     day = filled()
     order = sent(day, IntentKind.PLACE)[0].correlation_id

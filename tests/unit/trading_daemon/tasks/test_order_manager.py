@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -79,13 +80,14 @@ class Broker:
         self.checked = asyncio.Event()
         self.writes = 0
         self.writes_per_call = 1
+        self.placed = 0
 
     async def _call(self, name: str, intent: OrderIntent) -> BrokerAck:
         self.calls.append((name, intent.intent_id))
         self.writes += self.writes_per_call
         if self.fault is not None:
             raise self.fault
-        return BrokerAck(intent.correlation_id, "b1")
+        return BrokerAck(intent.correlation_id, "b1", self.placed)
 
     async def place(self, intent: OrderIntent, *, leave_by_ns: int | None = None) -> BrokerAck:
         self.leave_by_ns = leave_by_ns
@@ -327,6 +329,17 @@ def test_what_the_reducer_hears_of_an_answer(state: IntentState, kind: BrokerUpd
     update = answer_update(Answer(make_intent(1, is_entry=True), state, "why"), 9)
     assert (None if update is None else update.kind) is kind
     assert update is None or update.update_id == f"i1|{update.kind.value}"
+
+
+async def test_a_guard_that_was_not_placed_is_told_and_still_known_after_a_restart() -> None:
+    broker, outbox = Broker(), Outbox()
+    exit_ = replace(make_intent(1, is_entry=False, kind=IntentKind.EXIT), guard=2)
+    (update,) = await send(broker, outbox, exit_)
+    assert (update.kind, update.guard) == (BrokerUpdateKind.GUARD_UNUSED, 2)
+    ((_, state, _, reason),) = outbox.answers
+    assert answer_update(Answer(exit_, state, reason), 5) == update
+    broker.placed = 2
+    assert await send(broker, Outbox(), exit_) == []
 
 
 def test_of_a_withdrawn_order_only_the_entry_has_a_fate() -> None:
