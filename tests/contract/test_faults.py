@@ -12,6 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from adapters.brokers.dhan import parse
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.model import LegName, OrderStatus
 from adapters.brokers.dhan.orders import OrderRequest
@@ -91,8 +92,19 @@ class Bench:
         """Orders that reached the broker, by its own truth."""
         return len(self.world.ledger.of("ORDER"))
 
+    async def order(self, order_id: str) -> Any:
+        """Look one plain order up; None where Dhan says that there is none."""
+        try:
+            return parse.order_row(
+                parse.object_of(await self.client.http.read(f"/orders/{order_id}"), "order")
+            )
+        except Refusal:
+            return None
+
     async def row(self, order_id: str) -> Any:
-        return next(r for r in await self.client.super_orders.book() if r.order.order_id == order_id)
+        return next(
+            r for r in (await self.client.super_orders.read()).whole() if r.order.order_id == order_id
+        )
 
     def position(self) -> int:
         return sum(p.net for p in self.world.exchange.positions.values())
@@ -154,7 +166,7 @@ async def test_a_fault_shows_and_is_counted(kind: FaultKind, bench: Bench) -> No
 async def test_a_fault_strikes_as_often_and_where_it_was_told(bench: Bench) -> None:
     await bench.arm(FaultKind.EXCHANGE_REJECT, count=2, every=3)
     orders = [await bench.place() for _ in range(9)]
-    book = {row.order_id: row.status for row in await bench.client.orders.book()}
+    book = {row.order_id: row.status for row in (await bench.client.orders.read()).whole()}
     refused = [n for n, order in enumerate(orders, start=1) if book[order] is OrderStatus.REJECTED]
     assert refused == [3, 6]
     await bench.arm(FaultKind.RATE_LIMIT, path="/super/orders", method="POST")
@@ -337,7 +349,7 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> None:
     await bench.arm(FaultKind.MARKET_UNFILLED)
     order = await bench.place(price=None)
-    row = await bench.client.orders.get(order)
+    row = await bench.order(order)
     assert row is not None
     assert (row.status, row.order_type, row.price_paise) == (OrderStatus.PENDING, "LIMIT", 10_100)
     bench.desk.price(100)
@@ -352,38 +364,38 @@ async def _(bench: Bench) -> None:
     await bench.arm(FaultKind.LOOKUP_LAG, count=-1, delay_s=10)
     await bench.enter(9_500)
     bench.world.advance_by(9)
-    assert await bench.client.super_orders.book() == ()
+    assert (await bench.client.super_orders.read()).whole() == ()
     bench.world.advance_by(1)
-    assert len(await bench.client.super_orders.book()) == 1
+    assert len((await bench.client.super_orders.read()).whole()) == 1
 
 
 @scenario(FaultKind.LOOKUP_404)
 async def _(bench: Bench) -> None:
     order = await bench.place()
     await bench.arm(FaultKind.LOOKUP_404)
-    assert await bench.client.orders.get(order) is None
-    assert await bench.client.orders.get(order) is not None
+    assert await bench.order(order) is None
+    assert await bench.order(order) is not None
 
 
 @scenario(FaultKind.LIST_OMITS_NEWEST)
 async def _(bench: Bench) -> None:
     first, _ = await bench.place(), await bench.place()
     await bench.arm(FaultKind.LIST_OMITS_NEWEST)
-    assert [row.order_id for row in await bench.client.orders.book()] == [first]
+    assert [row.order_id for row in (await bench.client.orders.read()).whole()] == [first]
 
 
 @scenario(FaultKind.LIST_EMPTY)
 async def _(bench: Bench) -> None:
     await bench.place()
     await bench.arm(FaultKind.LIST_EMPTY)
-    assert await bench.client.orders.book() == ()
+    assert (await bench.client.orders.read()).whole() == ()
 
 
 @scenario(FaultKind.LIST_PAGE)
 async def _(bench: Bench) -> None:
     orders = [await bench.place() for _ in range(3)]
     await bench.arm(FaultKind.LIST_PAGE, rows=2)
-    assert [row.order_id for row in await bench.client.orders.book()] == orders[:2]
+    assert [row.order_id for row in (await bench.client.orders.read()).whole()] == orders[:2]
 
 
 # ------------------------------------------------------------------------------------- order-update stream
@@ -526,7 +538,7 @@ async def _(bench: Bench) -> None:
 @scenario(FaultKind.MANUAL_ORDER)
 async def _(bench: Bench) -> None:
     order = await bench.act("manual_order", key=KEY, side="buy", quantity=3, price="99.5")
-    row = await bench.client.orders.get(order)
+    row = await bench.order(order)
     assert row is not None
     assert (row.quantity, row.price_paise, row.correlation_id) == (3, 9_950, "")
 
@@ -551,7 +563,7 @@ async def _(bench: Bench) -> None:
     lost = await bench.enter(9_500)
     await bench.act("restart", lose_transit=True)
     bench.world.advance_by(60)
-    assert [row.order.order_id for row in await bench.client.super_orders.book()] == [kept]
+    assert [row.order.order_id for row in (await bench.client.super_orders.read()).whole()] == [kept]
     assert [entry.detail["order_id"] for entry in bench.world.ledger.of("LOST_IN_TRANSIT")] == [lost]
 
 

@@ -102,17 +102,21 @@ async def test_a_target_hit_is_no_exit_of_ours_unless_the_move_was_accepted(
     assert (last.kind, last.reason) == (expected, "SQUARE_OFF" if effect else "")
 
 
+@pytest.mark.parametrize("target_paise", [10_100, None], ids=["known", "refused"])
 @pytest.mark.parametrize("is_sent", [False, True], ids=["unsent", "accepted"])
-async def test_a_restart_takes_no_wish_for_an_exit(desk: Desk, broker: DhanBroker, is_sent: bool) -> None:
+async def test_a_restart_takes_no_wish_for_an_exit(
+    desk: Desk, broker: DhanBroker, is_sent: bool, target_paise: int | None
+) -> None:
     await broker.place(PLACE)
     if is_sent:
         await broker.exit(EXIT)
     again = dhan_broker(desk)
-    wanted = {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}
+    wanted = {NAME: WantedExit(ExitReason.SQUARE_OFF, target_paise, 9_900)}
     again.remember(frozenset(), Remembered(exiting=wanted))
     desk.price(101)
     last = [fact for fact in await again.snapshot() if fact.quantity][-1]
-    assert last.kind is (BrokerUpdateKind.EXIT_FILLED if is_sent else BrokerUpdateKind.TARGET_FILLED)
+    is_known = is_sent and target_paise is not None
+    assert last.kind is (BrokerUpdateKind.EXIT_FILLED if is_known else BrokerUpdateKind.TARGET_FILLED)
 
 
 async def test_a_part_fill_that_the_list_does_not_show_is_not_stripped(
@@ -287,7 +291,9 @@ async def test_a_position_netted_by_another_order_of_ours_is_guarded_whole(
     await broker.place(intent(IntentKind.PLACE, **other, stop_paise=10_300, target_paise=9_700))
     assert net(desk) == 3
     guard = await broker.protect(GUARD)
-    (row,) = [row for row in await desk.client.orders.book() if row.order_id == guard.broker_order_id]
+    (row,) = [
+        row for row in (await desk.client.orders.read()).whole() if row.order_id == guard.broker_order_id
+    ]
     assert row.quantity == 10
 
 

@@ -25,7 +25,7 @@ from adapters.brokers.dhan.facts import (
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.guard import Guards, nothing_placed
-from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
+from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import (
@@ -442,8 +442,8 @@ class DhanBroker:
         guards = standing_of(row, books).guards
         wished = self._wished.get(name)
         if wished is not None and (
-            (target is not None and target.price_paise != wished.target_paise)
-            or (stop is not None and stop.price_paise != wished.stop_paise)
+            _has_moved(target, wished.target_paise)
+            or _has_moved(stop, wished.stop_paise)
             or any(guard.row.order_type == "LIMIT" for guard in guards)
         ):
             self._exiting[name] = wished.reason.value
@@ -454,7 +454,7 @@ class DhanBroker:
         if (
             (target is not None and target.price_paise == target_paise)
             or (stop is not None and stop.price_paise == stop_paise)
-            or any(guard.row.price_paise == target_paise for guard in guards)
+            or any(g.row.order_type == "LIMIT" and g.row.price_paise == target_paise for g in guards)
         ):
             self._exiting[name] = reason
 
@@ -588,6 +588,11 @@ class DhanBroker:
             else:
                 return
         await self._supers.modify_stop(order_id, row.last_price_paise or price)
+
+
+def _has_moved(leg: SuperLeg | None, asked_paise: int | None) -> bool:
+    """Whether an exit stands elsewhere than it was last asked to; of a refused change nobody knows."""
+    return leg is not None and asked_paise is not None and leg.price_paise != asked_paise
 
 
 def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> bool:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.brokers.dhan import parse
-from adapters.brokers.dhan.faults import Refusal
 from adapters.brokers.dhan.http import DhanHttp
 from adapters.brokers.dhan.model import Listing, OrderRow, Placed, TradeRow
 from propdesk.core.invariant import require
@@ -105,19 +104,6 @@ class Orders:
         """Read today's orders, and which rows could not be read."""
         return _orders(await self._http.read("/orders"))
 
-    async def book(self) -> tuple[OrderRow, ...]:
-        """Read all of today's orders; raises `SchemaFault` where one is unreadable."""
-        return (await self.read()).whole()
-
-    async def get(self, order_id: str) -> OrderRow | None:
-        """Read one order; None where Dhan says there is none."""
-        return await self._one(f"/orders/{order_id}")
-
-    async def trades(self, order_id: str | None = None) -> tuple[TradeRow, ...]:
-        """Read today's fills, all or of one order; each once."""
-        body = await self._http.read("/trades" if order_id is None else f"/trades/{order_id}")
-        return _trades(body).whole()
-
     async def read_trades(self) -> Listing[TradeRow]:
         """Read today's fills, each once, and which rows could not be read."""
         return _trades(await self._http.read("/trades"))
@@ -132,13 +118,6 @@ class Orders:
                 break
             found |= fresh
         return tuple(found.values())
-
-    async def _one(self, path: str) -> OrderRow | None:
-        try:
-            rows = _orders(await self._http.read(path)).whole()
-        except Refusal:
-            return None
-        return rows[0] if rows else None
 
 
 def _orders(body: Any) -> Listing[OrderRow]:

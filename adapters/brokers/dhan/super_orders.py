@@ -98,10 +98,6 @@ class SuperOrders:
             parse.rows_of(body, "super order list"), parse.super_order_row, "super order list"
         )
 
-    async def book(self) -> tuple[SuperOrderRow, ...]:
-        """Read all of today's super orders; raises `SchemaFault` where one is unreadable."""
-        return (await self.read()).whole()
-
     async def _modify(self, order_id: str, leg: LegName, fields: dict[str, Any]) -> Placed:
         body = {"orderId": order_id, "legName": leg.value, **fields}
         return parse.placed(await self._http.write("PUT", f"/super/orders/{order_id}", body))

@@ -113,7 +113,7 @@ async def test_only_what_never_connected_is_proved_unsent(error: Exception, faul
             await dhan.orders.place(ORDER)
         assert calls == 1
         with pytest.raises(Retryable):
-            await dhan.orders.book()
+            await dhan.orders.read()
 
 
 @pytest.mark.parametrize(
