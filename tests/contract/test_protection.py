@@ -409,6 +409,24 @@ async def test_a_guard_of_nothing_is_taken_away(desk: Desk, broker: DhanBroker) 
     assert net(desk) == 0
 
 
+async def test_a_list_without_the_position_takes_no_guard_away_and_puts_none(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        with pytest.raises(Rejected, match="no position"):
+            await broker.protect(GUARD)
+    await broker.protect(GUARD)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        assert BrokerUpdateKind.EXCESS not in kinds(await lasting(desk, broker))
+        await broker.protect(FIT)
+    for price in (99, 97):
+        desk.price(price)
+    assert net(desk) == 0
+
+
 async def test_what_fills_after_the_guard_is_withdrawn_before_it(desk: Desk, broker: DhanBroker) -> None:
     desk.world.faults.arm(Fault(FaultKind.STOP_MISSING))
     desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))

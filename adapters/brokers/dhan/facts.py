@@ -139,28 +139,35 @@ def _guard(row: OrderRow, books: Books) -> Guard:
     return Guard(row, split_guard_id(row.correlation_id)[1], max(row.filled_quantity, traded))
 
 
-def held_of(parent: SuperOrderRow, books: Books) -> int:
+def held_of(parent: SuperOrderRow, books: Books) -> int | None:
     """Units of a super order that the account's position still has room for.
 
     The position is one number for all our orders in a security, long and short: what it falls short of
-    their sum was closed by somebody else, and is taken off this order.
+    their sum was closed by somebody else, and is taken off this order. None where the positions were not
+    read or have no row of the security, which proves nothing: flat ones stay listed.
     """
-    still_open = standing_of(parent, books).open_quantity
-    if books.positions is None:
-        return still_open
     key = security_of(parent.order)
+    rows = [
+        row for row in books.positions or () if (row.exchange_segment, row.security_id, row.product) == key
+    ]
+    if not rows:
+        return None
     expected = sum(
         one.order.side.sign * standing_of(one, books).open_quantity
         for one in books.supers
         if security_of(one.order) == key and is_ours(one.order.correlation_id)
     )
-    net = sum(
-        one.net_quantity
-        for one in books.positions
-        if (one.exchange_segment, one.security_id, one.product) == key
-    )
+    net = sum(row.net_quantity for row in rows)
     closed_elsewhere = max(0, parent.order.side.sign * (expected - net))
-    return max(0, still_open - closed_elsewhere)
+    return max(0, standing_of(parent, books).open_quantity - closed_elsewhere)
+
+
+def to_guard(parent: SuperOrderRow, books: Books) -> int:
+    """Units that guards of a super order may sell: none beside a stop of its own, else what is held."""
+    if rests(parent.leg(LegName.STOP)):
+        return 0
+    held = held_of(parent, books)
+    return standing_of(parent, books).open_quantity if held is None else held
 
 
 def security_of(order: OrderRow) -> tuple[str, str, str]:
@@ -202,7 +209,7 @@ def gap_of(parent: SuperOrderRow, books: Books) -> Gap | None:
     still_open, guard = standing.open_quantity, standing.guard
     guarded = sum(one.left for one in standing.guards)
     has_stop = rests(parent.leg(LegName.STOP))
-    excess = guarded - (0 if has_stop else held_of(parent, books))
+    excess = guarded - to_guard(parent, books)
     head = Gap(parent.order.order_id, 0, 0, is_leaving=False, what="", guard=standing.next_guard)
     if excess > 0:
         return replace(head, excess=excess, what="excess")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import Books, Standing, held_of, rests, standing_of
+from adapters.brokers.dhan.facts import Books, Standing, held_of, standing_of, to_guard
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
@@ -71,7 +71,7 @@ class Guards:
             guard = standing_of(row, books).guard
             if guard is None:
                 raise Retryable(f"No guard of {name} is there any more.")
-            held = 0 if rests(row.leg(LegName.STOP)) else held_of(row, books)
+            held = to_guard(row, books)
             if held == 0:
                 await self._client.orders.cancel(guard.row.order_id)
                 return
@@ -113,7 +113,7 @@ class Guards:
             standing = standing_of(row, books)
             _require_free(standing, name, generation)
             units = held_of(row, books)
-        if units <= 0:
+        if not units:
             raise Rejected(f"Dhan shows no position of super order {row.order.order_id}.")
         side = row.order.side.opposite
         request = OrderRequest(
