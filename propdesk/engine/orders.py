@@ -189,7 +189,7 @@ def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
                 continue
             moves_stop = leg.stop_paise not in (None, order.wanted_stop_paise)
             moves_target = leg.target_paise not in (None, order.wanted_target_paise)
-            if order.changes >= CHANGES_MAX and (moves_stop or moves_target):
+            if moves_stop + moves_target > max(CHANGES_MAX - order.changes, 0):
                 live = _out_of_changes(turn, live, order)
                 continue
             if moves_stop:

@@ -260,6 +260,20 @@ async def test_a_guard_that_ends_leaves_room_for_the_next_one(desk: Desk, broker
     assert guards(desk) == [f"{NAME}g1", f"{NAME}g2"]
 
 
+async def test_a_guard_that_the_exchange_refuses_is_told_at_once(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    told = await lasting(desk, broker)
+    desk.world.faults.arm(Fault(FaultKind.EXCHANGE_REJECT, values={"reason": "RMS"}))
+    await broker.protect(GUARD)
+    desk.world.advance_by(1)  # refused before the next reading: no moment of cover lies between
+    last = (await lasting(desk, broker))[-1]
+    assert (last.kind, last.guard) == (BrokerUpdateKind.NAKED, 2)
+    assert last.update_id not in {fact.update_id for fact in told}
+    await broker.exit(replace(EXIT, guard=2))
+    desk.price(100)
+    assert net(desk) == 0
+
+
 async def test_what_has_no_exit_left_is_closed_by_an_order_of_its_own(desk: Desk, broker: DhanBroker) -> None:
     ack = await broker.place(PLACE)
     for leg in (LegName.STOP, LegName.TARGET):

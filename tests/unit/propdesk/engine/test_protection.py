@@ -8,7 +8,7 @@ import pytest
 
 from propdesk.core.errors import Rejected
 from propdesk.engine import codec
-from propdesk.engine.orders import is_news
+from propdesk.engine.orders import CHANGES_MAX, is_news
 from propdesk.engine.state import LegOrder, OrderState
 from propdesk.engine.step import carry_over, initial_state
 from propdesk.model.enums import ExitReason, FollowupKind, KillLevel, Period
@@ -389,6 +389,24 @@ def test_the_last_changes_of_an_order_are_kept_for_the_way_out() -> None:
     day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(605)), at(605))
     day.feed(TimerFired("SECOND", at(605, 1)), at(605, 1))
     assert {intent.correlation_id for intent in sent(day, IntentKind.EXIT)} == set(moves)
+
+
+def test_that_changes_are_spent_is_told_although_two_levels_wanted_the_last_one() -> None:
+    day = filled()
+    for key, live in day.state.groups.items():
+        orders = tuple(replace(order, changes=CHANGES_MAX - 1) for order in live.orders)
+        legs = tuple(
+            replace(leg, stop_paise=(leg.stop_paise or 0) + 5, target_paise=(leg.target_paise or 0) + 5)
+            for leg in live.group.legs
+        )
+        moved = replace(live, orders=orders, group=replace(live.group, legs=legs))
+        day.state = replace(day.state, groups={**day.state.groups, key: moved})
+    asked = len(sent(day, IntentKind.MODIFY_STOP)) + len(sent(day, IntentKind.MODIFY_TARGET))
+    for minute in (603, 604):
+        day.feed(TimerFired("MINUTE", at(minute)), at(minute))
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "CHANGES_SPENT"]
+    assert len(told) == sum(len(live.orders) for live in day.state.groups.values())
+    assert len(sent(day, IntentKind.MODIFY_STOP)) + len(sent(day, IntentKind.MODIFY_TARGET)) == asked
 
 
 def naked(day: Day, order: str, second: int = 0, name: str = "first", guard: int = 1) -> BrokerUpdate:
