@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker, Remembered, WantedExit
-from adapters.brokers.dhan.model import LegName, OrderStatus, UnreadableRow
+from adapters.brokers.dhan.model import LegName, OrderStatus, Placed, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.model.enums import ExitReason, Product, Side
@@ -258,6 +258,25 @@ async def test_a_guard_that_ends_leaves_room_for_the_next_one(desk: Desk, broker
     desk.price(100)
     assert net(desk) == 0
     assert guards(desk) == [f"{NAME}g1", f"{NAME}g2"]
+
+
+async def test_no_guard_is_put_while_a_cancel_is_under_way(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dhan took the cancel and goes on listing the leg: a guard beside it would sell twice."""
+    await naked(desk, broker)
+
+    async def under_way(order_id: str, leg: LegName) -> Placed:
+        del leg
+        return Placed(order_id, OrderStatus.TRANSIT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "cancel", under_way)
+        with pytest.raises(Retryable, match="still shows an exit"):
+            await broker.protect(GUARD)
+    assert guards(desk) == []
+    await broker.protect(GUARD)
+    assert guards(desk) == [f"{NAME}g1"]
 
 
 async def test_a_guard_that_the_exchange_refuses_is_told_at_once(desk: Desk, broker: DhanBroker) -> None:

@@ -17,6 +17,7 @@ from propdesk.model.enums import Product
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import OrderIntent
 
+_EXITS: Final = (LegName.TARGET, LegName.STOP)
 _SURE: Final = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
 """States of a leg that a refused cancel does not end."""
 
@@ -131,8 +132,9 @@ class Guards:
     async def _without_exits(self, name: str) -> tuple[SuperOrderRow, Books]:
         """Take away what is left of both exits and read everything again.
 
-        An exit is dead where the list says so, where Dhan took our cancel of it, or where Dhan refuses to
-        cancel it for its state and the list does not show it at rest.
+        An exit is dead where the list says so, where Dhan says that our cancel ended it, or where Dhan
+        refuses to cancel it for its state and the list does not show it at rest. A cancel under way ends
+        nothing yet.
         """
         books = await read_books(self._client)
         require_certain(books, name)
@@ -141,10 +143,11 @@ class Guards:
         books = await read_books(self._client, with_positions=True)
         require_certain(books, name)
         row = row_named(books, name)
-        for leg in row.legs:
-            is_at_rest = leg.name in refused and leg.status in _SURE
-            is_untouched = leg.name not in refused | ended and not leg.status.is_dead
-            if is_at_rest or is_untouched:
+        for exit_name in _EXITS:
+            leg = row.leg(exit_name)
+            is_at_rest = exit_name in refused and leg is not None and leg.status in _SURE
+            is_doubtful = exit_name not in refused | ended and (leg is None or not leg.status.is_dead)
+            if is_at_rest or is_doubtful:
                 raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was placed.")
         return row, books
 
@@ -152,12 +155,13 @@ class Guards:
         """Cancel every exit that is not shown dead; gives those ended and those whose cancel was refused."""
         ended: set[LegName] = set()
         refused: set[LegName] = set()
-        for name in (LegName.TARGET, LegName.STOP):
+        for name in _EXITS:
             leg = row.leg(name)
             if leg is not None and leg.status.is_dead:
+                ended.add(name)
                 continue
             try:
-                await self._client.super_orders.cancel(row.order.order_id, name)
+                answer = await self._client.super_orders.cancel(row.order.order_id, name)
             except AccessRefused:
                 raise
             except Refusal as refusal:
@@ -165,7 +169,8 @@ class Guards:
                     raise
                 refused.add(name)
             else:
-                ended.add(name)
+                if answer.status is OrderStatus.CANCELLED:
+                    ended.add(name)
         return ended, refused
 
 
