@@ -287,6 +287,7 @@ async def test_a_guard_that_the_exchange_refuses_is_told_at_once(desk: Desk, bro
     desk.world.advance_by(1)  # refused before the next reading: no moment of cover lies between
     last = (await lasting(desk, broker))[-1]
     assert (last.kind, last.guard) == (BrokerUpdateKind.NAKED, 2)
+    assert BrokerUpdateKind.COVERED not in kinds(await broker.snapshot()), "it never was"
     assert last.update_id not in {fact.update_id for fact in told}
     await broker.exit(replace(EXIT, guard=2))
     desk.price(100)

@@ -1,7 +1,7 @@
 """Remembers which orders are not covered: a gap is told only if it lasts, and its end is told, too."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.brokers.dhan.facts import Gap
@@ -73,7 +73,10 @@ class Cover:
 
     def _watch(self, name: str, gap: Gap, now_ns: int) -> None:
         known = self._open.get(name) or _Open(gap, now_ns, None)
-        if known.told_ns is None:
+        if known.gap is not None and known.gap.guard != gap.guard:
+            # the exchange refused the guard that was due: the next one is told soon, not after a minute
+            known = replace(known, since_ns=now_ns)
+        if known.told_ns is None or known.told_ns < known.since_ns:
             is_due = now_ns - known.since_ns >= (UNFILLED_NS if gap.is_leaving else LOST_NS)
         else:
             is_due = now_ns - known.told_ns >= AGAIN_NS

@@ -217,8 +217,7 @@ def gap_of(parent: SuperOrderRow, books: Books) -> Gap | None:
         return None
     if guarded < still_open:
         leaves = guard is None and is_leaving(parent)
-        # a guard that the exchange refused makes the next one due: told at once, not after the next minute
-        what = "leaving" if leaves else f"naked|{standing.next_guard}"
+        what = "leaving" if leaves else "naked"
         return replace(head, naked=still_open - guarded, is_leaving=leaves, what=what)
     if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
         return None

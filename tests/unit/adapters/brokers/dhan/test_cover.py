@@ -39,6 +39,18 @@ def test_a_gap_is_told_once_it_lasts_and_anew_every_minute() -> None:
     assert len({fact.update_id for fact in readings.told}) == 3
 
 
+def test_another_guard_due_is_told_soon_and_covers_nothing_meanwhile() -> None:
+    readings = Readings()
+    second_due = replace(LOST, guard=2)
+    assert [readings.at(second, LOST) for second in (0, 2)] == [[], [NAKED]]
+    assert [readings.at(second, second_due) for second in (3, 4.9, 5, 6, 64, 65)] == [
+        [], [], [NAKED], [], [], [NAKED],
+    ]  # fmt: skip
+    assert readings.told[-1].guard == 2
+    assert readings.at(66, replace(LOST, guard=3)) == []
+    assert readings.at(67, None) == [COVERED], "it ended before the third was told"
+
+
 def test_a_gap_that_one_reading_shows_is_none() -> None:
     readings = Readings()
     assert [readings.at(*one) for one in ((0, LOST), (1, None), (2, LOST), (3, LOST))] == [[], [], [], []]
