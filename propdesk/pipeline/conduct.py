@@ -14,7 +14,7 @@ from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.corporate_action import NO_ACTIONS, Actions
 from propdesk.pipeline.columns import objects, or_none, stamps, texts, to_ns
 from propdesk.pipeline.features import BarBook, KeyBars, load_bars
-from propdesk.pipeline.terms import named_series, restated
+from propdesk.pipeline.terms import in_own_terms
 from propdesk.pipeline.trade_plan import day_column, look_back, priced_from
 from propdesk.ports import PriceSource
 
@@ -153,9 +153,7 @@ def _flag_block(
     last = max(first, min(max([resolved["trade_date"].iloc[-1], *edits]), ist_date(known_until_ns)))
     book = load_bars(prices, ideas.keys, calendar, first, last)
     owners = resolved["underlying_key"]
-    series = named_series(ideas.keys, owners, ideas.received, actions, first, last)
-    owner_of = dict(zip(ideas.keys, owners.astype(str), strict=True))
-    book = restated(book, series.tolist(), owner_of, actions)
+    series, book = in_own_terms(book, ideas.keys, owners, ideas.received, actions, first, last)
     ideas = replace(ideas, keys=pd.Series(series, index=ideas.keys.index))
     posted_r, posted_passed = _move(ideas, book, np.minimum(ideas.posted, known_until_ns))
     received_r, received_passed = _move(ideas, book, np.minimum(ideas.received, known_until_ns))

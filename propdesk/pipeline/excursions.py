@@ -30,7 +30,7 @@ from propdesk.metrics.excursion import (
 from propdesk.model.corporate_action import NO_ACTIONS, Actions
 from propdesk.model.enums import Category, ExitReason, Side
 from propdesk.pipeline.features import KeyBars, day_sessions, load_bars
-from propdesk.pipeline.terms import named_series, restated, restated_ticks
+from propdesk.pipeline.terms import in_own_terms, restated_ticks
 from propdesk.pipeline.trade_plan import int_column, ns_column
 from propdesk.ports import PriceSource
 
@@ -88,8 +88,10 @@ def compute_excursions(
     keys = sorted(set(ended["price_key"].astype(str)))
     owner_of = dict(zip(ended["price_key"].astype(str), ended["underlying_key"].astype(str), strict=True))
     received = ns_column(ended, "received_at")
-    series = named_series(ended["price_key"], ended["underlying_key"], received, actions, first, last)
-    book = restated(load_bars(prices, keys, calendar, first, last), series.tolist(), owner_of, actions)
+    bars_of = load_bars(prices, keys, calendar, first, last)
+    series, book = in_own_terms(
+        bars_of, ended["price_key"], ended["underlying_key"], received, actions, first, last
+    )
     ticks = prices.ticks(keys, first, last)
     found = np.full((len(ended), WTE + 2), np.nan)
     fine = np.zeros(len(ended), bool)

@@ -19,13 +19,21 @@ Int = NDArray[np.int64]
 Objects = NDArray[np.object_]
 
 
-def named_series(
-    keys: pd.Series, owners: pd.Series, received_ns: Int, actions: Actions, first: date, last: date
-) -> Objects:
-    """Name the price series of each idea: its key, or the key and the day whose terms it needs.
+def in_own_terms(
+    book: BarBook,
+    keys: pd.Series,
+    owners: pd.Series,
+    received_ns: Int,
+    actions: Actions,
+    first: date,
+    last: date,
+) -> tuple[Objects, BarBook]:
+    """Name the price series of each idea, and add those to a book of bars that a corporate action restates.
 
     Parameters
     ----------
+    book : BarBook
+        By price key.
     keys, owners : Series of str
         Price key, and the key of the share whose corporate actions change it (of a contract: its underlying).
     received_ns : ndarray of int64
@@ -39,7 +47,17 @@ def named_series(
     ndarray of str
         ``NSE_EQ:A`` where nothing changes the series, else ``NSE_EQ:A@2025-01-02``: in the terms of that day,
         an ex-date or the first of the range.
+    BarBook
+        With the bars of every such name.
     """
+    names = _named_series(keys, owners, received_ns, actions, first, last)
+    owner_of = dict(zip(keys.astype(str), owners.astype(str), strict=True))
+    return names, _restated(book, names.tolist(), owner_of, actions)
+
+
+def _named_series(
+    keys: pd.Series, owners: pd.Series, received_ns: Int, actions: Actions, first: date, last: date
+) -> Objects:
     names = keys.astype(str).to_numpy(dtype=object).copy()
     if not actions:
         return names
@@ -53,18 +71,8 @@ def named_series(
     return names
 
 
-def restated(book: BarBook, names: Sequence[str], owner_of: dict[str, str], actions: Actions) -> BarBook:
-    """Add to a book of bars the series that `named_series` names.
-
-    Parameters
-    ----------
-    book : BarBook
-        By price key.
-    names : sequence of str
-        Repeats are made once.
-    owner_of : dict of str to str
-        Share whose corporate actions change a price key.
-    """
+def _restated(book: BarBook, names: Sequence[str], owner_of: dict[str, str], actions: Actions) -> BarBook:
+    """Add the named series; repeats are made once."""
     found = dict(book)
     for name in set(names):
         key, mark, day = name.partition("@")
@@ -112,7 +120,7 @@ def restated_followups(said: pd.DataFrame, ideas: pd.DataFrame, actions: Actions
 def restated_ticks(
     name: str, owner: str, actions: Actions, ticks: dict[str, tuple[Int, Int]]
 ) -> tuple[Int, Int] | None:
-    """Ticks of a series that `named_series` names; None where there are none."""
+    """Ticks of a series that `in_own_terms` names; None where there are none."""
     key, mark, day = name.partition("@")
     if key not in ticks or not mark:
         return ticks.get(key)

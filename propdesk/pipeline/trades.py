@@ -16,7 +16,7 @@ from propdesk.pipeline import outcome_kernel as kernel
 from propdesk.pipeline.costs import end_of_day
 from propdesk.pipeline.features import BarBook, DaySessions, day_sessions, load_bars
 from propdesk.pipeline.outcome_kernel import ENTRY_CODES, NEVER, NONE, REASON_CODES
-from propdesk.pipeline.terms import named_series, restated, restated_followups
+from propdesk.pipeline.terms import in_own_terms, restated_followups
 from propdesk.pipeline.trade_frames import (
     Resolution,
     Slices,
@@ -191,9 +191,7 @@ def _read_bars(
     frame, received = plan.frame, ns_column(plan.frame, "received_at")
     owners = frame["underlying_key"]
     for key, series in (("price_key", PRICE_SERIES), ("underlying_key", UNDERLYING_SERIES)):
-        frame[series] = named_series(frame[key], owners, received, actions, first, last)
-        owner_of = dict(zip(frame[key].astype(str), owners.astype(str), strict=True))
-        book = restated(book, frame[series].tolist(), owner_of, actions)
+        frame[series], book = in_own_terms(book, frame[key], owners, received, actions, first, last)
     return book
 
 
