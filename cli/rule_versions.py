@@ -92,7 +92,7 @@ def diff(
     from adapters.settings import load_settings
 
     settings = load_settings()
-    chosen = _profile(profile or settings.gate_profile)
+    chosen = parse_profile(profile or settings.gate_profile)
     with open_transaction(settings, "reader", "propdesk-rules") as connection:
         left, right = (_side(connection, text, chosen) for text in (before, after))
     found = diff_rules(left, right, shift)
@@ -117,7 +117,8 @@ def _line(one: RuleChange) -> tuple[Any, ...]:
     return name, one.change.value, ", ".join(one.gates), f"{one.n_before} → {one.n_after}", means
 
 
-def _profile(text: str) -> GateProfile:
+def parse_profile(text: str) -> GateProfile:
+    """Read a gate profile given by ``--profile``; `ConfigFault` if there is none of that name."""
     try:
         return GateProfile(text)
     except ValueError:

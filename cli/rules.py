@@ -38,13 +38,6 @@ def _day(connection: "psycopg.Connection[Any]", text: str | None) -> date:
     return parse_day(text, "--as-of") if text else newest_as_of(connection)
 
 
-def _profile(text: str | None, default: GateProfile) -> GateProfile:
-    try:
-        return GateProfile(text) if text else default
-    except ValueError:
-        raise ConfigFault(f"--profile: {text!r} is none of {', '.join(GateProfile)}.") from None
-
-
 def _level(text: str | None) -> RuleLevel | None:
     try:
         return RuleLevel(text.upper()) if text else None
@@ -69,7 +62,7 @@ def list_rules(
 
     wanted = _level(level)
     with _reading() as (connection, default):
-        chosen = _profile(profile, default)
+        chosen = rule_versions.parse_profile(profile) if profile else default
         day = _day(connection, as_of)
         rules = read_rules(connection, day, chosen, level=wanted, eligible_only=eligible)
     if as_json:

@@ -43,7 +43,7 @@ MARKET_DAYS_BEFORE: Final = window_market_days(
     max(evidence_windows(_SETTINGS)),
     max(_SETTINGS.validity_swing_days, _SETTINGS.validity_positional_days),
 )
-"""Market days before an as-of day that steps 8 and 9 may read, by the settings at import."""
+"""Market days before an as-of day that step 8 may read, by the settings at import."""
 with warnings.catch_warnings():
     # The flag is marked as beta; the release is pinned, and the first as-of days have no whole window
     # before them.

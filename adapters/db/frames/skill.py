@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import pandas as pd
 import psycopg
@@ -52,11 +52,7 @@ def newest_group_day(connection: Connection) -> date:
     GapFault
         If it never ran.
     """
-    row = connection.execute("SELECT max(as_of_date) FROM research.group_metrics").fetchone()
-    if row is None or row[0] is None:
-        raise GapFault("There are no group metrics yet: run `propdesk backfill FROM TO` first.")
-    day: date = row[0]
-    return day
+    return _newest(connection, "SELECT max(as_of_date) FROM research.group_metrics", "group metrics")
 
 
 def read_skill_inputs(
@@ -103,9 +99,13 @@ def newest_trade_day(connection: Connection) -> date:
     GapFault
         If it never ran.
     """
-    row = connection.execute("SELECT max(trade_date) FROM research.trades").fetchone()
+    return _newest(connection, "SELECT max(trade_date) FROM research.trades", "verified trades")
+
+
+def _newest(connection: Connection, query: LiteralString, what: str) -> date:
+    row = connection.execute(query).fetchone()
     if row is None or row[0] is None:
-        raise GapFault("There are no verified trades yet: run `propdesk backfill FROM TO` first.")
+        raise GapFault(f"There are no {what} yet: run `propdesk backfill FROM TO` first.")
     day: date = row[0]
     return day
 
