@@ -18,6 +18,7 @@ from psycopg import sql
 from adapters.settings import ENV_PREFIX, Settings
 from runtime.home import Home
 from runtime.servers import OWNER, ServerSet, create_database
+from tests.support.desk_settings import desk_settings
 
 SEED_DEFAULT = 7
 _TEMPLATE = "propdesk_template"
@@ -145,13 +146,6 @@ def mongo_database(mongo_url: str) -> Iterator[str]:
 @pytest.fixture
 def settings(servers: ServerSet, pg_role_urls: dict[str, str], tmp_path: Path) -> Settings:
     """Settings of a system on the test's servers, with this module's database and a home below tmp_path."""
-    return Settings(
-        _env_file=None,
-        home=tmp_path / "home",
-        postgres_url=pg_role_urls["owner"],
-        postgres_pipeline_url=pg_role_urls["pipeline"],
-        postgres_daemon_url=pg_role_urls["daemon"],
-        postgres_reader_url=pg_role_urls["reader"],
-        redis_url=servers.redis_url,
-        mongo_url=servers.mongo_url,
+    return desk_settings(
+        tmp_path / "home", pg_role_urls, redis_url=servers.redis_url, mongo_url=servers.mongo_url
     )

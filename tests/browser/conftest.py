@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Request, Response, sync_playwright
 
-from adapters.settings import Settings
 from runtime.servers import ServerSet
 from tests.support.dagster_desk import FIRST, Desk, dagster_database, running_desk
+from tests.support.desk_settings import desk_settings
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WAIT_MS = 90_000
@@ -42,13 +42,9 @@ def desk(
 ) -> Iterator[Desk]:
     """Dagster with two weeks of a sample market, backfilled."""
     with dagster_database(servers, "dagster_browser") as dagster_url:
-        settings = Settings(
-            _env_file=None,
-            home=tmp_path_factory.mktemp("desk") / "home",
-            postgres_url=pg_role_urls["owner"],
-            postgres_pipeline_url=pg_role_urls["pipeline"],
-            postgres_daemon_url=pg_role_urls["daemon"],
-            postgres_reader_url=pg_role_urls["reader"],
+        settings = desk_settings(
+            tmp_path_factory.mktemp("desk") / "home",
+            pg_role_urls,
             redis_url=servers.redis_url,
             mongo_url=servers.mongo_url,
             mongo_database="browser",

@@ -12,8 +12,8 @@ from psycopg import sql
 
 from adapters.db.engine import psycopg_dsn
 from adapters.settings import CLONE_ROOT, DatabaseRole, Settings
-from runtime.servers import ServerSet
 from tests.support.daily_chain import ALONE, DAILY, DAYS, FULL, KNOWN, RANGE
+from tests.support.desk_settings import desk_settings
 from tests.support.main_job import environment
 
 LIMIT_S = 540
@@ -33,17 +33,8 @@ Tables = dict[str, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
-def settings(
-    servers: ServerSet, pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
-    return Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("chain") / "home",
-        postgres_url=pg_role_urls["owner"],
-        postgres_pipeline_url=pg_role_urls["pipeline"],
-        postgres_daemon_url=pg_role_urls["daemon"],
-        postgres_reader_url=pg_role_urls["reader"],
-    )
+def settings(pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return desk_settings(tmp_path_factory.mktemp("chain") / "home", pg_role_urls)
 
 
 @pytest.fixture(scope="module")

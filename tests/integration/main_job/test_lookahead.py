@@ -12,8 +12,8 @@ import pytest
 from adapters.db.engine import psycopg_dsn
 from adapters.settings import CLONE_ROOT, Settings
 from orchestration.lookahead import Report, TableReport, detect
-from runtime.servers import ServerSet
 from tests.support.daily_chain import DAYS
+from tests.support.desk_settings import desk_settings
 from tests.support.lookahead_chain import PLANT
 from tests.support.main_job import call_process, environment, print_tables
 
@@ -26,17 +26,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def settings(
-    servers: ServerSet, pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Settings:
-    return Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("desk") / "home",
-        postgres_url=pg_role_urls["owner"],
-        postgres_pipeline_url=pg_role_urls["pipeline"],
-        postgres_daemon_url=pg_role_urls["daemon"],
-        postgres_reader_url=pg_role_urls["reader"],
-    )
+def settings(pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return desk_settings(tmp_path_factory.mktemp("desk") / "home", pg_role_urls)
 
 
 def play(settings: Settings, folder: Path, **more: str) -> None:

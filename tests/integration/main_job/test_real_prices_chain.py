@@ -14,6 +14,7 @@ from adapters.db.engine import psycopg_dsn
 from adapters.settings import Settings
 from propdesk.sim import advisors
 from runtime.servers import ServerSet
+from tests.support.desk_settings import desk_settings
 from tests.support.main_job import Backfilled, Backfiller, run_command, settings_variables
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
@@ -47,13 +48,9 @@ class Chain:
 def settings(
     servers: ServerSet, pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Settings:
-    return Settings(
-        _env_file=None,
-        home=tmp_path_factory.mktemp("real") / "home",
-        postgres_url=pg_role_urls["owner"],
-        postgres_pipeline_url=pg_role_urls["pipeline"],
-        postgres_daemon_url=pg_role_urls["daemon"],
-        postgres_reader_url=pg_role_urls["reader"],
+    return desk_settings(
+        tmp_path_factory.mktemp("real") / "home",
+        pg_role_urls,
         redis_url=servers.redis_url,
         mongo_url=servers.mongo_url,
         mongo_database="real_prices_chain",
