@@ -47,8 +47,16 @@ GROUP_METRICS = spec(
     8,
     "group_metrics",
     "research.group_metrics",
-    "Path, percentile and skill columns of every advisor, mini rule and six-dimensional rule that has a "
-    "closed idea.",
+    "Sums, path, percentile and skill columns of every advisor, and of every mini rule and six-dimensional "
+    "rule with at least half the closed ideas that its gate wants.",
+    deps=window_of(*READ),
+    kinds={"numba"},
+)
+THIN_GROUPS = spec(
+    8,
+    "thin_groups",
+    "research.thin_groups",
+    "Counts and skill of the mini rules and six-dimensional rules with fewer closed ideas: no gate can pass.",
     deps=window_of(*READ),
     kinds={"numba"},
 )
@@ -63,7 +71,10 @@ GATE_THRESHOLDS = spec(
 
 @multi_asset(
     name=GROUPS[8],
-    **step([CORPUS_REPLAYS, EQUITY_CURVES, GROUP_METRICS, GATE_THRESHOLDS], judged=["group_metrics"]),
+    **step(
+        [CORPUS_REPLAYS, EQUITY_CURVES, GROUP_METRICS, THIN_GROUPS, GATE_THRESHOLDS],
+        judged=["group_metrics", "thin_groups"],
+    ),
 )
 def group_facts(
     context: AssetExecutionContext,
@@ -85,16 +96,23 @@ def group_facts(
         def write(table: str, frame: pd.DataFrame) -> None:
             rules.write_group_table(connection, table, frame, days.first, days.last)
 
+        def write_groups(metrics: pd.DataFrame, thin: pd.DataFrame) -> None:
+            write("group_metrics", metrics)
+            write("thin_groups", thin)
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # the largest table is written while the replays go on
+            # the largest tables are written while the replays go on
             done = build_group_facts(
-                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map,
-                partial(write, "group_metrics"),
-            )  # fmt: skip
+                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map, write_groups
+            )
         write("corpus_replays", done.replays)
         write("equity_curves", done.curves)
         version = rules.write_gate_thresholds(connection, gates)
-        check = judge(context, connection, "group_metrics", done.metrics, days, day_column="as_of_date")
+        checked = partial(judge, context, connection, days=days, day_column="as_of_date")
+        checks = {
+            "group_metrics": checked(name="group_metrics", frame=done.metrics),
+            "thin_groups": checked(name="thin_groups", frame=done.thin),
+        }
     drawn = pictures.curves(
         best_curves(done.curves, days.last),
         f"Corpus of the best, as of {days.last}",
@@ -104,10 +122,11 @@ def group_facts(
     tell = partial(report, context, days, rows_in=len(read.trades), day_column="as_of_date")
     yield tell("corpus_replays", done.replays, picture=drawn)
     yield tell("equity_curves", done.curves)
-    newest = done.metrics.loc[done.metrics["as_of_date"] == days.last, "post_mean_r"]
     title = f"Net R per idea after shrinkage, as of {days.last}"
-    skill = pictures.histogram(newest.tolist(), title, "R", "groups")
-    yield tell("group_metrics", done.metrics, picture=skill, check=check)
+    for name, frame in (("group_metrics", done.metrics), ("thin_groups", done.thin)):
+        newest = frame.loc[frame["as_of_date"] == days.last, "post_mean_r"]
+        skill = pictures.histogram(newest.tolist(), title, "R", "groups")
+        yield tell(name, frame, picture=skill, check=checks[name])
     yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": version})
 
 

@@ -126,6 +126,15 @@ def _normalised_rules() -> list[Rule]:
     ]
 
 
+_GROUPS = (
+    *_present("as_of_date", "rule_text", "level"),
+    _key("as_of_date", "rule_text"),
+    _one_of("level", RuleLevel),
+    _between("n", 1),
+    _between("shrink", 0.0, 1.0),
+    _between("prob_edge", 0.0, 1.0),
+)
+
 _SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
@@ -193,16 +202,12 @@ _SUITES: dict[str, Suite] = {
         Suite(
             "group_metrics",
             (
-                *_present("as_of_date", "rule_text", "level"),
-                _key("as_of_date", "rule_text"),
-                _one_of("level", RuleLevel),
-                _between("n", 0),
+                *_GROUPS,
                 _between("cluster_n_eff", 0.0),
-                _between("shrink", 0.0, 1.0),
-                _between("prob_edge", 0.0, 1.0),
                 _between("stop_hunt_rate", 0.0, 1.0),
             ),
         ),
+        Suite("thin_groups", _GROUPS),
     )
 }
 SUITES: Mapping[str, Suite] = MappingProxyType(_SUITES)

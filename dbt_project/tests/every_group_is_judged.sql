@@ -9,8 +9,13 @@ select
     judged.count_groups as count_judged
 from (
     select as_of_date, count(*) as count_groups
-    from {{ ref('stg_group_metrics') }}
-    where {{ in_range('as_of_date') }}
+    from (
+        select as_of_date from {{ ref('stg_group_metrics') }}
+        where {{ in_range('as_of_date') }}
+        union all
+        select as_of_date from {{ ref('stg_thin_groups') }}
+        where {{ in_range('as_of_date') }}
+    ) as groups
     group by as_of_date
 ) as written
 full outer join (

@@ -15,7 +15,7 @@ from propdesk.metrics.shrinkage import intraclass_correlation, probability_above
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
 from propdesk.pipeline import groups_kernels as kernels
-from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frame, moments
+from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frames, moments
 from propdesk.pipeline.groups_prepare import (
     BoolArray,
     FloatArray,
@@ -49,11 +49,12 @@ _MOMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class GroupTables:
-    """Frames of step 8 with the columns of ``research.corpus_replays, equity_curves, group_metrics``."""
+    """Frames of step 8: ``research.corpus_replays, equity_curves, group_metrics, thin_groups``."""
 
     replays: pd.DataFrame
     curves: pd.DataFrame
     metrics: pd.DataFrame
+    thin: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def build_group_facts(
     as_of_dates: list[date],
     config: GroupConfig,
     spread: Spread = map,
-    on_metrics: Callable[[pd.DataFrame], None] | None = None,
+    on_metrics: Callable[[pd.DataFrame, pd.DataFrame], None] | None = None,
 ) -> GroupTables:
     """Compute what is known about every group at the end of each as-of date.
 
@@ -156,7 +157,8 @@ def build_group_facts(
         As-of dates, and replays by level, do not depend on each other: a thread pool's ``map`` uses several
         processors (the kernels release the interpreter). The result is the same.
     on_metrics : callable, optional
-        Given the metrics once they are done; what it does, a pool's ``map`` does beside the replays.
+        Given the metrics and the thin cells once they are done; what it does, a pool's ``map`` does beside
+        the replays.
 
     Returns
     -------
@@ -167,8 +169,9 @@ def build_group_facts(
 
     Notes
     -----
-    A cell has a row where it has a closed trade in the window. Path, percentile and replay
-    figures exist for advisors and for cells with at least half their minimum trades.
+    A cell has a row where it has a closed trade in the window: in ``metrics`` where it has at least half its
+    minimum trades, in ``thin``, with counts and skill alone, where it has fewer. Path, percentile and replay
+    figures exist for the former only, replays for every advisor.
     Source: spec §3.4-3.8.
     """
     data = prepare(trades, excursions, marks, calendar, as_of_dates, config)
@@ -178,13 +181,16 @@ def build_group_facts(
     days = list(spread(partial(_one_day, fixed, config), as_of_numbers(as_of_dates).tolist()))
     jobs = [np.concatenate([day[1][place] for day in days]) for place in range(len(data.levels))]
     replayed = _replay_levels(fixed, jobs, config, spread)
-    metrics = metrics_frame(fixed.names, [part for day in days for part in day[0]])
+    metrics, thin = metrics_frames(fixed.names, [part for day in days for part in day[0]])
     del days
     if on_metrics is not None:
-        on_metrics(metrics)
+        on_metrics(metrics, thin)
     replays, curves = zip(*replayed, strict=True)
     return GroupTables(
-        _in_order(list(replays), fixed.names, config), _in_order(list(curves), fixed.names, config), metrics
+        _in_order(list(replays), fixed.names, config),
+        _in_order(list(curves), fixed.names, config),
+        metrics,
+        thin,
     )
 
 

@@ -96,8 +96,8 @@ class MetricRows:
     detail: dict[str, FloatArray]
 
 
-def metrics_frame(names: CellNames, parts: list[MetricRows]) -> pd.DataFrame:
-    """Join figures of cells into the rows of ``research.group_metrics``.
+def metrics_frames(names: CellNames, parts: list[MetricRows]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join figures of cells into the rows of ``research.group_metrics`` and of ``research.thin_groups``.
 
     Parameters
     ----------
@@ -107,23 +107,35 @@ def metrics_frame(names: CellNames, parts: list[MetricRows]) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
-        Rows sorted by (as_of_date, rule_text).
+    full, thin : DataFrame
+        Rows of the cells with enough trades, with every column, and of the others, with those of every
+        cell; each sorted by (as_of_date, rule_text).
     """
     day = np.concatenate([part.day for part in parts])
     row = np.concatenate([part.row for part in parts])
     starts = np.cumsum([0, *(len(part.day) for part in parts)])
     full = np.concatenate([part.full + start for part, start in zip(parts, starts[:-1], strict=True)])
+    every = {name: np.concatenate([part.every.pop(name) for part in parts]) for name in list(parts[0].every)}
+    detail = {
+        name: np.concatenate([part.detail.pop(name) for part in parts]) for name in list(parts[0].detail)
+    }
+    is_thin = np.ones(len(day), dtype=bool)
+    is_thin[full] = False
+    thin = np.flatnonzero(is_thin)
+    return (
+        _table(names, day[full], row[full], {**{n: every[n][full] for n in every}, **detail}),
+        _table(names, day[thin], row[thin], {n: every[n][thin] for n in every}),
+    )
+
+
+def _table(names: CellNames, day: IntArray, row: IntArray, figures: dict[str, FloatArray]) -> pd.DataFrame:
+    """Put figures under names and days, in the order of these; the figures are taken out."""
     order = np.lexsort((names.rank[row], day))
     row = row[order]
     columns: dict[str, Any] = {"as_of_date": day_column(day[order]), "rule_text": names.text(row)}
     columns.update(names.dimensions(row))
-    for name in list(parts[0].every):
-        columns[name] = _typed(name, np.concatenate([part.every.pop(name) for part in parts])[order])
-    for name in list(parts[0].detail):
-        column = np.full(len(day), np.nan)
-        column[full] = np.concatenate([part.detail.pop(name) for part in parts])
-        columns[name] = _typed(name, column[order])
+    for name in list(figures):
+        columns[name] = _typed(name, figures.pop(name)[order])
     return pd.DataFrame(columns, copy=False)
 
 

@@ -81,6 +81,7 @@ def load(
             ("corpus_replays", tables.replays),
             ("equity_curves", tables.curves),
             ("group_metrics", tables.metrics),
+            ("thin_groups", tables.thin),
         ):
             write_group_table(connection, name, frame, FIRST, LAST)
     return tables

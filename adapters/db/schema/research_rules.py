@@ -1,4 +1,4 @@
-"""Step 8: corpus replays, equity curves and the group metrics that SQL does badly."""
+"""Step 8: corpus replays, equity curves and the metrics of groups."""
 
 from sqlalchemy import BigInteger, Column, Table
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -50,6 +50,31 @@ equity_curves = Table(
     schema="research",
 )
 
+# cells below half the minimum of trades of their gate, three of four: nothing but counts and skill
+thin_groups = Table(
+    "thin_groups",
+    metadata,
+    day("as_of_date", pk=True),
+    text("rule_text", pk=True),
+    text("level"),
+    text("advisor_id"),
+    text("category"),
+    text("period"),
+    text("regime", null=True),
+    text("weekday", null=True),
+    text("session", null=True),
+    whole("n"),
+    whole("n_open"),
+    whole("n_days"),
+    whole("n_unsettled"),
+    whole("skill_n"),
+    ratio("post_mean_r"),
+    ratio("post_sd_r"),
+    ratio("shrink"),
+    ratio("prob_edge"),
+    schema="research",
+)
+
 group_metrics = Table(
     "group_metrics",
     metadata,
@@ -85,14 +110,14 @@ group_metrics = Table(
     ratio("best_return"),
     ratio("worst_return"),
     ratio("median_return"),
-    whole("losing_streak_max", null=True),
+    whole("losing_streak_max"),
     ratio("pain_reward"),
     ratio("pain_reward_no_skill"),
     ratio("mae_r_p75"),
     ratio("mae_r_p90"),
     ratio("mfe_r_p75"),
     ratio("mfe_r_p90"),
-    whole("stopped_trades", null=True),
+    whole("stopped_trades"),
     ratio("mean_post_sl_extension"),
     ratio("median_post_sl_extension"),
     ratio("positive_post_sl_extension_p75"),
@@ -105,10 +130,10 @@ group_metrics = Table(
     ratio("mean_wte"),
     ratio("median_traded_value_share"),
     # sums over the closed trades of the window, with the recency weights or without
-    whole("wins", null=True),
-    whole("winners", null=True),
-    whole("losers", null=True),
-    whole("r_count", null=True),
+    whole("wins"),
+    whole("winners"),
+    whole("losers"),
+    whole("r_count"),
     ratio("weight"),
     ratio("weight_squared"),
     ratio("win_weight"),
@@ -116,14 +141,14 @@ group_metrics = Table(
     ratio("r_sum"),
     ratio("r_weight"),
     ratio("r_weighted"),
-    paise("gains_paise", null=True),
-    paise("losses_paise", null=True),
+    paise("gains_paise"),
+    paise("losses_paise"),
     ratio("weighted_gains_paise"),
     ratio("weighted_losses_paise"),
-    paise("net_pnl_paise", null=True),
-    paise("charges_paise", null=True),
+    paise("net_pnl_paise"),
+    paise("charges_paise"),
     ratio("hours"),
-    paise("first_half_net_pnl_paise", null=True),
-    paise("reverse_net_pnl_paise", null=True),
+    paise("first_half_net_pnl_paise"),
+    paise("reverse_net_pnl_paise"),
     schema="research",
 )

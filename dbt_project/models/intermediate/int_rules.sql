@@ -56,10 +56,7 @@ with joined as (
         g.median_traded_value_share as traded_value_share
     from {{ ref('stg_group_metrics') }} as g
     inner join {{ ref('stg_corpus_replays') }} as r on r.as_of_date = g.as_of_date and r.rule_text = g.rule_text
-    where
-        g.losing_streak_max is not null
-        and {{ in_range('g.as_of_date') }}
-        and {{ in_range('r.as_of_date') }}
+    where {{ in_range('g.as_of_date') }} and {{ in_range('r.as_of_date') }}
 ),
 
 read as (
@@ -157,5 +154,5 @@ select
     (select max(gates_version) from d) as gates_version,
     array['min_trades'] as original_failed_gates,
     array['min_trades'] as desk_failed_gates
-from {{ ref('stg_group_metrics') }} as m
-where m.losing_streak_max is null and {{ in_range('m.as_of_date') }}
+from {{ ref('stg_thin_groups') }} as m
+where {{ in_range('m.as_of_date') }}

@@ -22,9 +22,9 @@ BY_TRADE_DATE = (
     "research.normalised_signals", "research.resolved_signals", "ref.regimes",
 )  # fmt: skip
 AS_OF = (
-    "research.corpus_replays", "research.equity_curves", "research.group_metrics", "marts.rules_6d",
-    "marts.mini_rules", "marts.adverse_rules", "marts.eligible_rules", "marts.rule_changes",
-    "marts.advisor_leaderboard",
+    "research.corpus_replays", "research.equity_curves", "research.group_metrics", "research.thin_groups",
+    "marts.rules_6d", "marts.mini_rules", "marts.adverse_rules", "marts.eligible_rules",
+    "marts.rule_changes", "marts.advisor_leaderboard",
 )  # fmt: skip
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

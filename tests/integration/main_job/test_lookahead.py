@@ -66,7 +66,7 @@ def test_an_honest_desk_is_clean_and_untouched(desk: Settings) -> None:
     assert all(rows[name] for name in (
         "research.validated_signals", "research.followups", "research.trades", "research.trade_legs",
         "research.trade_marks", "research.excursions", "research.signal_flags", "ref.regimes",
-        "research.corpus_replays", "research.group_metrics", "marts.mini_rules",
+        "research.corpus_replays", "research.group_metrics", "research.thin_groups", "marts.mini_rules",
         "marts.advisor_leaderboard",
     )), rows  # fmt: skip
     assert len(told) == 1 + len(found.days)  # the day before, for what changed on the first one

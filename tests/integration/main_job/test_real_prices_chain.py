@@ -118,7 +118,7 @@ def test_every_step_leaves_rows(chain: Chain) -> None:
     assert (done.success, done.failures) == (True, {})
     filled = ("validated_signals", "normalised_signals", "resolved_signals", "trades", "trade_legs",
               "outcome_audit", "excursions", "corpus_replays", "equity_curves", "group_metrics",
-              "quality_results")  # fmt: skip
+              "thin_groups", "quality_results")  # fmt: skip
     empty = [name for name in filled if not done.tables[f"research.{name}"][0]]
     assert empty == []
     assert done.tables["ref.regimes"][0] > 0

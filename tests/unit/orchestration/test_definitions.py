@@ -23,7 +23,13 @@ TABLES = {
     "step_5_trades": {"trades", "trade_legs", "trade_marks", "outcome_audit", "signal_flags"},
     "step_6_regimes": {"regimes"},
     "step_7_excursions": {"excursions"},
-    "step_8_group_metrics": {"corpus_replays", "equity_curves", "group_metrics", "gate_thresholds"},
+    "step_8_group_metrics": {
+        "corpus_replays",
+        "equity_curves",
+        "group_metrics",
+        "thin_groups",
+        "gate_thresholds",
+    },
 }
 
 
@@ -75,6 +81,7 @@ def test_the_metrics_read_a_window_and_the_rules_the_same_day() -> None:
         "trades",
         "excursions",
         "group_metrics",
+        "thin_groups",
     ],
 )
 def test_a_judged_table_blocks_what_follows(name: str) -> None:

@@ -40,7 +40,7 @@ def plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def same(left: GroupTables, right: GroupTables, day: date) -> None:
-    for name in ("replays", "curves", "metrics"):
+    for name in ("replays", "curves", "metrics", "thin"):
         a, b = (getattr(t, name) for t in (left, right))
         a, b = (plain(f[f["as_of_date"] == day].reset_index(drop=True)) for f in (a, b))
         assert len(a) > 0
@@ -114,7 +114,7 @@ def test_order_of_rows_changes_nothing(frames: RuleFrames, tables: GroupTables) 
 
 
 def test_days_and_replays_worked_on_at_once_change_nothing(frames: RuleFrames, tables: GroupTables) -> None:
-    early: list[pd.DataFrame] = []
+    early: list[tuple[pd.DataFrame, pd.DataFrame]] = []
     with ThreadPoolExecutor(3) as pool:
         found = build_group_facts(
             frames.trades,
@@ -124,9 +124,9 @@ def test_days_and_replays_worked_on_at_once_change_nothing(frames: RuleFrames, t
             frames.days[-4:],
             CONFIG,
             pool.map,
-            early.append,
+            lambda metrics, thin: early.append((metrics, thin)),
         )
-    assert [frame is found.metrics for frame in early] == [True]
+    assert [(a is found.metrics, b is found.thin) for a, b in early] == [(True, True)]
     for day in frames.days[-4:]:
         same(found, tables, day)
 
@@ -157,7 +157,7 @@ def test_figures_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: Grou
 def test_sums_of_every_replayed_group_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
     day = frames.days[-1]
     metrics = tables.metrics[tables.metrics["as_of_date"] == day]
-    full = plain(metrics[metrics["wins"].notna()])
+    full = plain(metrics)
     assert set(full["level"]) == {"ADVISOR", "MINI", "MINI_REGIME", "RULE_6D"}
     t = frames.trades[frames.trades["is_counted"] & frames.trades["exit_date"].notna()]
     t = t[pd.to_datetime(t["entry_date"]) > pd.Timestamp(day) - pd.Timedelta(days=90)].copy()
@@ -249,13 +249,16 @@ def test_planted_skill_stands_above_everyone(frames: RuleFrames, tables: GroupTa
 
 
 def test_thin_cells_carry_counts_and_skill_only(frames: RuleFrames, tables: GroupTables) -> None:
-    thin = tables.metrics[tables.metrics["losing_streak_max"].isna()]
-    assert (thin["n"] < 10).all()
-    assert thin["pain_reward"].isna().all()
+    key = ["as_of_date", "rule_text"]
+    thin, full = plain(tables.thin), plain(tables.metrics)
+    assert thin["n"].between(1, 9).all()
+    assert set(thin["level"]) == {"MINI", "MINI_REGIME", "RULE_6D"}
     assert thin[["post_mean_r", "prob_edge", "post_sd_r"]].notna().all(axis=None)
-    replayed = set(tables.replays["rule_text"])
-    full = tables.metrics[tables.metrics["losing_streak_max"].notna()]
-    assert set(full["rule_text"]) <= replayed
+    assert full[["losing_streak_max", "stopped_trades", *ADDITIVE[:4]]].notna().all(axis=None)
+    replays = plain(tables.replays)
+    replayed = set(map(tuple, replays[key].to_numpy()))
+    assert set(map(tuple, full[key].to_numpy())) <= replayed
+    assert replayed.isdisjoint(map(tuple, thin[key].to_numpy()))
 
 
 def test_both_sizes_are_replayed(tables: GroupTables) -> None:
@@ -273,9 +276,10 @@ def test_texts_are_those_of_the_rule_keys(frames: RuleFrames, tables: GroupTable
         trade["advisor_id"], Category(trade["category"]), Period(trade["period"]),
         regime=Regime(trade["regime"]), weekday=Weekday(trade["weekday"]), session=Session.MORNING,
     )  # fmt: skip
-    known = set(tables.metrics["rule_text"])
+    every = pd.concat([plain(tables.metrics), plain(tables.thin)])
+    known = set(every["rule_text"])
     assert {key.text for key in keys if key.level is not RuleLevel.RULE_6D} <= known
-    sixes = tables.metrics[tables.metrics["level"] == "RULE_6D"]
+    sixes = every[every["level"] == "RULE_6D"]
     assert not sixes["session"].eq("AFTER_HOURS").any()
 
 
@@ -284,5 +288,6 @@ def test_nothing_traded_gives_empty_tables(frames: RuleFrames) -> None:
         frames.trades.iloc[:0], frames.excursions.iloc[:0], frames.marks.iloc[:0], frames.calendar,
         frames.days[:2], CONFIG,
     )  # fmt: skip
-    assert len(nothing.metrics) == len(nothing.replays) == len(nothing.curves) == 0
+    assert len(nothing.metrics) == len(nothing.thin) == len(nothing.replays) == len(nothing.curves) == 0
     assert "post_mean_r" in nothing.metrics.columns
+    assert "post_mean_r" in nothing.thin.columns
