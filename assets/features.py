@@ -1,19 +1,29 @@
-"""Step 5: what the market says became of each idea, and the features known with it."""
+"""Step 5: what the market says became of each idea, the features known with it, and how it was published."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from dagster import AssetExecutionContext, MaterializeResult, ResourceParam, multi_asset
+import pandas as pd
+from dagster import (
+    AssetExecutionContext,
+    MarkdownMetadataValue,
+    MaterializeResult,
+    ResourceParam,
+    multi_asset,
+)
 
 from adapters.db.frames import signals, trades
 from adapters.settings import Settings
+from adapters.ticks.held import HeldPrices
 from assets._shared import pictures
-from assets._shared.configs import trade_config
+from assets._shared.configs import conduct_rule, trade_config
 from assets._shared.dress import GROUPS, spec, step
 from assets._shared.partitions import worked_range
 from assets._shared.report import report, rows_by_day
 from assets._shared.resources import Database, Market
 from assets.quality import judge
-from propdesk.pipeline.trades import build_trades
+from propdesk.pipeline.conduct import flag_conduct
+from propdesk.pipeline.trades import TradeTables, build_trades
 
 READ = ("resolved_signals", "followups", "price_store")
 
@@ -51,51 +61,75 @@ OUTCOME_AUDIT = spec(
 )
 
 
-@multi_asset(name=GROUPS[5], **step([TRADES, TRADE_LEGS, TRADE_MARKS, OUTCOME_AUDIT], judged=["trades"]))
+SIGNAL_FLAGS = spec(
+    5,
+    "signal_flags",
+    "research.signal_flags",
+    "One row per idea: how long before its receipt it claims to have been posted, how far the price had "
+    "gone by then, whether it was edited or taken back afterwards. Nothing is removed by a flag: vanished "
+    "ideas and advisors stay in every count.",
+    deps=["resolved_signals", "price_store", "uploads"],
+)
+
+
+@multi_asset(
+    name=GROUPS[5],
+    **step([TRADES, TRADE_LEGS, TRADE_MARKS, OUTCOME_AUDIT, SIGNAL_FLAGS], judged=["trades"]),
+)
 def verified_trades(
     context: AssetExecutionContext,
     database: ResourceParam[Database],
     market: ResourceParam[Market],
     settings: ResourceParam[Settings],
 ) -> Iterator[MaterializeResult[None]]:
-    """Resolve every idea against stored prices."""
+    """Resolve every idea against stored prices, and judge how it was published."""
     days = worked_range(context, market.today())
     with database.transaction() as connection:
         resolved = signals.read_resolved_signals(connection, days.first, days.last)
         followups = signals.read_followups_of_signals(connection, days.first, days.last)
-        done = build_trades(
-            resolved,
-            followups,
-            market.prices,
-            market.calendar,
-            trade_config(settings),
-            market.known_until_ns(),
-            market.prices.actions(),
-        )
+        versions = signals.read_versions(connection, days.first, days.last)
+        done, flagged = _verified(resolved, followups, versions, market, settings)
         trades.write_trade_tables(connection, done, days.first, days.last)
+        signals.write_signal_flags(connection, flagged, days.first, days.last)
         check = judge(context, connection, "trades", done.trades, days)
-    by_reason = {str(k): rows_by_day(part, "trade_date") for k, part in done.trades.groupby("exit_reason")}
-    keys = sorted({day for counts in by_reason.values() for day in counts})
-    picture = pictures.stacked_days(
-        keys,
-        {name: [c.get(day, 0) for day in keys] for name, c in by_reason.items()},
-        "Ideas by outcome",
-        "ideas",
-    )
+    tell = partial(report, context, days, rows_in=len(resolved))
     ambiguous = round(float(done.trades["ambiguous_bar"].mean()), 4) if len(done.trades) else None
-    yield report(
-        context,
-        days,
-        "trades",
-        done.trades,
-        rows_in=len(resolved),
-        picture=picture,
-        check=check,
-        ambiguous_share=ambiguous,
-    )
+    yield tell("trades", done.trades, picture=_outcomes(done.trades), check=check, ambiguous_share=ambiguous)
     for name, frame in (
         ("trade_legs", done.legs),
         ("trade_marks", done.marks),
         ("outcome_audit", done.audit),
     ):
-        yield report(context, days, name, frame, rows_in=len(resolved))
+        yield tell(name, frame)
+    counts = flagged["flags"].explode().value_counts()
+    drawn = pictures.bars([str(k) for k in counts.index], counts.tolist(), "Ideas by flag", "ideas")
+    odd = int(flagged["flags"].map(len).gt(0).sum())
+    yield tell("signal_flags", flagged, picture=drawn, flagged_ideas=odd)
+
+
+def _verified(
+    resolved: pd.DataFrame,
+    followups: pd.DataFrame,
+    versions: pd.DataFrame,
+    market: Market,
+    settings: Settings,
+) -> tuple[TradeTables, pd.DataFrame]:
+    """Verify and flag the ideas; their minutes are read once."""
+    prices, calendar, known = HeldPrices(market.prices), market.calendar, market.known_until_ns()
+    actions, rule = market.prices.actions(), conduct_rule(settings)
+    flagged: list[pd.DataFrame] = []
+
+    def flag(block: pd.DataFrame) -> None:
+        flagged.append(flag_conduct(block, versions, prices, calendar, rule, known, actions))
+
+    config = trade_config(settings)
+    done = build_trades(resolved, followups, prices, calendar, config, known, actions, flag)
+    return done, pd.concat(flagged, ignore_index=True)
+
+
+def _outcomes(frame: pd.DataFrame) -> MarkdownMetadataValue:
+    """Draw the outcomes of each day."""
+    by_reason = {str(k): rows_by_day(part, "trade_date") for k, part in frame.groupby("exit_reason")}
+    keys = sorted({day for counts in by_reason.values() for day in counts})
+    lines = {name: [counts.get(day, 0) for day in keys] for name, counts in by_reason.items()}
+    return pictures.stacked_days(keys, lines, "Ideas by outcome", "ideas")

@@ -8,7 +8,6 @@ from adapters.clock import SystemClock
 from adapters.log import configure_logging
 from adapters.settings import load_settings
 from assets._shared.resources import Database, Market
-from assets.conduct import signal_flags
 from assets.dbt import marts
 from assets.excursions import excursions
 from assets.features import verified_trades
@@ -36,7 +35,6 @@ STEPS: Final = [
     validated_signals,
     normalised_signals,
     resolved_signals,
-    signal_flags,
     verified_trades,
     regimes,
     excursions,

@@ -68,6 +68,7 @@ def build_trades(
     config: TradeConfig,
     known_until_ns: int,
     actions: Actions = NO_ACTIONS,
+    on_block: Callable[[pd.DataFrame], None] | None = None,
 ) -> TradeTables:
     """Verify every idea against the prices that followed it.
 
@@ -90,6 +91,9 @@ def build_trades(
     actions : Actions, optional
         Corporate actions. An idea that lives over an ex-date is resolved, marked and told in the terms of
         the day it was received: its levels and quantity stay, later prices are restated.
+    on_block : callable, optional
+        Given the ideas of each block of trade dates, in their order, when they are verified: a source that
+        keeps what it reads still has their prices.
 
     Returns
     -------
@@ -102,22 +106,16 @@ def build_trades(
         If a dated table does not reach back to the ideas.
     """
     dates = sorted(set(resolved["trade_date"]))
-    blocks = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
-    if len(blocks) <= 1:
-        return _build_block(resolved, followups, prices, calendar, config, known_until_ns, actions)
-    built = [
-        _build_block(
-            resolved[resolved["trade_date"].between(block[0], block[-1])],
-            followups,
-            prices,
-            calendar,
-            config,
-            known_until_ns,
-            actions,
-        )
-        for block in blocks
-    ]
-    return concatenate(built)
+    blocks = [resolved]
+    if len(dates) > _BLOCK_DAYS:
+        spans = [dates[at : at + _BLOCK_DAYS] for at in range(0, len(dates), _BLOCK_DAYS)]
+        blocks = [resolved[resolved["trade_date"].between(span[0], span[-1])] for span in spans]
+    built = []
+    for block in blocks:
+        built.append(_build_block(block, followups, prices, calendar, config, known_until_ns, actions))
+        if on_block is not None:
+            on_block(block)
+    return built[0] if len(built) == 1 else concatenate(built)
 
 
 def _build_block(

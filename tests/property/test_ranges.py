@@ -15,6 +15,7 @@ import pytest
 from adapters.config_files import load_charges, load_margins, load_slippage
 from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.intake import IdeaBook, IdeaKey
+from propdesk.pipeline import trades as trades_module
 from propdesk.pipeline.excursions import compute_excursions
 from propdesk.pipeline.trades import TradeConfig, build_trades
 from tests.support.market import (
@@ -175,6 +176,23 @@ def test_a_range_equals_its_days_to_the_bit(seed: int) -> None:
     reasons = set(whole["trades"]["exit_reason"].dropna())
     assert reasons > {"NO_PRICE_DATA", "NOT_TRIGGERED", "UNDETERMINED", "INCOMPLETE", "TARGET", "STOPLOSS"}
     assert (whole["trades"]["product_reason"] == "MULTI_LEG").any()
+
+
+def test_blocks_of_days_give_the_same_and_are_handed_on_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    market = generated(8)
+    whole, ideas = market.tables(IDEA_DAYS, DAYS[-1]), signal_frame(market.rows)
+    handed: list[pd.DataFrame] = []
+    prices = MemoryPrices(market.minutes, market.daily, market.spans)
+    monkeypatch.setattr(trades_module, "_BLOCK_DAYS", 4)
+    made = build_trades(
+        ideas, followup_frame(market.followups), prices, CALENDAR, CONFIG, at(DAYS[-1], "16:00"),
+        on_block=handed.append,
+    )  # fmt: skip
+    for name in TABLES[:-1]:
+        frame = getattr(made, name)
+        pd.testing.assert_frame_equal(frame, whole[name], check_dtype=False)
+    assert [part["trade_date"].nunique() for part in handed] == [4, 4, 4, 4, 4, 4, 1]
+    assert pd.concat(handed)["signal_id"].tolist() == ideas["signal_id"].tolist()
 
 
 @pytest.mark.parametrize(("seed", "cut"), [(2, 9), (3, 15), (4, 20), (5, 22)])
