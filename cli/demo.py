@@ -17,10 +17,12 @@ from cli.database import open_engine, open_transaction
 from cli.output import result_console, show_table
 from cli.stage import Stage, UpContext
 from propdesk.core.errors import PropdeskError
+from runtime.process import tail
 
 DAEMON: Final = "trading-daemon"
 _APPLICATION: Final = "propdesk-up"
 _POLL_S: Final = 0.5
+_SOON_S: Final = 0.1
 _REPLAY_LIMIT_S: Final = 900.0
 _MASTER_SOURCE: Final = "sample"
 _LEADERS_SHOWN: Final = 15
@@ -73,10 +75,30 @@ def _sample_folder(context: UpContext) -> Path:
     return context.home.path / "sample"
 
 
-def _generate(context: UpContext) -> None:
-    from adapters.memory import give_back_memory
-    from cli.market import generate_sample
+def _in_own_process(context: UpContext, name: str, *words: str) -> dict[str, Any]:
+    """Run one of our commands and return what it prints with ``--json``.
 
+    In a process of its own: what numba and its like take of the memory ends with it, while ``up`` stays.
+    """
+    from cli.processes import python_spec
+
+    spec = python_spec(
+        name, ["cli", *words, "--json"], context.home, context.settings, lambda: None, restart=False
+    )
+    context.supervisor.start(spec)
+    pause = threading.Event()
+    while any(one.name == name and one.state == "running" for one in context.supervisor.status()):
+        pause.wait(_SOON_S)
+    context.supervisor.stop(name)  # `status` lists what is there, not what there was
+    lines = spec.log_file.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        printed: dict[str, Any] = json.loads(lines[-1])
+    except (IndexError, ValueError) as error:
+        raise MainJobFailed(f"`propdesk {' '.join(words)}` failed: {tail(spec.log_file)}") from error
+    return printed
+
+
+def _generate(context: UpContext) -> None:
     options, settings = context.options, context.settings
     folder = _sample_folder(context)
     wanted = {
@@ -92,20 +114,16 @@ def _generate(context: UpContext) -> None:
         context.say("  the sample is there already")
         return
     context.facts["changed"] = True
-    files = generate_sample(
-        folder,
-        settings.price_store_url,
-        options.first_day,
-        options.last_day,
-        options.replay_day,
-        seed=settings.seed,
-        per_day=options.per_day,
-    )
+    files = _in_own_process(
+        context, "sample-market", "market", "generate", "--out", str(folder),
+        "--store", settings.price_store_url, "--first", options.first_day.isoformat(),
+        "--last", options.last_day.isoformat(), "--replay-day", options.replay_day.isoformat(),
+        "--seed", str(settings.seed), "--per-day", str(options.per_day),
+    )  # fmt: skip
     made.write_text(json.dumps(wanted), encoding="utf-8")
-    give_back_memory()
     context.say(
-        f"  {files.count_signals} ideas and {files.count_followups} follow-ups in {files.signals}; "
-        f"{files.count_bars} minute bars in {files.store_url}"
+        f"  {files['count_signals']} ideas and {files['count_followups']} follow-ups in {files['signals']}; "
+        f"{files['count_bars']} minute bars in {files['store_url']}"
     )
 
 
@@ -123,21 +141,15 @@ def _load_master(context: UpContext) -> None:
 
 
 def _ingest(context: UpContext) -> None:
-    from adapters.calendar import load_calendar
-    from adapters.clock import SystemClock
-    from adapters.uploads import ingest_file
-
-    settings = context.settings
-    signals = _sample_folder(context) / "signals.csv"
     if _is_ingested(context):
         context.say("  the file is ingested already")
         return
-    with open_engine(settings, "pipeline", _APPLICATION) as engine:
-        summary = ingest_file(engine, signals, "sample", load_calendar(), SystemClock(), settings)
+    signals = str(_sample_folder(context) / "signals.csv")
+    taken = _in_own_process(context, "sample-signals", "ingest", signals, "--profile", "sample")
     context.facts["changed"] = True
     context.say(
-        f"  {summary.rows_read} rows read, {summary.rows_accepted} accepted, {summary.rows_revised} revised, "
-        f"{summary.rows_quarantined} quarantined"
+        f"  {taken['rows_read']} rows read, {taken['rows_accepted']} accepted, "
+        f"{taken['rows_revised']} revised, {taken['rows_quarantined']} quarantined"
     )
 
 
