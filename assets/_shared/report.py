@@ -1,6 +1,7 @@
 """What a materialisation tells about itself."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pandas as pd
@@ -16,6 +17,14 @@ from assets._shared.dress import code_version
 from assets._shared.partitions import DayRange
 
 REASONS_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Verdict of a table's quality suite: of the run, and said in a sentence for each day by ISO date."""
+
+    check: AssetCheckResult
+    sentences: Mapping[str, str]
 
 
 def rows_by_day(frame: pd.DataFrame, column: str) -> dict[str, int]:
@@ -45,7 +54,7 @@ def report(
     rows_in: int,
     rejected: Mapping[str, int] | None = None,
     picture: MarkdownMetadataValue | None = None,
-    check: AssetCheckResult | None = None,
+    check: Judged | None = None,
     day_column: str = "trade_date",
     **extra: Any,
 ) -> MaterializeResult[None]:
@@ -54,7 +63,7 @@ def report(
     Parameters
     ----------
     context : AssetExecutionContext
-        Takes the row count of each day apart, since the rest is repeated with every day of the run.
+        Takes row count and verdict of each day apart, since the rest is repeated with every day of the run.
     days : DayRange
         What the run worked on.
     name : str
@@ -67,8 +76,8 @@ def report(
         Refused rows by reason code.
     picture : MarkdownMetadataValue, optional
         From `assets._shared.pictures`.
-    check : AssetCheckResult, optional
-        Verdict of the quality suite.
+    check : Judged, optional
+        Verdict of the quality suite, from `assets.quality`.
     day_column : str
         Partition column of the frame.
     **extra
@@ -81,8 +90,13 @@ def report(
         a figure of the day on whose page it stands.
     """
     counts = rows_by_day(frame, day_column)
+    sentences = {} if check is None else check.sentences
     for key in context.partition_keys:
-        context.add_asset_metadata({"dagster/partition_row_count": counts.get(key, 0)}, name, key)
+        # in one call: each asks Dagster for all days of the run
+        told: dict[str, Any] = {"dagster/partition_row_count": counts.get(key, 0)}
+        if key in sentences:
+            told["quality"] = sentences[key]
+        context.add_asset_metadata(told, name, key)
     metadata: dict[str, Any] = {
         "run_days": MetadataValue.text(str(days)),
         "run_rows_in": rows_in,
@@ -96,5 +110,5 @@ def report(
     if picture is not None:
         metadata["picture"] = picture
     return MaterializeResult(
-        asset_key=name, metadata=metadata, check_results=[check] if check is not None else []
+        asset_key=name, metadata=metadata, check_results=[] if check is None else [check.check]
     )

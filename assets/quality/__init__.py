@@ -11,6 +11,7 @@ from adapters.db.frames.quality import write_daily_results
 from adapters.quality import SuiteResult, run_rules, run_suite
 from assets._shared.dress import CHECK
 from assets._shared.partitions import DayRange
+from assets._shared.report import Judged
 
 Results = list[dict[str, Any]]
 
@@ -80,7 +81,7 @@ def judge(
     days: DayRange,
     *,
     day_column: str = "trade_date",
-) -> AssetCheckResult:
+) -> Judged:
     """Run a table's suite, keep the results of every day and give the run's verdict.
 
     Parameters
@@ -99,7 +100,7 @@ def judge(
 
     Returns
     -------
-    AssetCheckResult
+    Judged
         Failed with severity ERROR, which stops what follows, where a blocking expectation does not hold; with
         severity WARN where only others do not.
     """
@@ -108,13 +109,11 @@ def judge(
     worked = [day for day in keys if days.first <= day <= days.last]
     daily = results_by_day(found, frame, worked, day_column)
     write_daily_results(connection, days.first, days.last, name, found.suite, context.run_id, daily)
-    for day, results in daily.items():
-        context.add_asset_metadata({"quality": day_sentence(results)}, name, day.isoformat())
     failures = {
         one["expectation"]: {k: one[k] for k in ("count_unexpected", "examples", "error")}
         for one in found.failures
     }
-    return AssetCheckResult(
+    check = AssetCheckResult(
         check_name=CHECK,
         asset_key=name,
         passed=found.success,
@@ -126,3 +125,4 @@ def judge(
             "failures": MetadataValue.json(failures),
         },
     )
+    return Judged(check, {day.isoformat(): day_sentence(results) for day, results in daily.items()})
