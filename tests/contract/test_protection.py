@@ -196,6 +196,25 @@ def _always(value: Any) -> Callable[[], Awaitable[Any]]:
     return read
 
 
+@pytest.mark.parametrize("every_s", [1, 2], ids=["always", "every other second"])
+async def test_an_order_that_a_list_leaves_out_is_neither_covered_nor_forgotten(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, every_s: int
+) -> None:
+    await naked(desk, broker)
+    shown = await desk.client.super_orders.read()
+    if every_s == 1:
+        assert BrokerUpdateKind.NAKED in kinds(await lasting(desk, broker))
+    told: list[BrokerUpdateKind] = []
+    for second in range(1, 10):
+        desk.world.advance_by(1)
+        with monkeypatch.context() as patch:
+            if second % every_s == 0:
+                patch.setattr(desk.client.super_orders, "read", _always(replace(shown, rows=())))
+            told += kinds(await broker.snapshot())
+    assert BrokerUpdateKind.NAKED in told
+    assert BrokerUpdateKind.COVERED not in told
+
+
 async def test_exits_that_a_list_leaves_out_are_taken_away_before_a_guard_is_put(
     desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -416,7 +416,7 @@ class DhanBroker:
         facts = self._doubts.facts(books, now_ns)
         facts += surplus_facts(books, now_ns)
         uncertain, extra = doubtful(books), surplus(books.supers)
-        gaps: dict[str, Gap] = {}
+        seen: dict[str, Gap | None] = {}
         for row in books.supers:
             name = row.order.correlation_id
             if not is_ours(name) or row in extra.get(name, ()):
@@ -426,10 +426,9 @@ class DhanBroker:
             found = facts_of(row, books, self._exiting, now_ns, self._day.ordered(name))
             # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
             facts += found if name not in uncertain else [one for one in found if one.kind in _CERTAIN]
-            gap = gap_of(row, books)
-            if gap is not None:
-                gaps[name] = gap
-        return (*facts, *self._cover.facts(gaps, uncertain, now_ns))
+            if name not in uncertain:
+                seen[name] = gap_of(row, books)
+        return (*facts, *self._cover.facts(seen, now_ns))
 
     @property
     def is_waiting(self) -> bool:

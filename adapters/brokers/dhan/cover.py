@@ -45,26 +45,24 @@ class Cover:
         """Whether a gap stands, so that time alone may make news of it."""
         return bool(self._open)
 
-    def facts(self, gaps: Mapping[str, Gap], doubtful: Collection[str], now_ns: int) -> list[BrokerUpdate]:
+    def facts(self, seen: Mapping[str, Gap | None], now_ns: int) -> list[BrokerUpdate]:
         """Take in a reading and give every fact so far, oldest first.
 
         Parameters
         ----------
-        gaps : mapping of str to Gap
-            By correlation id: what is not covered.
-        doubtful : collection of str
-            Orders of which the reading says nothing.
+        seen : mapping of str to Gap or None
+            By correlation id what the reading shows of an order, None where it is covered. Of an order that
+            is not in it the reading says nothing: its gap stays as it was and only grows older.
         """
-        for name in [name for name in self._open if name not in doubtful]:
-            self._close(name, gaps.get(name), now_ns)
-        for name, gap in gaps.items():
-            if name not in doubtful:
+        for name, gap in seen.items():
+            self._close(name, gap, now_ns)
+            if gap is not None:
                 self._watch(name, gap, now_ns)
         return list(self._facts)
 
     def _close(self, name: str, gap: Gap | None, now_ns: int) -> None:
-        known = self._open[name]
-        if gap is not None and (known.gap is None or known.gap.what == gap.what):
+        known = self._open.get(name)
+        if known is None or (gap is not None and (known.gap is None or known.gap.what == gap.what)):
             return
         del self._open[name]
         if known.told_ns is not None:

@@ -19,10 +19,9 @@ class Readings:
         self.cover = Cover()
         self.told: list[BrokerUpdate] = []
 
-    def at(self, second: float, gap: Gap | None, *, doubt: bool = False) -> list[BrokerUpdateKind]:
+    def at(self, second: float, gap: Gap | None, *, unseen: bool = False) -> list[BrokerUpdateKind]:
         """What a reading adds to what was told."""
-        gaps = {} if gap is None else {"p": gap}
-        facts = self.cover.facts(gaps, {"p"} if doubt else (), round(second * NS_PER_SECOND))
+        facts = self.cover.facts({} if unseen else {"p": gap}, round(second * NS_PER_SECOND))
         assert facts[: len(self.told)] == self.told, "what was told stays told"
         fresh, self.told = facts[len(self.told) :], facts
         return [fact.kind for fact in fresh]
@@ -76,12 +75,13 @@ def test_a_gap_of_the_other_kind_ends_the_one_before() -> None:
     assert readings.told[-1].quantity == 4
 
 
-def test_a_reading_in_doubt_neither_begins_nor_ends_a_gap() -> None:
+def test_a_reading_without_the_order_neither_begins_nor_ends_a_gap() -> None:
     readings = Readings()
-    assert [readings.at(second, LOST, doubt=True) for second in (0, 5)] == [[], []]
+    assert [readings.at(second, None, unseen=True) for second in (0, 5)] == [[], []]
     readings.at(10, LOST)
+    assert readings.at(11, None, unseen=True) == [], "left out once, it grows older all the same"
     assert readings.at(12, LOST) == [NAKED]
-    assert readings.at(13, None, doubt=True) == []
+    assert readings.at(13, None, unseen=True) == []
     assert readings.at(14, None) == [COVERED]
 
 
