@@ -617,3 +617,19 @@ async def test_an_order_that_repeats_one_of_ours_is_ended_and_ours_goes_on(
     assert net(desk) == 10
     desk.price(99)
     assert net(desk) == 0
+
+
+async def test_what_a_guard_sold_counts_although_its_order_was_repeated(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    await naked(desk, broker)
+    await broker.protect(GUARD)
+    desk.price(100.5)
+    await broker.place(PLACE)  # a second one, which waits at 100
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    for price in (99, 98):
+        desk.price(price)
+    assert net(desk) == 0
+    told = {fact.kind: fact.quantity for fact in await lasting(desk, broker)}
+    assert told[BrokerUpdateKind.STOP_FILLED] == 10
+    assert BrokerUpdateKind.NAKED not in told

@@ -254,9 +254,16 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     -----
     Exit legs may have order ids of their own or the parent's: both are matched. Under the parent's id a
     fill of the opposite side is an exit; which one, the leg that triggered tells, else the nearer level.
+    Guards are the oldest order's: no other one of its correlation id is ever guarded.
     """
     shared = [one for one in books.supers if one.order.correlation_id == parent.order.correlation_id]
-    own = {row.order_id: row for row in books.orders if _belongs(row, parent, is_shared=len(shared) > 1)}
+    has_guards = not shared or min(shared, key=age).order.order_id == parent.order.order_id
+    own = {
+        row.order_id: row
+        for row in books.orders
+        if _belongs(row, parent, is_shared=len(shared) > 1)
+        or (has_guards and guards_order(row, parent))
+    }
     leg_ids = {leg.order_id: leg.name for leg in parent.legs if leg.order_id != parent.order.order_id}
     found: dict[LegName, list[TradeRow]] = {}
     for trade in books.trades:
@@ -280,8 +287,6 @@ def _belongs(row: OrderRow, parent: SuperOrderRow, *, is_shared: bool) -> bool:
     # a repeated correlation id would make legs of two orders look alike: then only explicit links count
     if is_shared or not head.correlation_id:
         return False
-    if guards_order(row, parent):
-        return True
     return row.correlation_id == head.correlation_id and row.leg in _EXITS
 
 
