@@ -10,7 +10,13 @@ from propdesk.engine.state import Booked, ExecutedTrade, LegOrder, LiveGroup, Or
 from propdesk.engine.turn import Turn
 from propdesk.execution.trade_group import apply_event
 from propdesk.model.enums import ExitReason, KillLevel
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent
+from propdesk.model.messages import (
+    CLOSED_ELSEWHERE,
+    BrokerUpdate,
+    BrokerUpdateKind,
+    IntentKind,
+    OrderIntent,
+)
 from propdesk.model.order import Leg, LegAction, LegActionKind, LegEvent, LegEventKind, LegState, TradeGroup
 from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
@@ -323,7 +329,7 @@ def _fold_update(
     if kind is BrokerUpdateKind.ENTRY_FILLED:
         return _entry_filled(live, order, update)
     if kind in _FILLS:
-        return _exit_filled(live, order, update)
+        return _exit_filled(turn, live, order, update)
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
         return _ended(live, order, update)
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
@@ -374,7 +380,7 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     if update.kind is BrokerUpdateKind.COVERED:
         return after
     if update.kind is BrokerUpdateKind.EXCESS:
-        text = f"{order.correlation_id}: {update.quantity} units more are guarded than are held"
+        text = f"{order.correlation_id}: its exits would sell {update.quantity} units more than are held"
         turn.notify("EXCESS", "critical", text)
         return replace(after, excess_units=update.quantity)
     if turn.is_session or not order.naked_units:
@@ -452,9 +458,16 @@ def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tup
     return order, event
 
 
-def _exit_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:
+def _exit_filled(
+    turn: Turn, live: LiveGroup, order: LegOrder, update: BrokerUpdate
+) -> tuple[LegOrder, LegEvent | None]:
     if update.quantity <= order.exited_quantity:
         return order, None
+    if update.reason == CLOSED_ELSEWHERE:
+        units = update.quantity - order.exited_quantity
+        turn.notify(
+            CLOSED_ELSEWHERE, "critical", f"{order.correlation_id}: others closed {units} units of it"
+        )
     reason = _reason(update, order)
     order = replace(
         order,
@@ -481,7 +494,7 @@ def _exit_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tupl
 def _reason(update: BrokerUpdate, order: LegOrder) -> ExitReason | None:
     if update.reason in ExitReason.__members__:
         return ExitReason(update.reason)
-    return order.exit_wanted
+    return ExitReason.SQUARE_OFF if update.reason == CLOSED_ELSEWHERE else order.exit_wanted
 
 
 def _ended(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, LegEvent | None]:

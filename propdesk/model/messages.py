@@ -104,6 +104,10 @@ class BrokerUpdateKind(StrEnum):
     READABLE = "READABLE"
 
 
+CLOSED_ELSEWHERE: Final = "CLOSED_ELSEWHERE"
+"""Reason of an EXIT_FILLED without an order of ours: a person, or the broker, closed the position."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerUpdate:
     """One fact from the broker about the order named by our correlation id.

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.cover import Cover
+from adapters.brokers.dhan.cover import Cover, Lasting
 from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
+    MOVABLE,
     Books,
-    Gap,
     Standing,
     facts_of,
-    gap_of,
+    has_exits,
     is_leaving,
     is_ours,
     standing_of,
@@ -24,7 +24,9 @@ from adapters.brokers.dhan.facts import (
     surplus_guards,
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
+from adapters.brokers.dhan.gaps import Gap, gap_of
 from adapters.brokers.dhan.guard import Guards, nothing_placed
+from adapters.brokers.dhan.holding import closed_elsewhere
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
@@ -32,7 +34,7 @@ from adapters.brokers.dhan.reading import (
     read_books,
     require_certain,
     row_named,
-    with_positions_if_guarded,
+    with_positions_if_needed,
 )
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock
@@ -56,9 +58,6 @@ CAPABILITIES: Final = Capabilities(
     absence_is_proof=False,
 )
 
-
-_MOVABLE: Final = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
-"""States in which an exit leg may be moved."""
 
 _CERTAIN: Final = frozenset(
     {
@@ -165,6 +164,7 @@ class DhanBroker:
         self._supers = client.super_orders
         self._guards = Guards(client)
         self._cover = Cover()
+        self._elsewhere = Lasting()
         self._doubts = Doubts()
         self._alerts = alerts
         self._day = day
@@ -260,17 +260,20 @@ class DhanBroker:
 
         Notes
         -----
-        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker. What
-        is guarded leaves by its guard. Only what has no exit left is closed by an order of its own, under
-        the generation that the intent names (`Guards`). What has not filled is withdrawn first; where that
-        fails, the way out is taken all the same.
+        Idempotent, and cannot reverse the position: the two legs stay one-cancels-other at the broker, and
+        neither is moved for what others have closed. What is guarded leaves by its guard. Only what has no
+        exit left is closed by an order of its own, under the generation that the intent names (`Guards`).
+        What has not filled is withdrawn first; where that fails, the way out is taken all the same.
         """
         with nothing_placed():
-            books = await read_books(self._client)
+            books = await with_positions_if_needed(self._client, await read_books(self._client))
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
         failed = await self._withdraw_first(row, books)
-        if standing.open_quantity == 0:
+        gone = closed_elsewhere(books).get(head.order_id)
+        if gone is not None and has_exits(row):
+            raise Retryable(f"Others closed {gone.quantity} of {head.order_id}: its exits go first.")
+        if standing.open_quantity == (gone.quantity if gone else 0):
             if failed is not None:
                 raise failed
             return BrokerAck(intent.correlation_id, head.order_id)
@@ -295,7 +298,7 @@ class DhanBroker:
         if standing.guard is not None:
             await self._guards.fit(intent.correlation_id, limit=price, trigger=None)
             return 0
-        if any(leg.status in _MOVABLE for leg in row.legs):
+        if has_exits(row):
             try:
                 with nothing_placed() if intent.guard else contextlib.nullcontext():
                     await self._move_out(row, price)
@@ -314,6 +317,8 @@ class DhanBroker:
     async def protect(self, intent: OrderIntent) -> BrokerAck:
         """Put a stop order of its own under what is filled of a super order that lost its stop, or fit it.
 
+        What others have closed of it loses its exits, which would sell it again.
+
         Raises
         ------
         Rejected, Retryable
@@ -321,19 +326,23 @@ class DhanBroker:
         """
         name, instrument = intent.correlation_id, self._instrument(intent)
         with nothing_placed():
-            books = await read_books(self._client)
+            books = await with_positions_if_needed(self._client, await read_books(self._client))
         require_certain(books, name)
         row, standing = self._row(books, intent), standing_of(self._row(books, intent), books)
         order_id, guard = row.order.order_id, standing.guard
         await self._withdraw_first(row, books)
-        if guard is not None:
+        gone = closed_elsewhere(books).get(order_id)
+        if gone is not None and has_exits(row):
+            with nothing_placed():
+                await self._guards.end_exits(row)
+        elif guard is not None:
             limit, trigger = guard.row.price_paise, None
             if guard.is_stop:
                 trigger = intent.stop_paise or guard.row.trigger_paise
                 limit = protected_price(trigger, guard.row.side, instrument)
             await self._guards.fit(name, limit=limit, trigger=trigger)
             order_id = guard.row.order_id
-        elif standing.open_quantity:
+        elif standing.open_quantity > (gone.quantity if gone else 0):
             return await self._put_stop(intent, row, instrument)
         self._wake.set()
         return BrokerAck(name, order_id)
@@ -343,7 +352,7 @@ class DhanBroker:
         last = self._day.last_price(intent.instrument_key)
         if intent.stop_paise is None or not last:
             raise Rejected(f"No stop or no price of {intent.instrument_key} is known to guard it by.")
-        if stop is not None and stop.status in _MOVABLE:
+        if stop is not None and stop.status in MOVABLE:
             # only a stop that lives can be moved, to where it should be
             with nothing_placed():
                 await self._supers.modify_stop(row.order.order_id, intent.stop_paise)
@@ -368,23 +377,25 @@ class DhanBroker:
             While something of it cannot be ended.
         """
         name = intent.correlation_id
-        books = await read_books(self._client)
+        books = await with_positions_if_needed(self._client, await read_books(self._client))
         require_certain(books, name)
-        kept = self._row(books, intent)
+        kept, gone = self._row(books, intent), closed_elsewhere(books)
         for guard in surplus_guards(books, name):
             await self._client.orders.cancel(guard.order_id)
         for row in surplus(books.supers).get(name, ()):
             failed = await self._withdraw_first(row, books)
             if failed is not None:
                 raise failed
-            if standing_of(row, books).open_quantity:
+            if row.order.order_id in gone and has_exits(row):
+                await self._guards.end_exits(row)  # a person closed it: moved, they would sell it again
+            elif standing_of(row, books).open_quantity and row.order.order_id not in gone:
                 await self._move_surplus_out(row, intent)
         self._wake.set()
         return BrokerAck(name, kept.order.order_id)
 
     async def _move_surplus_out(self, row: SuperOrderRow, intent: OrderIntent) -> None:
         last = row.last_price_paise or self._day.last_price(intent.instrument_key)
-        if last and any(leg.status in _MOVABLE for leg in row.legs):
+        if last and has_exits(row):
             price = protected_price(last, row.order.side.opposite, self._instrument(intent))
             await self._move_out(row, price)
         elif not is_leaving(row):
@@ -411,11 +422,13 @@ class DhanBroker:
     async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
         """All facts about our super orders that the books tell now, of whatever day."""
         del orders
-        books = await with_positions_if_guarded(self._client, await read_books(self._client))
+        books = await with_positions_if_needed(self._client, await read_books(self._client))
         now_ns = self._clock.now_ns()
         facts = self._doubts.facts(books, now_ns)
         facts += surplus_facts(books, now_ns)
         uncertain, extra = doubtful(books), surplus(books.supers)
+        gone = closed_elsewhere(books)
+        stands = self._elsewhere.of(gone, now_ns)
         seen: dict[str, Gap | None] = {}
         for row in books.supers:
             name = row.order.correlation_id
@@ -423,17 +436,20 @@ class DhanBroker:
                 continue
             self._ids.setdefault(name, row.order.order_id)
             self._learn_exit(row, books)
-            found = facts_of(row, books, self._exiting, now_ns, self._day.ordered(name))
-            # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
-            facts += found if name not in uncertain else [one for one in found if one.kind in _CERTAIN]
-            if name not in uncertain:
-                seen[name] = gap_of(row, books)
+            ordered, order_id = self._day.ordered(name), row.order.order_id
+            if name in uncertain:
+                # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing
+                found = facts_of(row, books, self._exiting, now_ns, ordered)
+                facts += [fact for fact in found if fact.kind in _CERTAIN]
+                continue
+            facts += facts_of(row, books, self._exiting, now_ns, ordered, stands.get(order_id))
+            seen[name] = gap_of(row, books, gone[order_id].quantity if order_id in gone else 0)
         return (*facts, *self._cover.facts(seen, now_ns))
 
     @property
     def is_waiting(self) -> bool:
         """Whether the passing of time may make a fact of what the books show already."""
-        return self._cover.is_waiting
+        return self._cover.is_waiting or self._elsewhere.is_waiting
 
     def _learn_exit(self, row: SuperOrderRow, books: Books) -> None:
         """Believe that an exit without an answer was accepted once the books show it."""
@@ -574,7 +590,7 @@ class DhanBroker:
 
     async def _move_out(self, row: SuperOrderRow, price: int) -> None:
         order_id = row.order.order_id
-        live = [leg.name for leg in row.legs if leg.status in _MOVABLE]
+        live = [leg.name for leg in row.legs if leg.status in MOVABLE]
         if LegName.TARGET in live:
             try:
                 await self._supers.modify_target(order_id, price)

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from adapters.brokers.dhan.facts import Gap
+from adapters.brokers.dhan.facts import Filled
+from adapters.brokers.dhan.gaps import Gap
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.ids import derived_id
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
@@ -91,3 +92,28 @@ class Cover:
         self._facts.append(
             BrokerUpdate(update_id, kind, name, order_id, 0, units, self._last_ns, guard=guard)
         )
+
+
+class Lasting:
+    """Gives what others closed of our orders once two readings show it that lie some time apart."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[int, int]] = {}
+
+    def of(self, seen: Mapping[str, Filled], now_ns: int) -> dict[str, Filled]:
+        """Take in a reading, by order id, and give the part of it that stands."""
+        before = self._since
+        self._since = {
+            name: before[name]
+            if name in before and before[name][0] == filled.quantity
+            else (filled.quantity, now_ns)
+            for name, filled in seen.items()
+        }
+        return {
+            name: seen[name] for name, (_, since_ns) in self._since.items() if now_ns - since_ns >= LOST_NS
+        }
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was seen that time alone may make a fact."""
+        return bool(self._since)

@@ -18,7 +18,7 @@ from adapters.brokers.dhan.model import (
 )
 from propdesk.core.ids import derived_id, split_guard_id
 from propdesk.model.enums import ExitReason
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
+from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind
 
 PREFIX = "p"
 """Every correlation id of ours begins with it; orders without are a person's own."""
@@ -40,11 +40,12 @@ class Books:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Fills of one part of a super order: units, sum of price x quantity in paise, last moment."""
+    """Fills of one part of a super order: units, sum of price x quantity in paise, last and first moment."""
 
     quantity: int
     notional_paise: int
     at_ns: int
+    first_ns: int = 0
 
     @property
     def average_paise(self) -> int:
@@ -62,12 +63,15 @@ class Standing:
         The super order shows less than the trade book proves: nothing may be taken away on its word.
     guards : tuple of Guard
         Plain orders that were to guard it after it had lost its stop, oldest first, ended ones included.
+    entered_ns : int or None
+        Moment of its first fill, None where no trade tells it.
     """
 
     filled: int
     exited: int
     is_older_than_trades: bool
     guards: tuple["Guard", ...]
+    entered_ns: int | None = None
 
     @property
     def open_quantity(self) -> int:
@@ -111,6 +115,9 @@ class Guard:
         return self.row.order_type == "STOP_LOSS" and self.row.status in _WAITING
 
 
+MOVABLE = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
+"""States in which an exit leg may be moved, and sells if its level is reached."""
+
 _WAITING = (OrderStatus.TRANSIT, OrderStatus.PENDING)
 _LEAVING = (OrderStatus.TRIGGERED, OrderStatus.TRADED, OrderStatus.PART_TRADED)
 
@@ -125,7 +132,8 @@ def standing_of(
     exited = sum(fills[name].quantity for name in _EXITS if name in fills)
     guards = (_guard(row, books) for row in books.orders if guards_order(row, parent))
     in_order = tuple(sorted(guards, key=lambda guard: (guard.generation, guard.row.order_id)))
-    return Standing(max(traded, shown), exited, traded > shown, in_order)
+    entered_ns = (entry.first_ns or None) if entry else None
+    return Standing(max(traded, shown), exited, traded > shown, in_order, entered_ns)
 
 
 def guards_order(row: OrderRow, parent: SuperOrderRow) -> bool:
@@ -139,101 +147,14 @@ def _guard(row: OrderRow, books: Books) -> Guard:
     return Guard(row, split_guard_id(row.correlation_id)[1], max(row.filled_quantity, traded))
 
 
-def held_of(parent: SuperOrderRow, books: Books) -> int | None:
-    """Units of a super order that the account's position still has room for.
-
-    The position is one number for all our orders in a security, long and short: what it falls short of
-    their sum was closed by somebody else, and is taken off this order. None where the positions were not
-    read or have no row of the security, which proves nothing: flat ones stay listed.
-    """
-    key = security_of(parent.order)
-    rows = [
-        row for row in books.positions or () if (row.exchange_segment, row.security_id, row.product) == key
-    ]
-    if not rows:
-        return None
-    expected = sum(
-        one.order.side.sign * standing_of(one, books).open_quantity
-        for one in books.supers
-        if security_of(one.order) == key and is_ours(one.order.correlation_id)
-    )
-    net = sum(row.net_quantity for row in rows)
-    closed_elsewhere = max(0, parent.order.side.sign * (expected - net))
-    return max(0, standing_of(parent, books).open_quantity - closed_elsewhere)
-
-
-def to_guard(parent: SuperOrderRow, books: Books) -> int:
-    """Units that guards of a super order may sell: none beside a stop of its own, else what is held."""
-    if rests(parent.leg(LegName.STOP)):
-        return 0
-    held = held_of(parent, books)
-    return standing_of(parent, books).open_quantity if held is None else held
-
-
-def security_of(order: OrderRow) -> tuple[str, str, str]:
-    """Key of the position that an order changes."""
-    return order.exchange_segment, order.security_id, order.product
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """What of a super order is not covered as it should be.
-
-    Attributes
-    ----------
-    naked, excess : int
-        Units that are held under no live stop, and units that its guards would sell beyond what is held.
-    is_leaving : bool
-        A way out is at the exchange for the naked units: they are naked only if it does not fill.
-    what : str
-        Tells one gap from the next: a gap that becomes another one begins anew.
-    guard : int
-        Generation of the guard that is due.
-    """
-
-    order_id: str
-    naked: int
-    excess: int
-    is_leaving: bool
-    what: str
-    guard: int
-
-
-def gap_of(parent: SuperOrderRow, books: Books) -> Gap | None:
-    """Compare what is held of a super order with what would close it; None where they agree.
-
-    A stop in a state that nobody knows is none. An exit that is on its way (TRIGGERED, CLOSED) is no lost
-    stop, since its sibling is cancelled by it, but it protects only as long as it takes to fill.
-    """
-    standing = standing_of(parent, books)
-    still_open, guard = standing.open_quantity, standing.guard
-    guarded = sum(one.left for one in standing.guards)
-    has_stop = rests(parent.leg(LegName.STOP))
-    excess = guarded - to_guard(parent, books)
-    head = Gap(parent.order.order_id, 0, 0, is_leaving=False, what="", guard=standing.next_guard)
-    if excess > 0:
-        return replace(head, excess=excess, what="excess")
-    if has_stop or still_open == 0:
-        return None
-    if guarded < still_open:
-        leaves = guard is None and is_leaving(parent)
-        what = "leaving" if leaves else "naked"
-        return replace(head, naked=still_open - guarded, is_leaving=leaves, what=what)
-    if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
-        return None
-    what = f"{guard.row.order_id}|{guard.row.price_paise}"
-    return replace(head, naked=still_open, is_leaving=True, what=what)
-
-
-def _is_passed(parent: SuperOrderRow, trigger_paise: int) -> bool:
-    """Whether the price is at or beyond a stop that still rests."""
-    last = parent.last_price_paise
-    return last > 0 and parent.order.side.sign * (last - trigger_paise) <= 0
-
-
 def rests(leg: SuperLeg | None) -> bool:
     """Whether an exit leg is known to wait at the broker."""
     return leg is not None and leg.status in _WAITING
+
+
+def has_exits(parent: SuperOrderRow) -> bool:
+    """Whether an exit of a super order is there that sells when its level is reached."""
+    return any(leg.status in MOVABLE for leg in parent.legs)
 
 
 def is_leaving(parent: SuperOrderRow) -> bool:
@@ -261,8 +182,7 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     own = {
         row.order_id: row
         for row in books.orders
-        if _belongs(row, parent, is_shared=len(shared) > 1)
-        or (has_guards and guards_order(row, parent))
+        if _belongs(row, parent, is_shared=len(shared) > 1) or (has_guards and guards_order(row, parent))
     }
     leg_ids = {leg.order_id: leg.name for leg in parent.legs if leg.order_id != parent.order.order_id}
     found: dict[LegName, list[TradeRow]] = {}
@@ -275,6 +195,7 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
             sum(t.quantity for t in trades),
             sum(t.quantity * t.price_paise for t in trades),
             max((t.at_ns or 0 for t in trades), default=0),
+            min((t.at_ns for t in trades if t.at_ns), default=0),
         )
         for name, trades in found.items()
     }
@@ -318,6 +239,7 @@ def facts_of(
     exiting: Mapping[str, str],
     now_ns: int,
     ordered: int | None = None,
+    elsewhere: Filled | None = None,
 ) -> list[BrokerUpdate]:
     """Tell everything the books say about one super order; the same books give the same facts.
 
@@ -330,6 +252,8 @@ def facts_of(
         Stamp of facts whose moment the books do not tell.
     ordered : int, optional
         Units that we asked for; the list shows what the order was shrunk to. None = as the list says.
+    elsewhere : Filled, optional
+        What others closed of it.
     """
     head = parent.order
     at_ns = head.updated_ns or head.created_ns or now_ns
@@ -343,8 +267,8 @@ def facts_of(
         # the list's own average is rounded and may be missing: only the trade book names a price
         facts.append(_fact(head, BrokerUpdateKind.FILL_UNPRICED, at_ns, filled))
     exits = {name: fills[name] for name in _EXITS if name in fills}
-    if exits:
-        facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns))
+    if exits or elsewhere:
+        facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns, elsewhere))
     if head.status is OrderStatus.REJECTED:
         facts.append(_fact(head, BrokerUpdateKind.REJECTED, at_ns, reason=head.reason))
     elif head.status.is_dead or _has_ended_short(head, filled, ordered or head.quantity):
@@ -362,10 +286,17 @@ def _has_ended_short(head: OrderRow, filled: int, ordered: int) -> bool:
 
 
 def _exit_fact(
-    head: OrderRow, exits: Mapping[LegName, Filled], reason: str | None, at_ns: int
+    head: OrderRow,
+    exits: Mapping[LegName, Filled],
+    reason: str | None,
+    at_ns: int,
+    elsewhere: Filled | None,
 ) -> BrokerUpdate:
-    """Tell the units closed by both legs together; the later fill names the kind."""
-    total = Filled(sum(f.quantity for f in exits.values()), sum(f.notional_paise for f in exits.values()), 0)
+    """Tell the units closed by both legs and by others together; the later fill names the kind."""
+    parts = [*exits.values(), *([elsewhere] if elsewhere else [])]
+    total = Filled(sum(f.quantity for f in parts), sum(f.notional_paise for f in parts), 0)
+    if elsewhere:
+        return _fill(head, BrokerUpdateKind.EXIT_FILLED, total, elsewhere.at_ns or at_ns, CLOSED_ELSEWHERE)
     later = max(exits, key=lambda name: exits[name].at_ns)
     kind = BrokerUpdateKind.STOP_FILLED if later is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
     if reason:

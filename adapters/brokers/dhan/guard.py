@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import Books, Standing, held_of, standing_of, to_guard
+from adapters.brokers.dhan.facts import MOVABLE, Books, Standing, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
+from adapters.brokers.dhan.holding import held_of, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
@@ -18,8 +19,6 @@ from propdesk.model.instrument import Instrument
 from propdesk.model.messages import OrderIntent
 
 _EXITS: Final = (LegName.TARGET, LegName.STOP)
-_SURE: Final = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
-"""States of a leg that a refused cancel does not end."""
 
 
 @contextlib.contextmanager
@@ -139,19 +138,19 @@ class Guards:
         books = await read_books(self._client)
         require_certain(books, name)
         row = row_named(books, name)
-        ended, refused = await self._end_exits(row)
+        ended, refused = await self.end_exits(row)
         books = await read_books(self._client, with_positions=True)
         require_certain(books, name)
         row = row_named(books, name)
         for exit_name in _EXITS:
             leg = row.leg(exit_name)
-            is_at_rest = exit_name in refused and leg is not None and leg.status in _SURE
+            is_at_rest = exit_name in refused and leg is not None and leg.status in MOVABLE
             is_doubtful = exit_name not in refused | ended and (leg is None or not leg.status.is_dead)
             if is_at_rest or is_doubtful:
                 raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was placed.")
         return row, books
 
-    async def _end_exits(self, row: SuperOrderRow) -> tuple[set[LegName], set[LegName]]:
+    async def end_exits(self, row: SuperOrderRow) -> tuple[set[LegName], set[LegName]]:
         """Cancel every exit that is not shown dead; gives those ended and those whose cancel was refused."""
         ended: set[LegName] = set()
         refused: set[LegName] = set()

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import doubtful
-from adapters.brokers.dhan.facts import Books, age, standing_of
+from adapters.brokers.dhan.facts import Books, age, is_ours, standing_of
+from adapters.brokers.dhan.gaps import gap_of
+from adapters.brokers.dhan.holding import may_be_closed_elsewhere
 from adapters.brokers.dhan.model import PositionRow, SuperOrderRow
 from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
 
@@ -21,12 +23,16 @@ async def read_books(client: DhanClient, *, with_positions: bool = False) -> Boo
     return Books(supers.rows, orders.rows, trades.rows, unreadable, positions)
 
 
-async def with_positions_if_guarded(client: DhanClient, books: Books) -> Books:
-    """Read the positions besides where a guard rests: it must not outlive what it guards.
+async def with_positions_if_needed(client: DhanClient, books: Books) -> Books:
+    """Read the positions besides where only they can tell what is held.
 
-    Positions that cannot be read leave the books without them: the rest of them is news all the same.
+    That is where a guard rests, which must not outlive what it guards, where an order is not covered, and
+    where others have filled against it. Positions that cannot be read leave the books without them: the
+    rest of them is news all the same.
     """
-    if not any(standing_of(row, books).guard for row in books.supers):
+    ours = [row for row in books.supers if is_ours(row.order.correlation_id)]
+    is_doubtful = any(standing_of(row, books).guard or gap_of(row, books) for row in ours)
+    if not is_doubtful and not may_be_closed_elsewhere(books):
         return books
     try:
         found: tuple[PositionRow, ...] | None = await client.portfolio.positions()

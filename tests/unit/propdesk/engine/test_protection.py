@@ -14,6 +14,7 @@ from propdesk.engine.step import carry_over, initial_state
 from propdesk.model.enums import ExitReason, FollowupKind, KillLevel, Period
 from propdesk.model.messages import (
     ACCESS,
+    CLOSED_ELSEWHERE,
     BrokerSnapshotTaken,
     BrokerUpdate,
     BrokerUpdateKind,
@@ -477,6 +478,20 @@ def test_a_guard_that_a_call_did_not_need_can_be_asked_for_again() -> None:
     day.feed(covered(order, 3), at(602, 3))
     day.feed(naked(day, order, 13, "unfilled"), at(602, 13))
     assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 1), (IntentKind.EXIT, 1)]
+
+
+def test_what_others_closed_is_over_and_told() -> None:
+    day = filled()
+    first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))
+    whole = sent(day, IntentKind.PLACE)[0].quantity
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, first, whole, 9_950, CLOSED_ELSEWHERE), at(603))
+    (trade,) = day.all("trades")
+    assert (trade.quantity, trade.exit_paise, trade.exit_reason) == (whole, 9_950, ExitReason.SQUARE_OFF)
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == CLOSED_ELSEWHERE]
+    assert [one.severity for one in told] == ["critical"]
+    assert sent(day, IntentKind.EXIT) == []
+    (live,) = day.state.groups.values()
+    assert [order.correlation_id for order in live.orders if order.exited_quantity == 0] == [second]
 
 
 def test_what_lapses_at_the_close_is_not_closed_for_it() -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from adapters.brokers.dhan.cover import Cover
-from adapters.brokers.dhan.facts import Gap
+from adapters.brokers.dhan.gaps import Gap
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 

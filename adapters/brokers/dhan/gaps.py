@@ -1,0 +1,72 @@
+"""Where what is held of a super order and what would close it differ."""
+
+from dataclasses import dataclass, replace
+
+from adapters.brokers.dhan.facts import Books, has_exits, is_leaving, rests, standing_of
+from adapters.brokers.dhan.holding import to_guard
+from adapters.brokers.dhan.model import LegName, SuperOrderRow
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What of a super order is not covered as it should be.
+
+    Attributes
+    ----------
+    naked, excess : int
+        Units that are held under no live stop, and units that its exits would sell beyond what is held.
+    is_leaving : bool
+        A way out is at the exchange for the naked units: they are naked only if it does not fill.
+    what : str
+        Tells one gap from the next: a gap that becomes another one begins anew.
+    guard : int
+        Generation of the guard that is due.
+    """
+
+    order_id: str
+    naked: int
+    excess: int
+    is_leaving: bool
+    what: str
+    guard: int
+
+
+def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0) -> Gap | None:
+    """Compare what is held of a super order with what would close it; None where they agree.
+
+    Parameters
+    ----------
+    gone : int
+        Units of it that others closed (`closed_elsewhere`): exits of its own that rest would sell them again.
+
+    Notes
+    -----
+    A stop in a state that nobody knows is none. An exit that is on its way (TRIGGERED, CLOSED) is no lost
+    stop, since its sibling is cancelled by it, but it protects only as long as it takes to fill.
+    """
+    standing = standing_of(parent, books)
+    held, guard = standing.open_quantity - gone, standing.guard
+    guarded = sum(one.left for one in standing.guards)
+    has_stop = rests(parent.leg(LegName.STOP))
+    excess = guarded - to_guard(parent, books)
+    head = Gap(parent.order.order_id, 0, 0, is_leaving=False, what="", guard=standing.next_guard)
+    if gone and has_exits(parent):
+        return replace(head, excess=gone, what="excess")
+    if excess > 0:
+        return replace(head, excess=excess, what="excess")
+    if has_stop or held <= 0:
+        return None
+    if guarded < held:
+        leaves = guard is None and is_leaving(parent)
+        what = "leaving" if leaves else "naked"
+        return replace(head, naked=held - guarded, is_leaving=leaves, what=what)
+    if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
+        return None
+    what = f"{guard.row.order_id}|{guard.row.price_paise}"
+    return replace(head, naked=held, is_leaving=True, what=what)
+
+
+def _is_passed(parent: SuperOrderRow, trigger_paise: int) -> bool:
+    """Whether the price is at or beyond a stop that still rests."""
+    last = parent.last_price_paise
+    return last > 0 and parent.order.side.sign * (last - trigger_paise) <= 0

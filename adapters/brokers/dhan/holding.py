@@ -1,0 +1,143 @@
+"""What of our orders is still held: the account's positions and other people's fills against our books."""
+
+from collections.abc import Iterable, Iterator
+
+from adapters.brokers.dhan.doubt import ids_of
+from adapters.brokers.dhan.facts import Books, Filled, age, is_ours, rests, standing_of, surplus
+from adapters.brokers.dhan.model import LegName, OrderRow, PositionRow, SuperOrderRow, TradeRow
+from propdesk.core.ids import split_guard_id
+from propdesk.model.enums import Side
+
+Security = tuple[str, str, str]
+"""Key of a position: segment, security id, product."""
+
+_EXITS = (LegName.TARGET, LegName.STOP)
+
+
+def security_of(row: OrderRow | TradeRow | PositionRow) -> Security:
+    """Key of the position that a row is of."""
+    return row.exchange_segment, row.security_id, row.product
+
+
+def held_of(parent: SuperOrderRow, books: Books) -> int | None:
+    """Units of a super order that the account's position still has room for.
+
+    The position is one number for all our orders in a security, long and short: what it falls short of
+    their sum was closed by somebody else, and is taken off this order. None where the positions were not
+    read or have no row of the security, which proves nothing: flat ones stay listed.
+    """
+    short = _shortfall(security_of(parent.order), parent.order.side, books)
+    return None if short is None else max(0, standing_of(parent, books).open_quantity - short)
+
+
+def to_guard(parent: SuperOrderRow, books: Books) -> int:
+    """Units that guards of a super order may sell: none beside a stop of its own, else what is held."""
+    if rests(parent.leg(LegName.STOP)):
+        return 0
+    held = held_of(parent, books)
+    return standing_of(parent, books).open_quantity if held is None else held
+
+
+def _shortfall(key: Security, side: Side, books: Books) -> int | None:
+    """Units that the position falls short of what our books expect on one side; None = nobody knows."""
+    nets = [row.net_quantity for row in books.positions or () if security_of(row) == key]
+    if not nets:
+        return None
+    expected = sum(
+        row.order.side.sign * standing_of(row, books).open_quantity for row in _ours_in(key, books)
+    )
+    return max(0, side.sign * (expected - sum(nets)))
+
+
+def _ours_in(key: Security, books: Books) -> list[SuperOrderRow]:
+    return [
+        row for row in books.supers if security_of(row.order) == key and is_ours(row.order.correlation_id)
+    ]
+
+
+# ---------------------------------------------------------- closed elsewhere
+
+
+def closed_elsewhere(books: Books) -> dict[str, Filled]:
+    """Say what of our orders others closed (a person, the broker at its square-off), by order id.
+
+    It takes two witnesses: the position has no room for it any more, and since our entry orders that are not
+    ours have filled against it. One of them alone proves nothing, since positions may be older than
+    trades, and a person's fills may be of a position of that person's own.
+    """
+    if not books.positions:
+        return {}
+    strange = strangers(books)
+    found: dict[str, Filled] = {}
+    for key in dict.fromkeys(security_of(row.order) for row in books.supers):
+        ours = _ours_in(key, books)
+        fills = [trade for trade in strange if security_of(trade) == key]
+        for side in Side:
+            of_side = [row for row in ours if row.order.side is side]
+            found |= _shared_out(of_side, fills, _shortfall(key, side, books) or 0, books)
+    return found
+
+
+def _shared_out(
+    ours: Iterable[SuperOrderRow], fills: list[TradeRow], short: int, books: Books
+) -> Iterator[tuple[str, Filled]]:
+    """Share what others closed of one side of a position out: what repeats an order first, then by age."""
+    repeats = {row.order.order_id for rows in surplus(books.supers).values() for row in rows}
+    taken = 0
+    for row in sorted(ours, key=lambda row: (row.order.order_id not in repeats, age(row))):
+        standing = standing_of(row, books)
+        closing, quantity = _closing_fills(row, fills, standing.entered_ns)
+        units = min(standing.open_quantity, short - taken, quantity - taken)
+        if units > 0:
+            taken += units
+            total = sum(trade.quantity for trade in closing)
+            notional = sum(trade.quantity * trade.price_paise for trade in closing)
+            yield (
+                row.order.order_id,
+                Filled(units, notional * units // total, max(trade.at_ns or 0 for trade in closing)),
+            )
+
+
+def _closing_fills(
+    row: SuperOrderRow, fills: list[TradeRow], since_ns: int | None
+) -> tuple[list[TradeRow], int]:
+    """Give the fills of others against an order since it was entered, and what they closed of it net."""
+    later = [trade for trade in fills if since_ns is not None and (trade.at_ns or 0) >= since_ns]
+    closing = [trade for trade in later if trade.side is not row.order.side]
+    against = sum(trade.quantity for trade in closing)
+    return closing, against - sum(trade.quantity for trade in later if trade.side is row.order.side)
+
+
+def strangers(books: Books) -> list[TradeRow]:
+    """Give the fills of orders that are known not to be ours; a fill without a listed order may be ours."""
+    ours = {
+        order_id
+        for row in books.supers
+        if is_ours(row.order.correlation_id)
+        for order_id in ids_of(row, books)
+    }
+    known = {row.order_id: row for row in books.orders}
+    known |= {row.order.order_id: row.order for row in books.supers}
+    return [
+        trade
+        for trade in books.trades
+        if trade.order_id not in ours
+        and (row := known.get(trade.order_id)) is not None
+        and row.leg not in _EXITS  # of a super order, perhaps of ours
+        and not is_ours(split_guard_id(row.correlation_id)[0])
+    ]
+
+
+def may_be_closed_elsewhere(books: Books) -> bool:
+    """Whether others have filled against something of ours that is open: then the positions tell."""
+    fills = strangers(books)
+    return bool(fills) and any(
+        (standing := standing_of(row, books)).open_quantity
+        and _closing_fills(row, _in(fills, row), standing.entered_ns)[1] > 0
+        for row in books.supers
+        if is_ours(row.order.correlation_id)
+    )
+
+
+def _in(fills: list[TradeRow], row: SuperOrderRow) -> list[TradeRow]:
+    return [trade for trade in fills if security_of(trade) == security_of(row.order)]

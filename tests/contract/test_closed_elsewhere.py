@@ -1,0 +1,150 @@
+"""What a person or the broker closes of ours is over in our books, and nothing of ours sells it again."""
+
+from dataclasses import replace
+
+import pytest
+
+from adapters.brokers.dhan.broker import DhanBroker
+from adapters.brokers.dhan.model import LegName
+from adapters.brokers.dhan.orders import OrderRequest
+from propdesk.core.errors import Rejected, Retryable
+from propdesk.model.enums import Product, Side
+from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
+from tests.contract.conftest import Desk
+from tests.contract.test_broker_matrix import PLACE, dhan_broker, intent
+from tests.contract.test_protection import EXIT, FIT, GUARD, OUT, kinds, lasting, naked, net
+
+EXIT_FILLED, EXCESS, NAKED = BrokerUpdateKind.EXIT_FILLED, BrokerUpdateKind.EXCESS, BrokerUpdateKind.NAKED
+
+
+@pytest.fixture
+def broker(desk: Desk) -> DhanBroker:
+    return dhan_broker(desk)
+
+
+async def by_hand(desk: Desk, side: Side, quantity: int) -> None:
+    """A person trades TCS in the broker's own app, at the market of 100 or 98."""
+    segment, security, _ = next(iter(desk.world.exchange.positions))
+    limit = 9_700 if side is Side.SELL else 10_300
+    await desk.client.orders.place(
+        OrderRequest("manual", side, segment, security, Product.INTRADAY, quantity, limit)
+    )
+
+
+def exits_of(facts: list[BrokerUpdate]) -> list[tuple[int, str]]:
+    return [(fact.quantity, fact.reason) for fact in facts if fact.kind is EXIT_FILLED]
+
+
+@pytest.mark.parametrize("way", ["by hand", "squared off"])
+@pytest.mark.parametrize("price", [100, 98], ids=["above the stop", "beyond the stop"])
+async def test_a_naked_position_that_others_closed_is_over(
+    desk: Desk, broker: DhanBroker, way: str, price: int
+) -> None:
+    await naked(desk, broker)
+    if way == "by hand":
+        await by_hand(desk, Side.SELL, 10)
+    else:
+        desk.world.exchange.square_off()
+    desk.price(price)
+    assert exits_of(list(await broker.snapshot())) == [], "one reading may be wrong"
+    told = await lasting(desk, broker)
+    assert exits_of(told) == [(10, CLOSED_ELSEWHERE)]
+    assert {fact.fill_notional_paise for fact in told if fact.kind is EXIT_FILLED} == {100_000}
+    for call in (broker.protect(FIT), broker.exit(OUT)):
+        await call
+    told = await lasting(desk, broker, 60)
+    assert NAKED not in kinds(told)
+    assert kinds(told)[-1] is not EXCESS, "its target is gone, too"
+    for later in (97, 100, 101, 103):
+        desk.price(later)
+    assert net(desk) == 0
+
+
+async def test_the_exits_of_what_was_closed_by_hand_are_taken_away(desk: Desk, broker: DhanBroker) -> None:
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 10)
+    await broker.snapshot()
+    with pytest.raises(Retryable, match="Others closed"):
+        await broker.exit(EXIT)  # its target would open the other side
+    told = await lasting(desk, broker)
+    assert exits_of(told) == [(10, CLOSED_ELSEWHERE)]
+    assert (told[-1].kind, told[-1].quantity) == (EXCESS, 10)
+    await broker.protect(FIT)
+    assert EXCESS not in kinds(await lasting(desk, broker, 60))[-1:]
+    for price in (101, 99, 98):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_what_is_left_after_a_sale_by_hand_is_guarded_for_its_size(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 6)
+    told = await lasting(desk, broker)
+    assert exits_of(told) == [(6, CLOSED_ELSEWHERE)]
+    assert (told[-1].kind, told[-1].quantity) == (EXCESS, 6)
+    await broker.protect(FIT)
+    told = await lasting(desk, broker)
+    assert (told[-1].kind, told[-1].quantity, told[-1].guard) == (NAKED, 4, 1)
+    assert (await broker.protect(GUARD)).guard == 1
+    for price in (99, 98, 97):
+        desk.price(price)
+    assert net(desk) == 0
+    assert exits_of(await lasting(desk, broker))[-1][0] == 10
+
+
+@pytest.mark.parametrize(("first", "then"), [(Side.SELL, None), (Side.BUY, Side.SELL), (Side.SELL, Side.BUY)])
+async def test_what_a_person_trades_beside_us_closes_nothing_of_ours(
+    desk: Desk, broker: DhanBroker, first: Side, then: Side | None
+) -> None:
+    """A short position opened before ours, or a round trip while ours is open."""
+    if then is None:
+        await broker.place(replace(PLACE, correlation_id="pABCBBBBBBBBBBBBBBBB"))
+        await broker.exit(replace(EXIT, correlation_id="pABCBBBBBBBBBBBBBBBB"))
+        await by_hand(desk, first, 10)
+        desk.world.advance_by(60)
+    desk.price(100)
+    await broker.place(PLACE)
+    if then is not None:
+        await by_hand(desk, first, 10)
+        await by_hand(desk, then, 10)
+    told = [fact for fact in await lasting(desk, broker) if fact.correlation_id == PLACE.correlation_id]
+    assert kinds(told) == [BrokerUpdateKind.ENTRY_FILLED]
+
+
+async def test_positions_alone_close_nothing(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may be older than the trades: flat from the trade before, while ours has filled again."""
+    await broker.place(replace(PLACE, correlation_id="pABCBBBBBBBBBBBBBBBB"))
+    await broker.exit(replace(EXIT, correlation_id="pABCBBBBBBBBBBBBBBBB"))
+    desk.price(100)
+    assert net(desk) == 0
+    flat = await desk.client.portfolio.positions()
+    ack = await broker.place(PLACE)
+    await desk.client.super_orders.cancel(ack.broker_order_id, LegName.STOP)
+
+    async def positions() -> object:
+        return flat
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.portfolio, "positions", positions)
+        told = await lasting(desk, broker)
+        with pytest.raises(Rejected, match="no position"):
+            await broker.protect(GUARD)
+    assert (told[-1].kind, told[-1].quantity) == (NAKED, 10)
+    assert len(exits_of(told)) == 1, "of the other order"
+
+
+async def test_a_sale_by_hand_ends_what_repeats_an_order_before_ours(desk: Desk, broker: DhanBroker) -> None:
+    await broker.place(PLACE)
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 10)
+    told = await lasting(desk, broker)
+    assert exits_of(told) == []
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    desk.price(100)
+    assert net(desk) == 10
+    desk.price(99)
+    assert net(desk) == 0
