@@ -384,7 +384,8 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
         turn.notify("EXCESS", "critical", text)
         return replace(after, excess_units=update.quantity)
     if turn.is_session or not order.naked_units:
-        turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units have no live stop")
+        what = update.reason or "no live stop"
+        turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units: {what}")
     is_again = turn.is_session and (order.naked_units > 0 or 0 < order.guard_asked < update.guard)
     return replace(
         after,

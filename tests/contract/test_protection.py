@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker, Remembered, WantedExit
+from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.model import LegName, OrderStatus, Placed, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
@@ -528,6 +529,73 @@ async def test_a_way_out_that_does_not_fill_protects_nothing_and_is_priced_anew(
     await broker.exit(EXIT)
     desk.price(97)
     assert net(desk) == 0
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_an_exit_by_its_own_target_that_does_not_fill_is_told_and_priced_anew(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
+) -> None:
+    await broker.place(PLACE)
+    shown = await desk.client.super_orders.read()
+    stale = replace(shown, rows=tuple(replace(row, last_price_paise=10_900) for row in shown.rows))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(stale))
+        await broker.exit(EXIT)  # at 107.91: the price has run away below meanwhile
+    if is_restarted:
+        broker = dhan_broker(desk)
+        wanted = {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}
+        broker.remember(frozenset(), Remembered(exiting=wanted))
+    assert BrokerUpdateKind.NAKED not in kinds(await lasting(desk, broker, 9)), "it needs some time to fill"
+    told = (await lasting(desk, broker, 1))[-1]
+    assert (told.kind, told.quantity, told.reason) == (
+        BrokerUpdateKind.NAKED,
+        10,
+        "the way out has not filled",
+    )
+    assert (await broker.exit(OUT)).guard == 0
+    desk.price(100)
+    assert (net(desk), guards(desk)) == (0, [])
+
+
+@pytest.mark.parametrize("reason", ["MODIFICATIONS", "BAND"])
+async def test_an_exit_whose_legs_cannot_be_moved_any_more_leaves_by_an_order_of_its_own(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """What is refused for another reason keeps its stop: an order of its own may be refused as well."""
+    await broker.place(PLACE)
+
+    async def refuse(*_: Any) -> Placed:
+        raise Refusal(f"{reason}: no", RefusalKind(reason), "DH-906")
+
+    monkeypatch.setattr(desk.client.super_orders, "modify_target", refuse)
+    monkeypatch.setattr(desk.client.super_orders, "modify_stop", refuse)
+    with pytest.raises(Rejected):
+        await broker.exit(EXIT)
+    told = (await lasting(desk, broker, 10))[-1]
+    assert (told.kind, told.guard) == (BrokerUpdateKind.NAKED, 1)
+    if reason == "MODIFICATIONS":
+        assert (await broker.exit(OUT)).guard == 1
+        desk.price(100)
+        assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
+    else:
+        with pytest.raises(Rejected, match="BAND"):
+            await broker.exit(OUT)
+        desk.price(99)
+        assert (net(desk), guards(desk)) == (0, []), "by its stop"
+
+
+@pytest.mark.parametrize("fault", [FaultKind.RATE_LIMIT, FaultKind.IP_REFUSED])
+async def test_what_stays_naked_is_tried_again_in_seconds_unless_everything_is_refused(
+    desk: Desk, broker: DhanBroker, fault: FaultKind
+) -> None:
+    await naked(desk, broker)
+    before = len(await lasting(desk, broker))
+    desk.world.faults.arm(Fault(fault, count=9))
+    with pytest.raises((Rejected, Retryable)):
+        await broker.exit(OUT)
+    desk.world.faults.disarm()
+    told = [len(await lasting(desk, broker, seconds)) - before for seconds in (4, 2, 54)]
+    assert told == ([0, 1, 1] if fault is FaultKind.RATE_LIMIT else [0, 0, 1])
 
 
 async def test_an_exit_placed_and_not_filled_is_closed_by_an_order_of_its_own(

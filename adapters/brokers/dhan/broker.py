@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.cover import Cover, Lasting
+from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, UNFILLED_NS, Cover, Lasting
 from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
     MOVABLE,
@@ -18,6 +18,7 @@ from adapters.brokers.dhan.facts import (
     has_exits,
     is_leaving,
     is_ours,
+    rests,
     standing_of,
     surplus,
     surplus_facts,
@@ -171,6 +172,7 @@ class DhanBroker:
         self._clock = clock
         self._timing = timing or PollTiming()
         self._ids: dict[str, str] = {}
+        self._exits_asked: set[str] = set()
         self._exiting: dict[str, str] = {}
         self._wished: dict[str, WantedExit] = {}
         self._unanswered: dict[str, tuple[str, int, int]] = {}
@@ -193,6 +195,7 @@ class DhanBroker:
         self._doubts.remember(known.in_doubt)
         self._cover.remember(known.uncovered, self._clock.now_ns())
         self._wished |= known.exiting
+        self._exits_asked |= known.exiting.keys()
 
     # ---------------------------------------------------------------- calls
 
@@ -265,6 +268,11 @@ class DhanBroker:
         exit left is closed by an order of its own, under the generation that the intent names (`Guards`).
         What has not filled is withdrawn first; where that fails, the way out is taken all the same.
         """
+        self._exits_asked.add(intent.correlation_id)
+        with self._told_again(intent):
+            return await self._close(intent)
+
+    async def _close(self, intent: OrderIntent) -> BrokerAck:
         with nothing_placed():
             books = await with_positions_if_needed(self._client, await read_books(self._client))
         row = self._row(books, intent)
@@ -304,8 +312,8 @@ class DhanBroker:
                     await self._move_out(row, price)
             except AccessRefused:
                 raise
-            except Rejected:
-                if not intent.guard:
+            except Rejected as refusal:
+                if not intent.guard or not _is_stuck(row, refusal):
                     raise
             else:
                 return 0
@@ -324,6 +332,10 @@ class DhanBroker:
         Rejected, Retryable
             If it cannot be guarded: then it is closed.
         """
+        with self._told_again(intent):
+            return await self._protect(intent)
+
+    async def _protect(self, intent: OrderIntent) -> BrokerAck:
         name, instrument = intent.correlation_id, self._instrument(intent)
         with nothing_placed():
             books = await with_positions_if_needed(self._client, await read_books(self._client))
@@ -346,6 +358,24 @@ class DhanBroker:
             return await self._put_stop(intent, row, instrument)
         self._wake.set()
         return BrokerAck(name, order_id)
+
+    @contextlib.contextmanager
+    def _told_again(self, intent: OrderIntent) -> Iterator[None]:
+        """Let what stays uncovered be told in seconds, so that its way out is tried again.
+
+        Where everything is refused, that would be so again: then it is told by the minute.
+        """
+        wait_ns = UNFILLED_NS
+        try:
+            yield
+        except AccessRefused:
+            wait_ns = AGAIN_NS
+            raise
+        except (Rejected, Retryable):
+            wait_ns = RETRY_NS
+            raise
+        finally:
+            self._cover.hasten(intent.correlation_id, self._clock.now_ns(), wait_ns)
 
     async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> BrokerAck:
         name, stop = intent.correlation_id, row.leg(LegName.STOP)
@@ -443,7 +473,8 @@ class DhanBroker:
                 facts += [fact for fact in found if fact.kind in _CERTAIN]
                 continue
             facts += facts_of(row, books, self._exiting, now_ns, ordered, stands.get(order_id))
-            seen[name] = gap_of(row, books, gone[order_id].quantity if order_id in gone else 0)
+            units = gone[order_id].quantity if order_id in gone else 0
+            seen[name] = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
         return (*facts, *self._cover.facts(seen, now_ns))
 
     @property
@@ -603,6 +634,16 @@ class DhanBroker:
             else:
                 return
         await self._supers.modify_stop(order_id, row.last_price_paise or price)
+
+
+def _is_stuck(row: SuperOrderRow, refusal: Rejected) -> bool:
+    """Whether an exit that was not moved may be given up: it cannot be moved, or its stop is gone anyway.
+
+    For any other reason a stop that rests is kept: what takes its place may be refused for the same.
+    """
+    kinds = (RefusalKind.MODIFICATIONS, RefusalKind.ORDER)
+    cannot = isinstance(refusal, Refusal) and refusal.kind in kinds
+    return cannot or not rests(row.leg(LegName.STOP))
 
 
 def _has_moved(leg: SuperLeg | None, asked_paise: int | None) -> bool:

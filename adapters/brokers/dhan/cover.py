@@ -20,13 +20,17 @@ AGAIN_NS: Final = 60 * NS_PER_SECOND
 """After how long a gap that stays is told anew."""
 
 
+RETRY_NS: Final = 5 * NS_PER_SECOND
+"""After how long a gap is told anew of which the way out was refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A gap since when it is seen, and since when it was told last (None = not yet)."""
+    """A gap, when it is to be told next, and whether it was told."""
 
     gap: Gap | None
-    since_ns: int
-    told_ns: int | None
+    due_ns: int
+    is_told: bool
 
 
 class Cover:
@@ -39,12 +43,18 @@ class Cover:
 
     def remember(self, names: Collection[str], now_ns: int) -> None:
         """Restore the gaps that are journalled, so that their end is told."""
-        self._open |= {name: _Open(None, now_ns, now_ns) for name in names}
+        self._open |= {name: _Open(None, now_ns + UNFILLED_NS, is_told=True) for name in names}
 
     @property
     def is_waiting(self) -> bool:
         """Whether a gap stands, so that time alone may make news of it."""
         return bool(self._open)
+
+    def hasten(self, name: str, now_ns: int, wait_ns: int) -> None:
+        """Tell a gap that stays after this long already: what was done about it may have done nothing."""
+        known = self._open.get(name)
+        if known is not None:
+            self._open[name] = replace(known, due_ns=min(known.due_ns, now_ns + wait_ns))
 
     def facts(self, seen: Mapping[str, Gap | None], now_ns: int) -> list[BrokerUpdate]:
         """Take in a reading and give every fact so far, oldest first.
@@ -66,32 +76,29 @@ class Cover:
         if known is None or (gap is not None and (known.gap is None or known.gap.what == gap.what)):
             return
         del self._open[name]
-        if known.told_ns is not None:
+        if known.is_told:
             order_id = known.gap.order_id if known.gap else ""
-            self._tell(BrokerUpdateKind.COVERED, name, order_id, 0, 0, now_ns)
+            self._tell(BrokerUpdate("", BrokerUpdateKind.COVERED, name, order_id, 0, 0, now_ns))
 
     def _watch(self, name: str, gap: Gap, now_ns: int) -> None:
-        known = self._open.get(name) or _Open(gap, now_ns, None)
-        if known.gap is not None and known.gap.guard != gap.guard:
-            # the exchange refused the guard that was due: the next one is told soon, not after a minute
-            known = replace(known, since_ns=now_ns)
-        if known.told_ns is None or known.told_ns < known.since_ns:
-            is_due = now_ns - known.since_ns >= (UNFILLED_NS if gap.is_leaving else LOST_NS)
-        else:
-            is_due = now_ns - known.told_ns >= AGAIN_NS
-        self._open[name] = _Open(gap, known.since_ns, now_ns if is_due else known.told_ns)
-        if is_due:
-            kind = BrokerUpdateKind.EXCESS if gap.excess else BrokerUpdateKind.NAKED
-            self._tell(kind, name, gap.order_id, gap.naked or gap.excess, gap.guard, now_ns)
+        known = self._open.get(name)
+        if known is None:
+            known = _Open(gap, now_ns + (UNFILLED_NS if gap.is_leaving else LOST_NS), is_told=False)
+        elif known.gap is not None and known.gap.guard != gap.guard:
+            # another guard is due, since the last one ended: it is told soon, not after a minute
+            known = replace(known, due_ns=min(known.due_ns, now_ns + LOST_NS))
+        self._open[name] = replace(known, gap=gap)
+        if now_ns < known.due_ns:
+            return
+        self._open[name] = _Open(gap, now_ns + AGAIN_NS, is_told=True)
+        kind = BrokerUpdateKind.EXCESS if gap.excess else BrokerUpdateKind.NAKED
+        units = gap.naked or gap.excess
+        self._tell(BrokerUpdate("", kind, name, gap.order_id, 0, units, now_ns, gap.reason, guard=gap.guard))
 
-    def _tell(
-        self, kind: BrokerUpdateKind, name: str, order_id: str, units: int, guard: int, now_ns: int
-    ) -> None:
-        self._last_ns = max(now_ns, self._last_ns + 1)
-        update_id = derived_id("dhan-cover", kind.value, name, self._last_ns)
-        self._facts.append(
-            BrokerUpdate(update_id, kind, name, order_id, 0, units, self._last_ns, guard=guard)
-        )
+    def _tell(self, fact: BrokerUpdate) -> None:
+        self._last_ns = max(fact.ts_ns, self._last_ns + 1)
+        update_id = derived_id("dhan-cover", fact.kind.value, fact.correlation_id, self._last_ns)
+        self._facts.append(replace(fact, update_id=update_id, ts_ns=self._last_ns))
 
 
 class Lasting:

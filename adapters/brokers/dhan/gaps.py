@@ -21,6 +21,8 @@ class Gap:
         Tells one gap from the next: a gap that becomes another one begins anew.
     guard : int
         Generation of the guard that is due.
+    reason : str
+        What is wrong where it is no lost stop.
     """
 
     order_id: str
@@ -29,15 +31,18 @@ class Gap:
     is_leaving: bool
     what: str
     guard: int
+    reason: str = ""
 
 
-def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0) -> Gap | None:
+def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0, *, is_exit_asked: bool = False) -> Gap | None:
     """Compare what is held of a super order with what would close it; None where they agree.
 
     Parameters
     ----------
     gone : int
         Units of it that others closed (`closed_elsewhere`): exits of its own that rest would sell them again.
+    is_exit_asked : bool
+        It is to be closed: what rests at levels of its own may do so for the time that a way out takes only.
 
     Notes
     -----
@@ -54,8 +59,10 @@ def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0) -> Gap | None:
         return replace(head, excess=gone, what="excess")
     if excess > 0:
         return replace(head, excess=excess, what="excess")
-    if has_stop or held <= 0:
+    if held <= 0:
         return None
+    if has_stop:
+        return _unfilled(parent, replace(head, naked=held)) if is_exit_asked else None
     if guarded < held:
         leaves = guard is None and is_leaving(parent)
         what = "leaving" if leaves else "naked"
@@ -64,6 +71,12 @@ def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0) -> Gap | None:
         return None
     what = f"{guard.row.order_id}|{guard.row.price_paise}"
     return replace(head, naked=held, is_leaving=True, what=what)
+
+
+def _unfilled(parent: SuperOrderRow, gap: Gap) -> Gap:
+    """Say that an order which is to be closed stands; with each move of its exits the time begins anew."""
+    levels = ",".join(str(leg.price_paise) for leg in parent.legs)
+    return replace(gap, is_leaving=True, what=f"exit|{levels}", reason="the way out has not filled")
 
 
 def _is_passed(parent: SuperOrderRow, trigger_paise: int) -> bool:

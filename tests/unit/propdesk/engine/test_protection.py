@@ -480,6 +480,21 @@ def test_a_guard_that_a_call_did_not_need_can_be_asked_for_again() -> None:
     assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 1), (IntentKind.EXIT, 1)]
 
 
+def test_an_exit_that_was_refused_is_asked_for_again_when_the_loss_is_told_anew() -> None:
+    day = filled()
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    beyond = fact(BrokerUpdateKind.REJECTED, order, reason="beyond", answers=IntentKind.EMERGENCY_STOP)
+    day.feed(replace(beyond, guard=1), at(602, 1))
+    for second in (2, 7):
+        refused = fact(BrokerUpdateKind.REJECTED, order, reason="429", answers=IntentKind.EXIT)
+        day.feed(replace(refused, update_id=f"r{second}", guard=1), at(602, second))
+        day.feed(naked(day, order, second + 5, f"again-{second}"), at(602, second + 5))
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 1)] * 3
+    assert sent(day, IntentKind.EMERGENCY_STOP)[1:] == []
+
+
 def test_what_others_closed_is_over_and_told() -> None:
     day = filled()
     first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))

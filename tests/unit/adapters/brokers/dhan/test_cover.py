@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapters.brokers.dhan.cover import Cover
+from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, Cover
 from adapters.brokers.dhan.gaps import Gap
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
@@ -88,4 +88,13 @@ def test_a_reading_without_the_order_neither_begins_nor_ends_a_gap() -> None:
 def test_the_end_of_a_gap_that_a_process_before_told_is_told() -> None:
     readings = Readings()
     readings.cover.remember({"p"}, 0)
-    assert [readings.at(1, LOST), readings.at(60, LOST), readings.at(61, None)] == [[], [NAKED], [COVERED]]
+    assert [readings.at(9, LOST), readings.at(10, LOST), readings.at(11, None)] == [[], [NAKED], [COVERED]]
+
+
+def test_a_gap_of_which_the_way_out_was_refused_is_told_anew_in_seconds() -> None:
+    readings = Readings()
+    assert [readings.at(second, LOST) for second in (0, 2)] == [[], [NAKED]]
+    readings.cover.hasten("p", 3 * NS_PER_SECOND, RETRY_NS)
+    readings.cover.hasten("p", 4 * NS_PER_SECOND, AGAIN_NS)  # later than it is due anyway
+    readings.cover.hasten("q", 4 * NS_PER_SECOND, RETRY_NS)  # of another, which is covered
+    assert [readings.at(second, LOST) for second in (7.9, 8, 67.9, 68)] == [[], [NAKED], [], [NAKED]]
