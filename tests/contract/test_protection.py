@@ -480,6 +480,18 @@ async def test_a_list_without_the_position_takes_no_guard_away_and_puts_none(
     assert net(desk) == 0
 
 
+async def test_exits_stay_where_no_guard_can_take_their_place(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        with pytest.raises(Rejected, match="no position"):
+            await broker.protect(GUARD)
+    desk.price(101)
+    assert net(desk) == 0, "its target was taken away for nothing"
+
+
 async def test_what_fills_after_the_guard_is_withdrawn_before_it(desk: Desk, broker: DhanBroker) -> None:
     desk.world.faults.arm(Fault(FaultKind.STOP_MISSING))
     desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))

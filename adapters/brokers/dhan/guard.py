@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import MOVABLE, Books, Standing, standing_of
+from adapters.brokers.dhan.facts import MOVABLE, Books, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.holding import held_of, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
@@ -109,12 +109,11 @@ class Guards:
         if generation == 0:
             raise Retryable(f"{name} has no exit to move, and a guard may still appear: no other is placed.")
         with nothing_placed():
-            row, books = await self._without_exits(name)
-            standing = standing_of(row, books)
-            _require_free(standing, name, generation)
-            units = held_of(row, books)
-        if not units:
-            raise Rejected(f"Dhan shows no position of super order {row.order.order_id}.")
+            # looked at first: what cannot be guarded keeps the exits that it has
+            books = await self._certain(name)
+            _units_to_place(books, name, generation)
+            books = await self._without_exits(row_named(books, name))
+        row, units = row_named(books, name), _units_to_place(books, name, generation)
         side = row.order.side.opposite
         request = OrderRequest(
             guard_id(name, generation),
@@ -128,19 +127,21 @@ class Guards:
         )
         return (await self._client.orders.place(request)).order_id
 
-    async def _without_exits(self, name: str) -> tuple[SuperOrderRow, Books]:
-        """Take away what is left of both exits and read everything again.
+    async def _certain(self, name: str) -> Books:
+        books = await read_books(self._client, with_positions=True)
+        require_certain(books, name)
+        return books
+
+    async def _without_exits(self, row: SuperOrderRow) -> Books:
+        """Take away what is left of both exits of an order and read everything again.
 
         An exit is dead where the list says so, where Dhan says that our cancel ended it, or where Dhan
         refuses to cancel it for its state and the list does not show it at rest. A cancel under way ends
         nothing yet.
         """
-        books = await read_books(self._client)
-        require_certain(books, name)
-        row = row_named(books, name)
+        name = row.order.correlation_id
         ended, refused = await self.end_exits(row)
-        books = await read_books(self._client, with_positions=True)
-        require_certain(books, name)
+        books = await self._certain(name)
         row = row_named(books, name)
         for exit_name in _EXITS:
             leg = row.leg(exit_name)
@@ -148,7 +149,7 @@ class Guards:
             is_doubtful = exit_name not in refused | ended and (leg is None or not leg.status.is_dead)
             if is_at_rest or is_doubtful:
                 raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was placed.")
-        return row, books
+        return books
 
     async def end_exits(self, row: SuperOrderRow) -> tuple[set[LegName], set[LegName]]:
         """Cancel every exit that is not shown dead; gives those ended and those whose cancel was refused."""
@@ -173,7 +174,13 @@ class Guards:
         return ended, refused
 
 
-def _require_free(standing: Standing, name: str, generation: int) -> None:
-    """Refuse to place a guard while an earlier one, or this very one, is there."""
+def _units_to_place(books: Books, name: str, generation: int) -> int:
+    """Give the units that a guard is to sell; refuses while an earlier one, or this very one, is there."""
+    row = row_named(books, name)
+    standing = standing_of(row, books)
     if standing.guard is not None or any(one.generation >= generation for one in standing.guards):
         raise Retryable(f"Guard {generation} of {name} or a later one is there; nothing was placed.")
+    units = held_of(row, books)
+    if not units:
+        raise Rejected(f"Dhan shows no position of super order {row.order.order_id}.")
+    return units
