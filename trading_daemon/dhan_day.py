@@ -58,7 +58,8 @@ class StateSheet:
             if o.exit_wanted is not None
         }
         uncovered = frozenset(o.correlation_id for o in orders if o.naked_units or o.excess_units)
-        return Remembered(exiting, in_doubt, uncovered)
+        guards = {o.correlation_id: o.guard_asked for o in orders if o.guard_asked}
+        return Remembered(exiting, in_doubt, uncovered, guards)
 
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""

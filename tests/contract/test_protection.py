@@ -386,6 +386,54 @@ async def test_a_guard_without_an_answer_is_never_sent_twice(
     assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_guard_that_never_came_bars_the_way_out_for_minutes_only(
+    desk: Desk, broker: DhanBroker, is_restarted: bool
+) -> None:
+    await naked(desk, broker)
+    lost = Fault(FaultKind.TIME_OUT, path="/orders", method="POST", values={"effect": False})
+    desk.world.faults.arm(lost)
+    with pytest.raises(OutcomeUnknown):
+        await broker.protect(GUARD)
+    if is_restarted:
+        desk.world.advance_by(300)
+        broker = dhan_broker(desk)
+        broker.remember(frozenset(), Remembered(uncovered=(NAME,), guards={NAME: 1}))
+    assert {fact.guard for fact in await lasting(desk, broker, 359)} <= {0, 1}
+    desk.world.advance_by(1)
+    last = (await lasting(desk, broker))[-1]
+    assert (last.kind, last.guard) == (BrokerUpdateKind.NAKED, 2)
+    await broker.exit(replace(OUT, guard=2))
+    desk.price(100)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g2"])
+
+
+@pytest.mark.parametrize("price", [100, 98], ids=["out", "by its stop"])
+async def test_a_guard_that_comes_later_than_it_was_waited_for_is_ended(
+    desk: Desk, broker: DhanBroker, price: float
+) -> None:
+    await naked(desk, broker)
+    late = Fault(FaultKind.LATE_ACCEPT, path="/orders", method="POST", values={"delay_s": 900})
+    desk.world.faults.arm(late)
+    with pytest.raises(OutcomeUnknown):
+        await broker.protect(GUARD)
+    await lasting(desk, broker, 400)
+    if price == 100:
+        await broker.exit(replace(OUT, guard=2))
+        desk.price(100)
+    else:
+        await broker.protect(replace(GUARD, guard=2))
+    desk.world.advance_by(500)
+    assert guards(desk) == [f"{NAME}g2", f"{NAME}g1"]
+    told = kinds(await lasting(desk, broker))
+    assert BrokerUpdateKind.EXCESS in told or BrokerUpdateKind.SURPLUS in told
+    await broker.protect(FIT)
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    for later in (price, 99, 98, 97):
+        desk.price(later)
+    assert net(desk) == 0
+
+
 async def test_a_guard_that_is_not_listed_yet_is_not_sent_twice(
     desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
@@ -119,11 +119,14 @@ class Remembered:
         Orders that an unreadable row may concern, with the fact that told of it.
     uncovered : collection of str
         Orders last told to have no live stop, or more guards than there is to guard.
+    guards : mapping of str to int
+        Newest generation of guards that was asked for of an order.
     """
 
     exiting: Mapping[str, WantedExit] = field(default_factory=dict)
     in_doubt: Mapping[str, str] = field(default_factory=dict)
     uncovered: Collection[str] = ()
+    guards: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +166,7 @@ class DhanBroker:
     ) -> None:
         self._client = client
         self._supers = client.super_orders
-        self._guards = Guards(client)
+        self._guards = Guards(client, clock)
         self._cover = Cover()
         self._elsewhere = Lasting()
         self._doubts = Doubts()
@@ -194,6 +197,7 @@ class DhanBroker:
         self._told |= seen
         self._doubts.remember(known.in_doubt)
         self._cover.remember(known.uncovered, self._clock.now_ns())
+        self._guards.remember(known.guards, self._clock.now_ns())
         self._wished |= known.exiting
         self._exits_asked |= known.exiting.keys()
 
@@ -372,7 +376,7 @@ class DhanBroker:
             wait_ns = AGAIN_NS
             raise
         except (Rejected, Retryable):
-            wait_ns = RETRY_NS
+            wait_ns = AGAIN_NS if self._guards.is_awaited(intent.correlation_id) else RETRY_NS
             raise
         finally:
             self._cover.hasten(intent.correlation_id, self._clock.now_ns(), wait_ns)
@@ -474,7 +478,10 @@ class DhanBroker:
                 continue
             facts += facts_of(row, books, self._exiting, now_ns, ordered, stands.get(order_id))
             units = gone[order_id].quantity if order_id in gone else 0
-            seen[name] = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
+            gap = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
+            if gap is not None:
+                gap = replace(gap, guard=self._guards.due(name, gap.guard, now_ns))
+            seen[name] = gap
         return (*facts, *self._cover.facts(seen, now_ns))
 
     @property

@@ -1,7 +1,8 @@
 """Plain orders for what a super order holds without a stop: the emergency stop and the way out (§5.7)."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
@@ -12,11 +13,26 @@ from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import read_books, require_certain, row_named
-from propdesk.core.errors import AccessRefused, DataFault, OutcomeUnknown, Rejected, Retryable
+from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.errors import (
+    AccessRefused,
+    AuthExpired,
+    DataFault,
+    OutcomeUnknown,
+    Rejected,
+    Retryable,
+)
 from propdesk.core.ids import guard_id
 from propdesk.model.enums import Product
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import OrderIntent
+
+LATE_NS: Final = 360 * NS_PER_SECOND
+"""After how long a guard that nobody answered for is not waited for any more.
+
+Acceptance up to 300 s late is reckoned with, and a minute is added to that. What comes later all the same is
+told as SURPLUS or EXCESS and ended.
+"""
 
 _EXITS: Final = (LegName.TARGET, LegName.STOP)
 
@@ -36,24 +52,59 @@ def nothing_placed() -> Iterator[None]:
         raise Retryable(f"No order was placed, since what goes before is in doubt: {fault}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A generation that was asked for without an answer, and since when its coming is waited for."""
+
+    generation: int
+    since_ns: int
+
+
 class Guards:
     """Places, fits and ends the plain orders that stand in for the exits of a super order.
 
     Parameters
     ----------
     client : DhanClient
+    clock : Clock
 
     Notes
     -----
     A plain order against a position can reverse it, an exit of a super order cannot. So it leaves only when
     both exits are proved dead and the position was read again, for no more than is held, and only under a
     generation that the intent names. An intent names each generation once, and the next one only when the
-    lists have shown the last one's end: nothing that may still appear is ever sent a second time, and what
-    that rests on is committed with the intent.
+    lists have shown the last one's end, or have gone without it for longer than anything was ever late: what
+    may still appear is not sent a second time, and what that rests on is committed with the intent.
     """
 
-    def __init__(self, client: DhanClient) -> None:
+    def __init__(self, client: DhanClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
+        self._unanswered: dict[str, _Asked] = {}
+
+    def remember(self, asked: Mapping[str, int], now_ns: int) -> None:
+        """Restore the generations that were asked for: of which nobody knows, the wait begins anew."""
+        self._unanswered |= {name: _Asked(generation, now_ns) for name, generation in asked.items()}
+
+    def is_awaited(self, name: str) -> bool:
+        """Whether a guard of an order may still appear of which nobody knows anything."""
+        return name in self._unanswered
+
+    def due(self, name: str, listed: int, now_ns: int) -> int:
+        """Give the generation that is due of an order; of its lists none may be in doubt.
+
+        Parameters
+        ----------
+        listed : int
+            The one for which the lists leave room.
+        """
+        asked = self._unanswered.get(name)
+        if asked is not None and listed > asked.generation:
+            del self._unanswered[name]
+            asked = None
+        if asked is None or now_ns - asked.since_ns < LATE_NS:
+            return listed
+        return asked.generation + 1
 
     async def fit(self, name: str, *, limit: int, trigger: int | None) -> None:
         """Give a guard the size of what is held, and its price; what nobody holds is guarded no more.
@@ -125,7 +176,14 @@ class Guards:
             protected_price(price, side, instrument) if is_stop else price,
             price if is_stop else None,
         )
-        return (await self._client.orders.place(request)).order_id
+        self._unanswered[name] = _Asked(generation, self._clock.now_ns())
+        try:
+            order_id = (await self._client.orders.place(request)).order_id
+        except (Rejected, Retryable, AuthExpired):
+            del self._unanswered[name]  # proved not to be there
+            raise
+        del self._unanswered[name]
+        return order_id
 
     async def _certain(self, name: str) -> Books:
         books = await read_books(self._client, with_positions=True)

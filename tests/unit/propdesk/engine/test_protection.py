@@ -495,6 +495,21 @@ def test_an_exit_that_was_refused_is_asked_for_again_when_the_loss_is_told_anew(
     assert sent(day, IntentKind.EMERGENCY_STOP)[1:] == []
 
 
+def test_a_guard_of_which_nobody_knows_bars_the_way_out_until_the_next_one_is_due() -> None:
+    day = filled()
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(naked(day, order), at(602))
+    unknown = fact(BrokerUpdateKind.OUTCOME_UNKNOWN, order, answers=IntentKind.EMERGENCY_STOP)
+    day.feed(replace(unknown, guard=1), at(602, 5))
+    for second in (60, 120, 360):
+        refused = fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.EXIT)
+        day.feed(replace(refused, update_id=f"r{second}"), at(602, second))
+        due = 1 if second < 360 else 2
+        day.feed(naked(day, order, second + 1, f"n{second}", guard=due), at(602, second + 1))
+    assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, guard) for guard in (0, 0, 0, 2)]
+
+
 def test_what_others_closed_is_over_and_told() -> None:
     day = filled()
     first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))
