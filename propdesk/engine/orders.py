@@ -260,8 +260,6 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
         )
         return
     if update.kind is BrokerUpdateKind.SURPLUS:
-        reason = f"order {update.broker_order_id} repeats {update.correlation_id} and is in no book"
-        turn.trip(ACCOUNT_SCOPE, Cause.SURPLUS_ORDER, KillLevel.ENTRIES_BLOCKED, "engine", reason)
         _repeated(turn, turn.groups[group_id], update)
         return
     live = turn.groups[group_id]
@@ -278,11 +276,19 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
 
 
 def _repeated(turn: Turn, live: LiveGroup, update: BrokerUpdate) -> None:
-    """Remember an order that repeats one of ours; `engine.protection` asks for its end."""
+    """Remember an order that repeats one of ours; `engine.protection` asks for its end each time it is told.
+
+    Entries are blocked for each such order once: the person who lifts that has looked at it.
+    """
     order = _order(live, update.correlation_id)
-    if order.surplus_fact != update.update_id:
-        fresh = replace(order, surplus_fact=update.update_id, surplus_wanted=False)
-        turn.put_group(put_order(live, fresh))
+    if order.surplus_fact == update.update_id:
+        return
+    order = replace(order, surplus_fact=update.update_id, surplus_wanted=False)
+    if update.broker_order_id not in order.surplus_orders:
+        order = replace(order, surplus_orders=(*order.surplus_orders, update.broker_order_id))
+        reason = f"order {update.broker_order_id} repeats {update.correlation_id} and is in no book"
+        turn.trip(ACCOUNT_SCOPE, Cause.SURPLUS_ORDER, KillLevel.ENTRIES_BLOCKED, "engine", reason)
+    turn.put_group(put_order(live, order))
 
 
 def is_news(order: LegOrder, update: BrokerUpdate) -> bool:

@@ -85,7 +85,8 @@ class LegOrder:
     ``guard_wanted`` something was asked for against it. ``guard_due`` is the newest generation of guards that
     the broker's lists leave room for, ``guard_asked`` the newest that was asked for and not refused: none is
     asked for twice. ``surplus_fact`` names the fact that told last of an order repeating this one, with
-    ``surplus_wanted`` its end was asked for. ``doubt_fact`` names the fact that something unreadable may
+    ``surplus_wanted`` its end was asked for; ``surplus_orders`` are the broker's ids of all that repeated it.
+    ``doubt_fact`` names the fact that something unreadable may
     concern it: it is frozen. ``changes`` counts the stop and target changes asked for.
     """
 
@@ -114,6 +115,7 @@ class LegOrder:
     guard_asked: int = field(default=0, metadata=ADDED)
     surplus_fact: str = field(default="", metadata=ADDED)
     surplus_wanted: bool = field(default=False, metadata=ADDED)
+    surplus_orders: tuple[str, ...] = field(default=(), metadata=ADDED)
     doubt_fact: str = field(default="", metadata=ADDED)
     changes: int = field(default=0, metadata=ADDED)
 

@@ -760,3 +760,38 @@ async def test_what_a_guard_sold_counts_although_its_order_was_repeated(
     told = {fact.kind: fact.quantity for fact in await lasting(desk, broker)}
     assert told[BrokerUpdateKind.STOP_FILLED] == 10
     assert BrokerUpdateKind.NAKED not in told
+
+
+def surpluses(facts: Any) -> set[str]:
+    return {fact.update_id for fact in facts if fact.kind is BrokerUpdateKind.SURPLUS}
+
+
+async def test_an_order_that_repeats_one_of_ours_is_told_anew_until_it_is_flat(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.place(PLACE)
+    again = await broker.place(PLACE)
+    await desk.client.super_orders.cancel(again.broker_order_id, LegName.STOP)
+    first = surpluses(await broker.snapshot())
+    shown = await desk.client.super_orders.read()
+    stale = replace(shown, rows=tuple(replace(row, last_price_paise=10_900) for row in shown.rows))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(stale))
+        await broker.neutralise(intent(IntentKind.NEUTRALISE))  # at 107.91: it does not fill
+    assert surpluses(await lasting(desk, broker, 9)) == first, "it needs some time to fill"
+    second = surpluses(await lasting(desk, broker, 1))
+    assert len(second - first) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(replace(shown, rows=shown.rows[:1])))
+        await broker.snapshot()  # a list that leaves it out ends nothing
+    assert len(surpluses(await lasting(desk, broker, 60)) - second) == 1
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    desk.price(100)
+    assert net(desk) == 10
+    last = surpluses(await lasting(desk, broker, 60))
+    assert surpluses(await lasting(desk, broker, 60)) == last, "it is flat"
+    desk.price(99)
+    assert net(desk) == 0
+    told = {fact.kind: fact.quantity for fact in await lasting(desk, broker)}
+    assert told[BrokerUpdateKind.STOP_FILLED] == 10, "of ours"
+    assert BrokerUpdateKind.TARGET_FILLED not in told

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, UNFILLED_NS, Cover, Lasting
+from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, UNFILLED_NS, Cover, Lasting, Surpluses
 from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
     MOVABLE,
@@ -169,6 +169,7 @@ class DhanBroker:
         self._guards = Guards(client, clock)
         self._cover = Cover()
         self._elsewhere = Lasting()
+        self._surpluses = Surpluses()
         self._doubts = Doubts()
         self._alerts = alerts
         self._day = day
@@ -424,6 +425,7 @@ class DhanBroker:
                 await self._guards.end_exits(row)  # a person closed it: moved, they would sell it again
             elif standing_of(row, books).open_quantity and row.order.order_id not in gone:
                 await self._move_surplus_out(row, intent)
+        self._surpluses.hasten(name, self._clock.now_ns())
         self._wake.set()
         return BrokerAck(name, kept.order.order_id)
 
@@ -459,9 +461,8 @@ class DhanBroker:
         books = await with_positions_if_needed(self._client, await read_books(self._client))
         now_ns = self._clock.now_ns()
         facts = self._doubts.facts(books, now_ns)
-        facts += surplus_facts(books, now_ns)
-        uncertain, extra = doubtful(books), surplus(books.supers)
-        gone = closed_elsewhere(books)
+        uncertain, extra, gone = doubtful(books), surplus(books.supers), closed_elsewhere(books)
+        facts += self._surpluses.facts(surplus_facts(books, now_ns, gone), now_ns)
         stands = self._elsewhere.of(gone, now_ns)
         seen: dict[str, Gap | None] = {}
         for row in books.supers:
@@ -487,7 +488,7 @@ class DhanBroker:
     @property
     def is_waiting(self) -> bool:
         """Whether the passing of time may make a fact of what the books show already."""
-        return self._cover.is_waiting or self._elsewhere.is_waiting
+        return any(one.is_waiting for one in (self._cover, self._elsewhere, self._surpluses))
 
     def _learn_exit(self, row: SuperOrderRow, books: Books) -> None:
         """Believe that an exit without an answer was accepted once the books show it."""

@@ -101,6 +101,45 @@ class Cover:
         self._facts.append(replace(fact, update_id=update_id, ts_ns=self._last_ns))
 
 
+class Surpluses:
+    """Tells anew what repeats an order of ours as long as it lives, since its end may not have come about."""
+
+    def __init__(self) -> None:
+        self._due_ns: dict[str, int] = {}
+        self._names: dict[str, str] = {}
+        self._again: dict[str, BrokerUpdate] = {}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether one lives, so that time alone makes news of it."""
+        return bool(self._due_ns)
+
+    def hasten(self, name: str, now_ns: int) -> None:
+        """Give what was asked about the orders of a correlation id no more time than a way out has."""
+        for order_id, due_ns in self._due_ns.items():
+            if self._names[order_id] == name:
+                self._due_ns[order_id] = min(due_ns, now_ns + UNFILLED_NS)
+
+    def facts(self, seen: Mapping[str, tuple[BrokerUpdate, bool]], now_ns: int) -> list[BrokerUpdate]:
+        """Take in a reading and give the newest fact of each; one that it leaves out has not ended by that.
+
+        Parameters
+        ----------
+        seen : mapping of str to tuple
+            By order id the fact that tells of it, and whether it lives.
+        """
+        for order_id, (fact, lives) in seen.items():
+            if not lives:
+                self._due_ns.pop(order_id, None)
+                continue
+            self._names[order_id] = fact.correlation_id
+            if now_ns >= self._due_ns.setdefault(order_id, now_ns + AGAIN_NS):
+                self._due_ns[order_id] = now_ns + AGAIN_NS
+                update_id = derived_id("dhan-surplus", order_id, now_ns)
+                self._again[order_id] = replace(fact, update_id=update_id, ts_ns=now_ns)
+        return [self._again.get(order_id, fact) for order_id, (fact, _) in seen.items()]
+
+
 class Lasting:
     """Gives what others closed of our orders once two readings show it that lie some time apart."""
 

@@ -3,7 +3,7 @@
 Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean that an exit was placed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adapters.brokers.dhan.model import (
@@ -182,7 +182,7 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     own = {
         row.order_id: row
         for row in books.orders
-        if _belongs(row, parent, is_shared=len(shared) > 1) or (has_guards and guards_order(row, parent))
+        if _belongs(row, parent, shared, books) or (has_guards and guards_order(row, parent))
     }
     leg_ids = {leg.order_id: leg.name for leg in parent.legs if leg.order_id != parent.order.order_id}
     found: dict[LegName, list[TradeRow]] = {}
@@ -201,14 +201,34 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     }
 
 
-def _belongs(row: OrderRow, parent: SuperOrderRow, *, is_shared: bool) -> bool:
+def _belongs(row: OrderRow, parent: SuperOrderRow, shared: Sequence[SuperOrderRow], books: Books) -> bool:
     head = parent.order
     if row.order_id == head.order_id or row.algo_id == head.order_id:
         return True
-    # a repeated correlation id would make legs of two orders look alike: then only explicit links count
-    if is_shared or not head.correlation_id:
+    if not head.correlation_id or row.correlation_id != head.correlation_id or row.leg not in _EXITS:
         return False
-    return row.correlation_id == head.correlation_id and row.leg in _EXITS
+    return _owner(row, shared, books) == head.order_id
+
+
+def _owner(exit_row: OrderRow, shared: Sequence[SuperOrderRow], books: Books) -> str | None:
+    """Give the super order whose exit a row without a link is; several may bear its correlation id.
+
+    Their exits are paired by age; where not all are listed yet, the one that has triggered tells.
+    While one of the super orders is left out of its list, nobody can know.
+    """
+    alike = [row for row in books.orders if row.correlation_id == exit_row.correlation_id]
+    ids = {one.order.order_id for one in shared}
+    if {row.order_id for row in alike if row.leg is LegName.ENTRY} - ids:
+        return None
+    in_age = sorted(shared, key=age)
+    exits = sorted(row.order_id for row in alike if row.leg is exit_row.leg)
+    if 1 < len(in_age) == len(exits):
+        return in_age[exits.index(exit_row.order_id)].order.order_id
+    if len(in_age) > 1:
+        in_age = [
+            one for one in in_age if (leg := one.leg(exit_row.leg)) is not None and leg.status in _LEAVING
+        ]
+    return in_age[0].order.order_id if len(in_age) == 1 else None
 
 
 _EXITS = (LegName.TARGET, LegName.STOP)
@@ -349,19 +369,33 @@ def age(row: SuperOrderRow) -> tuple[int, str]:
     return row.order.created_ns or 0, row.order.order_id
 
 
-def surplus_facts(books: Books, now_ns: int) -> list[BrokerUpdate]:
-    """Tell each order that repeats the correlation id of an older one, and each guard beyond the first."""
-    kind = BrokerUpdateKind.SURPLUS
-    facts = [
-        _fact(row.order, kind, row.order.created_ns or now_ns, standing_of(row, books).open_quantity)
-        for rows in surplus(books.supers).values()
-        for row in rows
-    ]
+def surplus_facts(
+    books: Books, now_ns: int, gone: Mapping[str, Filled]
+) -> dict[str, tuple[BrokerUpdate, bool]]:
+    """Tell each order that repeats the correlation id of an older one, and each guard beyond the first.
+
+    Parameters
+    ----------
+    gone : mapping of str to Filled
+        What others closed, by order id.
+
+    Returns
+    -------
+    dict of str to tuple
+        By order id the fact, and whether it can still fill or holds anything.
+    """
+    kind, found = BrokerUpdateKind.SURPLUS, {}
+    for row in (row for rows in surplus(books.supers).values() for row in rows):
+        head, standing = row.order, standing_of(row, books)
+        held = standing.open_quantity - (gone[head.order_id].quantity if head.order_id in gone else 0)
+        may_fill = not head.status.is_dead and standing.filled < head.quantity
+        fact = _fact(head, kind, head.created_ns or now_ns, standing.open_quantity)
+        found[head.order_id] = fact, may_fill or held > 0
     for name in {row.order.correlation_id: None for row in books.supers if is_ours(row.order.correlation_id)}:
         for guard in surplus_guards(books, name):
             fact = _fact(guard, kind, guard.created_ns or now_ns, guard.quantity)
-            facts.append(replace(fact, correlation_id=name))
-    return facts
+            found[guard.order_id] = replace(fact, correlation_id=name), True
+    return found
 
 
 def surplus_guards(books: Books, name: str) -> tuple[OrderRow, ...]:

@@ -375,6 +375,23 @@ def test_an_order_that_repeats_one_of_ours_blocks_entries_until_a_person_looks()
     assert day.state.level() is KillLevel.ACTIVE
 
 
+def test_a_surplus_that_a_person_has_lifted_blocks_no_more_however_often_it_is_told() -> None:
+    day = filled()
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    surplus = BrokerUpdate("s1", BrokerUpdateKind.SURPLUS, order, "b2", 0, 10, at(602))
+    day.feed(surplus, at(602))
+    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "looked", at(603)), at(603))
+    day.feed(surplus, at(604))
+    assert day.state.level() is KillLevel.ACTIVE
+    assert len(sent(day, IntentKind.NEUTRALISE)) == 1
+    day.feed(replace(surplus, update_id="s1 lives"), at(605))
+    assert day.state.level() is KillLevel.ACTIVE
+    assert len(sent(day, IntentKind.NEUTRALISE)) == 2, "what lives is ended all the same"
+    day.feed(replace(surplus, update_id="s2", broker_order_id="b3"), at(606))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+
+
 def test_the_last_changes_of_an_order_are_kept_for_the_way_out() -> None:
     day = filled(allow_looser_stoploss=True)
     for number in range(1, 40):

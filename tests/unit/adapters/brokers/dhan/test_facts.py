@@ -187,3 +187,35 @@ def test_a_protected_price_is_marketable_bounded_and_on_tick(
 ) -> None:
     instrument: Instrument = equity(category=category)
     assert protected_price(last, side, instrument) == price
+
+
+def exit_row(order_id: str, name: LegName) -> OrderRow:
+    return replace(head(OrderStatus.TRADED, order_id=order_id), leg=name, side=Side.SELL)
+
+
+def twice() -> tuple[SuperOrderRow, SuperOrderRow]:
+    """Two filled orders of one correlation id; the target of the second has triggered."""
+    first = parent(OrderStatus.TRADED, OrderStatus.PENDING, OrderStatus.PENDING)
+    second = parent(OrderStatus.CLOSED, OrderStatus.CANCELLED, OrderStatus.TRIGGERED)
+    return first, replace(second, order=replace(second.order, order_id="5", created_ns=9))
+
+
+@pytest.mark.parametrize("exits", [("3", "7"), ("7",)], ids=["paired by age", "by what triggered"])
+def test_exits_of_two_orders_under_one_name_are_told_apart(exits: tuple[str, ...]) -> None:
+    first, second = twice()
+    orders = tuple(exit_row(order_id, LegName.TARGET) for order_id in exits)
+    trades = (
+        BOUGHT,
+        fill("5", Side.BUY, 10, 10_000, "t2"),
+        fill("7", Side.SELL, 10, 10_100, "t3"),
+    )
+    books = Books((second, first), orders, trades)
+    told = [[fact.kind for fact in facts_of(row, books, {}, 0)] for row in (first, second)]
+    assert told == [ENTERED, [*ENTERED, BrokerUpdateKind.TARGET_FILLED]]
+
+
+def test_an_exit_is_nobodys_while_one_of_two_orders_is_left_out() -> None:
+    first, _ = twice()
+    orders = (head(OrderStatus.TRADED), head(OrderStatus.TRADED, order_id="5"), exit_row("7", LegName.TARGET))
+    trades = (BOUGHT, fill("7", Side.SELL, 10, 10_100, "t3"))
+    assert [fact.kind for fact in facts_of(first, Books((first,), orders, trades), {}, 0)] == ENTERED
