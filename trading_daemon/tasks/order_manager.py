@@ -89,6 +89,7 @@ class OrderManager:
         self._has_access = has_access
         self._access_check_s = access_check_s
         self._probed_ns = 0
+        self._checked_s = time.monotonic()
 
     async def run(self) -> None:
         """Send until cancelled; what is claimed is always answered before the next intent is taken."""
@@ -108,19 +109,23 @@ class OrderManager:
     async def _is_asked(self) -> bool:
         """Wait for an intent; while the broker takes no order, ask now and then whether it does again.
 
-        In lockstep the driver of the day's time asks (`probe`).
+        That is asked when its time has come, whatever waits: what is tried again and again must not keep it
+        from being asked. In lockstep the driver of the day's time asks (`probe`).
         """
         if self._has_access or self._bus.lockstep:
             await self._bus.intents.ready()
             return True
-        try:
-            async with asyncio.timeout(self._access_check_s):
-                await self._bus.intents.ready()
-        except TimeoutError:
-            end_if_cancelled()
-            await self._check_access()
-            return False
-        return True
+        left_s = self._checked_s + self._access_check_s - time.monotonic()
+        if left_s > 0:
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._bus.intents.ready()
+            except TimeoutError:
+                end_if_cancelled()
+            else:
+                return True
+        await self._check_access()
+        return False
 
     async def probe(self) -> None:
         """Ask whether a broker that takes no order does again, at a moment of the day's own time."""
@@ -130,6 +135,7 @@ class OrderManager:
             await self._check_access()
 
     async def _check_access(self) -> None:
+        self._checked_s = time.monotonic()
         try:
             with self._counted():
                 await self._broker.check_access()
@@ -143,6 +149,7 @@ class OrderManager:
         if has_access is self._has_access:
             return
         self._has_access = has_access
+        self._checked_s = time.monotonic()
         self._log.warning("access_changed", has_access=has_access, reason=reason)
         changed = ConnectionChanged(ACCESS, has_access, self._clock.now_ns(), reason)
         await self._bus.events.put(Envelope((changed,)))

@@ -209,6 +209,22 @@ async def test_no_entry_is_sent_into_a_refusal_of_everything_and_exits_go_on(fau
     running.cancel()
 
 
+async def test_what_is_refused_again_and_again_does_not_keep_access_from_being_asked_for() -> None:
+    bus, broker = Bus(), Broker(AccessRefused("Invalid IP"))
+    manager = OrderManager(
+        bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False, access_check_s=0.2
+    )
+    running = asyncio.create_task(manager.run())
+    number = 0
+    async with asyncio.timeout(10):
+        while not broker.checked.is_set():
+            number += 1
+            bus.intents.put(make_intent(number, is_entry=False, kind=IntentKind.EXIT))
+            await asyncio.sleep(0)
+    assert bus.intents.unfinished < number
+    running.cancel()
+
+
 async def test_an_accepted_exit_proves_that_the_broker_takes_orders_again() -> None:
     bus, broker = Bus(), Broker()
     manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False)
