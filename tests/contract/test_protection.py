@@ -103,6 +103,35 @@ async def test_a_target_hit_is_no_exit_of_ours_unless_the_move_was_accepted(
     assert (last.kind, last.reason) == (expected, "SQUARE_OFF" if effect else "")
 
 
+async def test_a_level_that_a_person_moved_away_is_no_exit_of_ours(desk: Desk, broker: DhanBroker) -> None:
+    ack = await broker.place(PLACE)
+    wanted = {NAME: WantedExit(ExitReason.SQUARE_OFF, 10_100, 9_900)}
+    broker.remember(frozenset(), Remembered(exiting=wanted))
+    await desk.client.super_orders.modify_target(ack.broker_order_id, 10_200)
+    await broker.snapshot()
+    desk.price(102)
+    last = [fact for fact in await broker.snapshot() if fact.quantity][-1]
+    assert (last.kind, last.reason) == (BrokerUpdateKind.TARGET_FILLED, "")
+
+
+async def test_a_target_that_stood_where_the_exit_would_have_put_it_proves_no_exit(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.place(replace(PLACE, target_paise=10_195))
+    shown = await desk.client.super_orders.read()
+    stale = replace(shown, rows=tuple(replace(row, last_price_paise=10_300) for row in shown.rows))
+    lost = Fault(FaultKind.TIME_OUT, path="/super/orders", method="PUT", count=2, values={"effect": False})
+    desk.world.faults.arm(lost)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(stale))
+        with pytest.raises(OutcomeUnknown):
+            await broker.exit(EXIT)
+    await broker.snapshot()
+    desk.price(101.95)
+    last = [fact for fact in await broker.snapshot() if fact.quantity][-1]
+    assert (last.kind, last.reason) == (BrokerUpdateKind.TARGET_FILLED, "")
+
+
 @pytest.mark.parametrize("target_paise", [10_100, None], ids=["known", "refused"])
 @pytest.mark.parametrize("is_sent", [False, True], ids=["unsent", "accepted"])
 async def test_a_restart_takes_no_wish_for_an_exit(

@@ -108,6 +108,16 @@ class WantedExit:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unanswered:
+    """An exit that nobody answered: where it would have put a leg or an order, and where the legs stood."""
+
+    reason: str
+    limit_paise: int
+    levels: Mapping[LegName, int]
+    before: Mapping[LegName, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """What the journal says of our orders when a process starts.
 
@@ -179,7 +189,7 @@ class DhanBroker:
         self._exits_asked: set[str] = set()
         self._exiting: dict[str, str] = {}
         self._wished: dict[str, WantedExit] = {}
-        self._unanswered: dict[str, tuple[str, int, int]] = {}
+        self._unanswered: dict[str, _Unanswered] = {}
         self._wake = asyncio.Event()
         self._told: set[str] = set()
 
@@ -300,7 +310,9 @@ class DhanBroker:
         try:
             guard = await self._leave(intent, row, standing, price)
         except (OutcomeUnknown, Retryable):
-            self._unanswered[intent.correlation_id] = (reason, price, row.last_price_paise or price)
+            levels = {LegName.TARGET: price, LegName.STOP: row.last_price_paise or price}
+            before = {leg.name: leg.price_paise for leg in row.legs}
+            self._unanswered[intent.correlation_id] = _Unanswered(reason, price, levels, before)
             raise
         self._exiting[intent.correlation_id] = reason
         self._wake.set()
@@ -496,21 +508,18 @@ class DhanBroker:
         guards = standing_of(row, books).guards
         wished = self._wished.get(name)
         if wished is not None and (
-            _has_moved(target, wished.target_paise)
-            or _has_moved(stop, wished.stop_paise)
+            _has_moved(target, wished.target_paise, -row.order.side.sign)
+            or _has_moved(stop, wished.stop_paise, row.order.side.sign)
             or any(guard.row.order_type == "LIMIT" for guard in guards)
         ):
             self._exiting[name] = wished.reason.value
         asked = self._unanswered.get(name)
         if asked is None:
             return
-        reason, target_paise, stop_paise = asked
-        if (
-            (target is not None and target.price_paise == target_paise)
-            or (stop is not None and stop.price_paise == stop_paise)
-            or any(g.row.order_type == "LIMIT" and g.row.price_paise == target_paise for g in guards)
-        ):
-            self._exiting[name] = reason
+        if any(
+            leg.price_paise == asked.levels.get(leg.name) != asked.before.get(leg.name) for leg in row.legs
+        ) or any(g.row.order_type == "LIMIT" and g.row.price_paise == asked.limit_paise for g in guards):
+            self._exiting[name] = asked.reason
 
     async def news(self) -> tuple[BrokerUpdate, ...]:
         """Give the facts that were not told before; raises where the books cannot be read."""
@@ -654,9 +663,9 @@ def _is_stuck(row: SuperOrderRow, refusal: Rejected) -> bool:
     return cannot or not rests(row.leg(LegName.STOP))
 
 
-def _has_moved(leg: SuperLeg | None, asked_paise: int | None) -> bool:
-    """Whether an exit stands elsewhere than it was last asked to; of a refused change nobody knows."""
-    return leg is not None and asked_paise is not None and leg.price_paise != asked_paise
+def _has_moved(leg: SuperLeg | None, asked_paise: int | None, way: int) -> bool:
+    """Whether an exit stands nearer to the market than it was asked to; of a refused change nobody knows."""
+    return leg is not None and asked_paise is not None and way * (leg.price_paise - asked_paise) > 0
 
 
 def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> bool:
