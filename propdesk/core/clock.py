@@ -36,6 +36,27 @@ class ManualClock:
         self._now_ns = now_ns
 
 
+class RisingClock:
+    """Another clock whose time never falls and goes on where it was set back: for measuring how long.
+
+    Parameters
+    ----------
+    clock : Clock
+        Set back, it counts as standing still at that moment.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen_ns = self._now_ns = clock.now_ns()
+
+    def now_ns(self) -> int:
+        """Time of the other clock plus all that it was set back by, ns UTC."""
+        seen_ns = self._clock.now_ns()
+        self._now_ns += max(0, seen_ns - self._seen_ns)
+        self._seen_ns = seen_ns
+        return self._now_ns
+
+
 def to_ns(moment: datetime) -> int:
     """Turn an aware datetime into ns UTC, exactly.
 

@@ -21,13 +21,15 @@ KEY = "NSE_EQ:TCS"
 
 
 class SimulatedClock:
-    """The sandbox's time for the adapter."""
+    """The sandbox's time for the adapter, unless somebody sets it."""
+
+    ahead_ns = 0
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def now_ns(self) -> int:
-        return self._world.now_ns
+        return self._world.now_ns + self.ahead_ns
 
 
 class Desk:

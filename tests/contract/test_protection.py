@@ -10,6 +10,7 @@ from adapters.brokers.dhan.broker import DhanBroker, Remembered, WantedExit
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.model import LegName, OrderStatus, Placed, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
+from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
 from propdesk.model.enums import ExitReason, Product, Side
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind
@@ -195,6 +196,14 @@ async def test_a_stop_that_stays_lost_is_a_fact_of_its_own(
     assert (told[-1].quantity, told[-1].guard) == (10, 1)
     assert [fact.update_id for fact in await broker.snapshot()] == [fact.update_id for fact in told]
     assert [fact.guard for fact in await lasting(desk, broker, 60) if fact.guard] == [1, 1], "told anew"
+
+
+async def test_a_clock_that_is_set_back_hides_no_lost_stop(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    await broker.snapshot()
+    desk.clock.ahead_ns = -3_600 * NS_PER_SECOND
+    await broker.snapshot()
+    assert kinds(await lasting(desk, broker))[-1] is BrokerUpdateKind.NAKED
 
 
 async def test_a_leg_cancelled_by_hand_is_a_lost_stop(desk: Desk, broker: DhanBroker) -> None:

@@ -38,7 +38,7 @@ from adapters.brokers.dhan.reading import (
     with_positions_if_needed,
 )
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
-from propdesk.core.clock import Clock
+from propdesk.core.clock import Clock, RisingClock
 from propdesk.core.errors import (
     AccessRefused,
     BrokerFault,
@@ -131,12 +131,16 @@ class Remembered:
         Orders last told to have no live stop, or more guards than there is to guard.
     guards : mapping of str to int
         Newest generation of guards that was asked for of an order.
+    cover_ns : int
+        Newest moment at which anything was told of stops, ns UTC: later words are younger, whatever the clock
+        says now.
     """
 
     exiting: Mapping[str, WantedExit] = field(default_factory=dict)
     in_doubt: Mapping[str, str] = field(default_factory=dict)
     uncovered: Collection[str] = ()
     guards: Mapping[str, int] = field(default_factory=dict)
+    cover_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +179,15 @@ class DhanBroker:
         timing: PollTiming | None = None,
     ) -> None:
         self._client = client
+        self._clock = RisingClock(clock)
         self._supers = client.super_orders
-        self._guards = Guards(client, clock)
+        self._guards = Guards(client, self._clock)
         self._cover = Cover()
         self._elsewhere = Lasting()
         self._surpluses = Surpluses()
         self._doubts = Doubts()
         self._alerts = alerts
         self._day = day
-        self._clock = clock
         self._timing = timing or PollTiming()
         self._ids: dict[str, str] = {}
         self._exits_asked: set[str] = set()
@@ -207,7 +211,7 @@ class DhanBroker:
         """Restore after a restart: the facts that are journalled, and what they say of our orders."""
         self._told |= seen
         self._doubts.remember(known.in_doubt)
-        self._cover.remember(known.uncovered, self._clock.now_ns())
+        self._cover.remember(known.uncovered, self._clock.now_ns(), known.cover_ns)
         self._guards.remember(known.guards, self._clock.now_ns())
         self._wished |= known.exiting
         self._exits_asked |= known.exiting.keys()

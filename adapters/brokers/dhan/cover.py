@@ -41,8 +41,9 @@ class Cover:
         self._facts: list[BrokerUpdate] = []
         self._last_ns = 0
 
-    def remember(self, names: Collection[str], now_ns: int) -> None:
-        """Restore the gaps that are journalled, so that their end is told."""
+    def remember(self, names: Collection[str], now_ns: int, told_ns: int) -> None:
+        """Restore the gaps that are journalled, so that their end is told, later than ``told_ns``."""
+        self._last_ns = max(self._last_ns, told_ns)
         self._open |= {name: _Open(None, now_ns + UNFILLED_NS, is_told=True) for name in names}
 
     @property

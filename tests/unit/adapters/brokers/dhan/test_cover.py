@@ -87,8 +87,9 @@ def test_a_reading_without_the_order_neither_begins_nor_ends_a_gap() -> None:
 
 def test_the_end_of_a_gap_that_a_process_before_told_is_told() -> None:
     readings = Readings()
-    readings.cover.remember({"p"}, 0)
+    readings.cover.remember({"p"}, 0, 77 * NS_PER_SECOND)  # the clock was set back meanwhile
     assert [readings.at(9, LOST), readings.at(10, LOST), readings.at(11, None)] == [[], [NAKED], [COVERED]]
+    assert min(fact.ts_ns for fact in readings.told) > 77 * NS_PER_SECOND
 
 
 def test_a_gap_of_which_the_way_out_was_refused_is_told_anew_in_seconds() -> None:
