@@ -27,7 +27,7 @@ from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import ist_midnight_ns
-from propdesk.core.clock import NS_PER_MINUTE, Clock, ManualClock, from_ns
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, Clock, ManualClock, from_ns
 from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
 from propdesk.engine.codec import decode_carry_over
@@ -184,7 +184,10 @@ class Bootstrap:
         )
         await startup.run(waiting)
         has_access = not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED)
-        manager = OrderManager(bus, broker[0], outbox, clock, self._log, has_access=has_access)
+        sent_ns = await outbox.sent_since(clock.now_ns() - NS_PER_DAY)
+        manager = OrderManager(
+            bus, broker[0], outbox, clock, self._log, has_access=has_access, sent_ns=sent_ns
+        )
         driver: Driver | None = replay
         if mode is StartMode.PAST:
             driver = _past_driver(bus, clock, day, feed, monitor, recovered.minute_ns)

@@ -63,6 +63,9 @@ class OrderManager:
         Its connection belongs to this task.
     has_access : bool
         False where the broker refused every order when the last process ended.
+    sent_ns : tuple of int
+        When earlier processes sent what they sent within a day, rising: each counts as one call, so that the
+        rates are never taken for more used than they are and hold no exit back.
     access_check_s : float
         Seconds between two questions whether it still does.
     """
@@ -76,6 +79,7 @@ class OrderManager:
         log: Log,
         *,
         has_access: bool = True,
+        sent_ns: tuple[int, ...] = (),
         access_check_s: float = ACCESS_CHECK_S,
     ) -> None:
         self._bus = bus
@@ -84,7 +88,7 @@ class OrderManager:
         self._clock = clock
         self._log = log
         rates = broker.capabilities.order_rates
-        self._throttle = None if rates is None else OrderThrottle(rates)
+        self._throttle = None if rates is None else OrderThrottle(rates, sent_ns)
         self._is_busy = False
         self._has_access = has_access
         self._access_check_s = access_check_s

@@ -165,6 +165,15 @@ class IntentRepo:
             for payload, state, reason in await cursor.fetchall()
         ]
 
+    async def sent_since(self, since_ns: int) -> tuple[int, ...]:
+        """Give when each intent was claimed after ``since_ns`` that is not known to be unsent, rising."""
+        cursor = await self._connection.execute(
+            "SELECT sent_ns FROM trading.order_intents WHERE account_id = %s AND sent_ns > %s "
+            "ORDER BY sent_ns",
+            (self._account_id, since_ns),
+        )
+        return tuple(sent_ns for (sent_ns,) in await cursor.fetchall())
+
     async def prepare_again(self, intent_id: str) -> None:
         """Take a SENT intent back whose non-acceptance is proved; it keeps its correlation id."""
         await self._connection.execute(

@@ -117,6 +117,7 @@ async def test_a_claim_is_fenced_by_epoch_and_kill_level(live: LiveConnection, s
     )
     assert await mine.claim(_intent(2), 7) is ClaimOutcome.BLOCKED
     assert await mine.claim(_intent(3), 7) is ClaimOutcome.CLAIMED, "an exit is never blocked"
+    assert (await mine.sent_since(4), await mine.sent_since(5)) == ((5, 7), (7,))
     sent = await mine.read(DAY, IntentState.SENT)
     assert [intent.intent_id for intent in sent] == ["i1", "i3"]
     assert sent[0] == _intent(1)

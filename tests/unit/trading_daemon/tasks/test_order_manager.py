@@ -259,6 +259,21 @@ async def test_in_lockstep_the_days_own_time_asks_whether_orders_are_taken_again
     running.cancel()
 
 
+async def test_what_an_earlier_process_sent_counts_towards_the_rates() -> None:
+    bus, broker = Bus(), Broker()
+    broker.capabilities = SLOW
+    clock = ManualClock(NS_PER_SECOND)
+    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), sent_ns=(1, 2, 3, 4, 5))
+    task = asyncio.create_task(manager.run())
+    bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
+    await asyncio.sleep(0.05)
+    assert broker.calls == []
+    clock.advance_to(NS_PER_SECOND + 1)
+    await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 5)
+    assert broker.calls == [("exit", "i1")]
+    task.cancel()
+
+
 async def test_an_intent_that_takes_several_calls_is_counted_as_several() -> None:
     bus, broker, outbox = Bus(), Broker(), Outbox()
     broker.capabilities, broker.writes_per_call = SLOW, 5
