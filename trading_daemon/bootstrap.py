@@ -157,7 +157,7 @@ class Bootstrap:
         if mode is StartMode.PAST and trade_date.isoformat() not in self._settings.days_without_prices:
             first, last = _session(day)
             require_prices(feed, recovered.state, max(first, recovered.minute_ns), last)
-        sheet = StateSheet(recovered.state, feed, clock)
+        sheet = StateSheet(recovered, feed, clock, _session(day)[0])
         broker = await self._broker(trade_date, clock, recovered, plan, sheet)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
         bus.watch(lambda: broker[0].facts_known - feed_task.delivered)

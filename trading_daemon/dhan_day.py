@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from adapters.brokers.dhan import (
+    CarriedOrder,
     DaySheet,
     DhanBroker,
     DhanClient,
@@ -17,7 +18,9 @@ from adapters.brokers.dhan.stepped import SandboxClock, SteppedDhan
 from adapters.settings import ENV_PREFIX, Settings
 from propdesk.core.clock import Clock
 from propdesk.core.errors import ConfigFault, Rejected
-from propdesk.engine.state import EngineState
+from propdesk.engine.orders import open_units_of
+from propdesk.engine.recover import Recovered
+from propdesk.engine.state import CarryOver, EngineState
 from propdesk.model.enums import Product
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import OrderIntent
@@ -29,17 +32,21 @@ class StateSheet:
 
     Parameters
     ----------
-    state : EngineState
-        As recovered; `follow` names where the running one is found.
+    recovered : Recovered
+        Where the day stands; `follow` names where the running state is found.
     feed : StoredDay
         Last prices.
     clock : Clock
+    open_ns : int
+        When the session begins, ns UTC.
     """
 
-    def __init__(self, state: EngineState, feed: StoredDay, clock: Clock) -> None:
-        self._state: Callable[[], EngineState] = lambda: state
+    def __init__(self, recovered: Recovered, feed: StoredDay, clock: Clock, open_ns: int) -> None:
+        self._state: Callable[[], EngineState] = lambda: recovered.state
+        self._carried = () if recovered.carried is None else open_orders(recovered.carried)
         self._feed = feed
         self._clock = clock
+        self._open_ns = open_ns
 
     def follow(self, state: Callable[[], EngineState]) -> None:
         """Look into the running state from now on."""
@@ -64,7 +71,14 @@ class StateSheet:
 
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""
-        return DaySheet(self._instrument, self._product, self._last_price, self._ordered)
+        return DaySheet(
+            self._instrument,
+            self._product,
+            self._last_price,
+            self._ordered,
+            lambda: self._carried,
+            self._open_ns,
+        )
 
     def _instrument(self, key: str) -> Instrument | None:
         groups = self._state().groups.values()
@@ -85,6 +99,25 @@ class StateSheet:
     def _last_price(self, key: str) -> int | None:
         bar = self._feed.latest(key, self._clock.now_ns())
         return None if bar is None else bar.close_paise
+
+
+def open_orders(carried: CarryOver) -> tuple[CarriedOrder, ...]:
+    """Name the orders that the day before left open, as they stood when it handed over."""
+    return tuple(
+        CarriedOrder(
+            order.correlation_id,
+            order.broker_order_id,
+            live.group.side,
+            live.instrument,
+            live.product,
+            order.filled_quantity,
+            order.exited_quantity,
+            order.exited_notional_paise,
+        )
+        for live in carried.groups
+        for order in live.orders
+        if open_units_of(order) > 0 and not live.is_shadow
+    )
 
 
 async def stepped_dhan(

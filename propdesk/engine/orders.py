@@ -392,7 +392,8 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     if turn.is_session or not order.naked_units:
         what = update.reason or "no live stop"
         turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units: {what}")
-    is_again = turn.is_session and (order.naked_units > 0 or 0 < order.guard_asked < update.guard)
+    was_told = order.naked_units > 0 and order.cover_ns >= turn.open_ns  # before, nothing could be asked
+    is_again = turn.is_session and (was_told or 0 < order.guard_asked < update.guard)
     return replace(
         after,
         naked_units=update.quantity,

@@ -31,7 +31,8 @@ class Recovered:
 
     ``context_hash`` names what the last row was decided under, empty for an empty journal;
     ``minute_ns`` is the end of the last minute that was reported, 0 before the first; ``update_ids`` are all
-    broker facts the journal holds, ``resolutions`` all answers of the master.
+    broker facts the journal holds, ``resolutions`` all answers of the master, ``carried`` what the day before
+    handed over.
     """
 
     state: EngineState
@@ -42,6 +43,7 @@ class Recovered:
     minute_ns: int = 0
     update_ids: frozenset[str] = frozenset()
     resolutions: Mapping[Question, Resolution] = field(default_factory=dict)
+    carried: CarryOver | None = None
 
 
 def recover(
@@ -101,7 +103,8 @@ def recover(
         state, seq, now_ns = folded.state, row.seq, row.now_ns
         update_ids.update(event.update_id for event in events if isinstance(event, BrokerUpdate))
         minute_ns = last_minute(events, minute_ns)
-    return Recovered(state, seq, now_ns, hashed, name, minute_ns, frozenset(update_ids), answers.known)
+    ids, known = frozenset(update_ids), answers.known
+    return Recovered(state, seq, now_ns, hashed, name, minute_ns, ids, known, carried)
 
 
 def last_minute(events: Sequence[Event], before_ns: int) -> int:

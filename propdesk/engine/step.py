@@ -13,7 +13,7 @@ from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
 from propdesk.engine.protection import neutralise
 from propdesk.engine.signals import arm_priced, on_signal
-from propdesk.engine.state import CarryOver, EngineState, StepResult
+from propdesk.engine.state import CarryOver, EngineState, LegOrder, StepResult
 from propdesk.engine.timers import check_switches, on_timer, tend_order
 from propdesk.engine.turn import Turn
 from propdesk.engine.unsent import take_update
@@ -277,6 +277,14 @@ def _subscribe_carried(turn: Turn) -> None:
         if live.instrument.category.is_derivative:
             turn.subscribe(underlying_key_of(live.instrument))
         # A stop the broker has not confirmed for this day is asked for again by the next timer.
-        # Plain orders live one day: none of yesterday's guards may still appear.
-        orders = (replace(o, refusals=0, guard_due=0, guard_asked=0) for o in live.orders)
-        turn.put_group(replace(live, orders=tuple(orders)))
+        turn.put_group(replace(live, orders=tuple(map(_begun_anew, live.orders))))
+
+
+def _begun_anew(order: LegOrder) -> LegOrder:
+    """Forget of a carried order what was true of yesterday's orders: they lived one day.
+
+    None of yesterday's guards may still appear, and what is naked the broker tells anew.
+    """
+    return replace(
+        order, refusals=0, guard_due=0, guard_asked=0, guard_wanted=False, naked_units=0, excess_units=0
+    )

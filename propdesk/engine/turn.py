@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
-from propdesk.core.calendar import Segment
+from propdesk.core.calendar import Segment, SessionHours
 from propdesk.core.ids import derived_id
 from propdesk.engine.context import DayContext
 from propdesk.engine.state import (
@@ -125,8 +125,16 @@ class Turn:
     @property
     def is_session(self) -> bool:
         """Whether the cash segment trades now."""
-        hours = self.context.calendar.hours(self.context.trade_date, Segment.CASH)
-        return hours.open_ns <= self.now_ns < hours.close_ns
+        return self.open_ns <= self.now_ns < self._hours.close_ns
+
+    @property
+    def open_ns(self) -> int:
+        """When the cash segment begins to trade, ns UTC."""
+        return self._hours.open_ns
+
+    @property
+    def _hours(self) -> SessionHours:
+        return self.context.calendar.hours(self.context.trade_date, Segment.CASH)
 
     # ------------------------------------------------------------ writing
 

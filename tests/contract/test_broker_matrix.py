@@ -18,6 +18,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,9 @@ class Bench:
         ]
 
 
-def dhan_broker(desk: Desk) -> DhanBroker:
+def dhan_broker(desk: Desk, **sheet: Any) -> DhanBroker:
+    """The adapter at a desk's sandbox; ``sheet`` changes what it is told of the day."""
+
     def last_price(key: str) -> int | None:
         known = desk.world.exchange.last.get(key)
         return known[0] if known else None
@@ -104,7 +107,7 @@ def dhan_broker(desk: Desk) -> DhanBroker:
     client = desk.client
     alerts = OrderUpdates(desk.config, client.session)
     timing = PollTiming(least_s=0.01, idle_s=0.2)
-    return DhanBroker(client, alerts, day, desk.clock, timing=timing)
+    return DhanBroker(client, alerts, replace(day, **sheet), desk.clock, timing=timing)
 
 
 @pytest.fixture(params=["paper", "dhan"])

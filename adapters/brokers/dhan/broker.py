@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from adapters.brokers.dhan.carried import CarriedOrder
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, UNFILLED_NS, Cover, Lasting, Surpluses
+from adapters.brokers.dhan.cover import Cover, Lasting, Surpluses
 from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
     MOVABLE,
@@ -32,10 +33,9 @@ from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrd
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import (
-    read_books,
+    BookReader,
     require_certain,
     row_named,
-    with_positions_if_needed,
 )
 from adapters.brokers.dhan.super_orders import SuperOrderRequest
 from propdesk.core.clock import Clock, RisingClock
@@ -87,12 +87,18 @@ class DaySheet:
         Last price of an instrument key, paise; None where none is known.
     ordered : callable
         Units that we asked for under a correlation id; None where it is not in the books.
+    carried : callable
+        Orders of earlier days that were open when today began.
+    open_ns : int
+        When the session begins, ns UTC: what is naked before then is told anew at that moment.
     """
 
     instrument: Callable[[str], Instrument | None]
     product: Callable[[OrderIntent], Product]
     last_price: Callable[[str], int | None]
     ordered: Callable[[str], int | None]
+    carried: Callable[[], Sequence[CarriedOrder]] = tuple
+    open_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +187,9 @@ class DhanBroker:
         self._client = client
         self._clock = RisingClock(clock)
         self._supers = client.super_orders
-        self._guards = Guards(client, self._clock)
-        self._cover = Cover()
+        self._books = BookReader(client, day.carried, day.last_price)
+        self._guards = Guards(client, self._books, self._clock)
+        self._cover = Cover(day.open_ns)
         self._elsewhere = Lasting()
         self._surpluses = Surpluses()
         self._doubts = Doubts()
@@ -247,12 +254,19 @@ class DhanBroker:
     async def modify(self, intent: OrderIntent) -> BrokerAck:
         """Move the stop or target to an absolute price."""
         order_id = await self._order_id(intent)
+        if self._is_carried(intent):
+            if not await self._move_guard(intent):
+                raise Retryable(f"No stop rests for {intent.correlation_id} yet.")
+            return BrokerAck(intent.correlation_id, order_id)
         try:
             await self._move_leg(order_id, intent)
         except Rejected:
             if not await self._move_guard(intent):
                 raise
         return BrokerAck(intent.correlation_id, order_id)
+
+    def _is_carried(self, intent: OrderIntent) -> bool:
+        return any(one.correlation_id == intent.correlation_id for one in self._day.carried())
 
     async def _move_leg(self, order_id: str, intent: OrderIntent) -> None:
         if intent.kind is IntentKind.MODIFY_STOP and intent.stop_paise is not None:
@@ -271,7 +285,7 @@ class DhanBroker:
         shrunk to what has filled instead. A list that shows less than the trade book proves is too old to
         cancel by.
         """
-        books = await read_books(self._client)
+        books = await self._books.read()
         row = self._row(books, intent)
         await self._withdraw(row, books)
         self._wake.set()
@@ -293,7 +307,7 @@ class DhanBroker:
 
     async def _close(self, intent: OrderIntent) -> BrokerAck:
         with nothing_placed():
-            books = await with_positions_if_needed(self._client, await read_books(self._client))
+            books = await self._books.read_as_needed()
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
         failed = await self._withdraw_first(row, books)
@@ -359,7 +373,7 @@ class DhanBroker:
     async def _protect(self, intent: OrderIntent) -> BrokerAck:
         name, instrument = intent.correlation_id, self._instrument(intent)
         with nothing_placed():
-            books = await with_positions_if_needed(self._client, await read_books(self._client))
+            books = await self._books.read_as_needed()
         require_certain(books, name)
         row, standing = self._row(books, intent), standing_of(self._row(books, intent), books)
         order_id, guard = row.order.order_id, standing.guard
@@ -386,29 +400,28 @@ class DhanBroker:
 
         Where everything is refused, that would be so again: then it is told by the minute.
         """
-        wait_ns = UNFILLED_NS
+        name = intent.correlation_id
         try:
             yield
         except AccessRefused:
-            wait_ns = AGAIN_NS
             raise
         except (Rejected, Retryable):
-            wait_ns = AGAIN_NS if self._guards.is_awaited(intent.correlation_id) else RETRY_NS
+            self._cover.tried(name, self._clock.now_ns(), is_refused=True)
             raise
-        finally:
-            self._cover.hasten(intent.correlation_id, self._clock.now_ns(), wait_ns)
+        else:
+            self._cover.tried(name, self._clock.now_ns(), is_refused=False)
 
     async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> BrokerAck:
         name, stop = intent.correlation_id, row.leg(LegName.STOP)
         last = self._day.last_price(intent.instrument_key)
-        if intent.stop_paise is None or not last:
-            raise Rejected(f"No stop or no price of {intent.instrument_key} is known to guard it by.")
+        if intent.stop_paise is None:
+            raise Rejected(f"No stop of {name} is known to guard it by.")
         if stop is not None and stop.status in MOVABLE:
             # only a stop that lives can be moved, to where it should be
             with nothing_placed():
                 await self._supers.modify_stop(row.order.order_id, intent.stop_paise)
             return BrokerAck(name, row.order.order_id)
-        if row.order.side.sign * (last - intent.stop_paise) <= 0:
+        if last and row.order.side.sign * (last - intent.stop_paise) <= 0:
             raise Rejected(f"The price of {name} is beyond its stop: there is only the way out.")
         product = self._day.product(intent)
         order_id = await self._guards.place(intent, instrument, product, intent.stop_paise, is_stop=True)
@@ -428,7 +441,7 @@ class DhanBroker:
             While something of it cannot be ended.
         """
         name = intent.correlation_id
-        books = await with_positions_if_needed(self._client, await read_books(self._client))
+        books = await self._books.read_as_needed()
         require_certain(books, name)
         kept, gone = self._row(books, intent), closed_elsewhere(books)
         for guard in surplus_guards(books, name):
@@ -461,7 +474,7 @@ class DhanBroker:
 
     async def find(self, intent: OrderIntent) -> BrokerAck | None:
         """Look in the full list for what an intent did; None = not there, which proves nothing."""
-        books = await read_books(self._client)
+        books = await self._books.read()
         try:
             row = self._row(books, intent)
         except Rejected:
@@ -474,7 +487,7 @@ class DhanBroker:
     async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:
         """All facts about our super orders that the books tell now, of whatever day."""
         del orders
-        books = await with_positions_if_needed(self._client, await read_books(self._client))
+        books = await self._books.read_as_needed()
         now_ns = self._clock.now_ns()
         facts = self._doubts.facts(books, now_ns)
         uncertain, extra, gone = doubtful(books), surplus(books.supers), closed_elsewhere(books)
@@ -601,7 +614,7 @@ class DhanBroker:
         known = self._ids.get(intent.correlation_id)
         if known is not None:
             return known
-        return self._row(await read_books(self._client), intent).order.order_id
+        return self._row(await self._books.read(), intent).order.order_id
 
     def _row(self, books: Books, intent: OrderIntent) -> SuperOrderRow:
         row = row_named(books, intent.correlation_id)
@@ -610,7 +623,7 @@ class DhanBroker:
 
     async def _move_guard(self, intent: OrderIntent) -> bool:
         """Move the plain stop that stands in for a lost one; False where none does."""
-        books = await read_books(self._client)
+        books = await self._books.read()
         guard = standing_of(self._row(books, intent), books).guard
         if guard is None:
             return False
@@ -669,7 +682,9 @@ def _is_stuck(row: SuperOrderRow, refusal: Rejected) -> bool:
 
 def _has_moved(leg: SuperLeg | None, asked_paise: int | None, way: int) -> bool:
     """Whether an exit stands nearer to the market than it was asked to; of a refused change nobody knows."""
-    return leg is not None and asked_paise is not None and way * (leg.price_paise - asked_paise) > 0
+    if leg is None or leg.status.is_dead or asked_paise is None:
+        return False
+    return way * (leg.price_paise - asked_paise) > 0
 
 
 def _is_done(intent: OrderIntent, row: SuperOrderRow, standing: Standing) -> bool:

@@ -21,22 +21,30 @@ AGAIN_NS: Final = 60 * NS_PER_SECOND
 
 
 RETRY_NS: Final = 5 * NS_PER_SECOND
-"""After how long a gap is told anew of which the way out was refused."""
+"""After how long a gap is told anew of which the way out was refused; twice as long with each refusal."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A gap, when it is to be told next, and whether it was told."""
+    """A gap, when it is to be told next, whether it was told, and how often its way out was refused."""
 
     gap: Gap | None
     due_ns: int
     is_told: bool
+    refusals: int = 0
 
 
 class Cover:
-    """Turns gaps of one reading after the other into facts whose moments rise."""
+    """Turns gaps of one reading after the other into facts whose moments rise.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    session_ns : int
+        When something can be done about them, ns UTC: what stays until then is told anew at that moment.
+    """
+
+    def __init__(self, session_ns: int = 0) -> None:
+        self._session_ns = session_ns
         self._open: dict[str, _Open] = {}
         self._facts: list[BrokerUpdate] = []
         self._last_ns = 0
@@ -51,11 +59,17 @@ class Cover:
         """Whether a gap stands, so that time alone may make news of it."""
         return bool(self._open)
 
-    def hasten(self, name: str, now_ns: int, wait_ns: int) -> None:
-        """Tell a gap that stays after this long already: what was done about it may have done nothing."""
+    def tried(self, name: str, now_ns: int, *, is_refused: bool) -> None:
+        """Tell a gap that stays before its minute is over: what was done about it may have done nothing.
+
+        Refused again and again it is tried more and more seldom, in the end by the minute.
+        """
         known = self._open.get(name)
-        if known is not None:
-            self._open[name] = replace(known, due_ns=min(known.due_ns, now_ns + wait_ns))
+        if known is None:
+            return
+        refusals = known.refusals + 1 if is_refused else 0
+        wait_ns = min(AGAIN_NS, RETRY_NS << (refusals - 1)) if is_refused else UNFILLED_NS
+        self._open[name] = replace(known, due_ns=min(known.due_ns, now_ns + wait_ns), refusals=refusals)
 
     def facts(self, seen: Mapping[str, Gap | None], now_ns: int) -> list[BrokerUpdate]:
         """Take in a reading and give every fact so far, oldest first.
@@ -91,7 +105,10 @@ class Cover:
         self._open[name] = replace(known, gap=gap)
         if now_ns < known.due_ns:
             return
-        self._open[name] = _Open(gap, now_ns + AGAIN_NS, is_told=True)
+        again_ns = now_ns + AGAIN_NS
+        if now_ns < self._session_ns < again_ns:
+            again_ns = self._session_ns
+        self._open[name] = replace(known, gap=gap, due_ns=again_ns, is_told=True)
         kind = BrokerUpdateKind.EXCESS if gap.excess else BrokerUpdateKind.NAKED
         units = gap.naked or gap.excess
         self._tell(BrokerUpdate("", kind, name, gap.order_id, 0, units, now_ns, gap.reason, guard=gap.guard))

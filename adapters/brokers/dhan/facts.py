@@ -4,7 +4,7 @@ Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from adapters.brokers.dhan.model import (
     LegName,
@@ -29,6 +29,8 @@ class Books:
     """One reading of the three lists; ``unreadable`` are the rows that could not be read.
 
     ``positions`` were read besides where a plain order of ours rests that could reverse one; None = not read.
+    ``carried`` is what earlier days closed of orders that they left open, by correlation id; such an order is
+    among ``supers`` though no list has it any more (`carried_row`).
     """
 
     supers: tuple[SuperOrderRow, ...]
@@ -36,6 +38,7 @@ class Books:
     trades: tuple[TradeRow, ...]
     unreadable: tuple[UnreadableRow, ...] = ()
     positions: tuple[PositionRow, ...] | None = None
+    carried: Mapping[str, "Filled"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ def standing_of(
     guards = (_guard(row, books) for row in books.orders if guards_order(row, parent))
     in_order = tuple(sorted(guards, key=lambda guard: (guard.generation, guard.row.order_id)))
     entered_ns = (entry.first_ns or None) if entry else None
+    if parent.order.correlation_id in books.carried:
+        entered_ns = 0
     return Standing(max(traded, shown), exited, traded > shown, in_order, entered_ns)
 
 
@@ -275,10 +280,13 @@ def facts_of(
     elsewhere : Filled, optional
         What others closed of it.
     """
-    head = parent.order
+    head, before = parent.order, books.carried.get(parent.order.correlation_id)
     at_ns = head.updated_ns or head.created_ns or now_ns
-    facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
     fills = fills_of(parent, books)
+    left = _exit_facts(head, fills, exiting.get(head.correlation_id), at_ns, elsewhere, before)
+    if before is not None:
+        return left  # of its entry an earlier day has told
+    facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
     entry = fills.get(LegName.ENTRY)
     filled = max(entry.quantity if entry else 0, head.filled_quantity)
     if entry:
@@ -286,9 +294,7 @@ def facts_of(
     if filled > (entry.quantity if entry else 0):
         # the list's own average is rounded and may be missing: only the trade book names a price
         facts.append(_fact(head, BrokerUpdateKind.FILL_UNPRICED, at_ns, filled))
-    exits = {name: fills[name] for name in _EXITS if name in fills}
-    if exits or elsewhere:
-        facts.append(_exit_fact(head, exits, exiting.get(head.correlation_id), at_ns, elsewhere))
+    facts += left
     if head.status is OrderStatus.REJECTED:
         facts.append(_fact(head, BrokerUpdateKind.REJECTED, at_ns, reason=head.reason))
     elif head.status.is_dead or _has_ended_short(head, filled, ordered or head.quantity):
@@ -305,25 +311,33 @@ def _has_ended_short(head: OrderRow, filled: int, ordered: int) -> bool:
     return is_left or filled >= head.quantity
 
 
-def _exit_fact(
+def _exit_facts(
     head: OrderRow,
-    exits: Mapping[LegName, Filled],
+    fills: Mapping[LegName, Filled],
     reason: str | None,
     at_ns: int,
     elsewhere: Filled | None,
-) -> BrokerUpdate:
-    """Tell the units closed by both legs and by others together; the later fill names the kind."""
-    parts = [*exits.values(), *([elsewhere] if elsewhere else [])]
+    before: Filled | None,
+) -> list[BrokerUpdate]:
+    """Tell the units closed by both legs, by others and on days before together, if any were today.
+
+    The later fill names the kind.
+    """
+    exits = {name: fills[name] for name in _EXITS if name in fills}
+    parts = [*exits.values(), *(one for one in (elsewhere, before) if one is not None)]
     total = Filled(sum(f.quantity for f in parts), sum(f.notional_paise for f in parts), 0)
-    if elsewhere:
-        return _fill(head, BrokerUpdateKind.EXIT_FILLED, total, elsewhere.at_ns or at_ns, CLOSED_ELSEWHERE)
+    if elsewhere is not None:
+        kind, when = BrokerUpdateKind.EXIT_FILLED, elsewhere.at_ns or at_ns
+        return [_fill(head, kind, total, when, CLOSED_ELSEWHERE)]
+    if not exits:
+        return []
     later = max(exits, key=lambda name: exits[name].at_ns)
     kind = BrokerUpdateKind.STOP_FILLED if later is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
     if reason:
         # the daemon watches the target of a guarded order itself
         is_target = reason == ExitReason.TARGET.value
         kind = BrokerUpdateKind.TARGET_FILLED if is_target else BrokerUpdateKind.EXIT_FILLED
-    return _fill(head, kind, total, exits[later].at_ns or at_ns, reason or "")
+    return [_fill(head, kind, total, exits[later].at_ns or at_ns, reason or "")]
 
 
 def _fill(

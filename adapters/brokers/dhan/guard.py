@@ -12,7 +12,7 @@ from adapters.brokers.dhan.holding import held_of, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
-from adapters.brokers.dhan.reading import read_books, require_certain, row_named
+from adapters.brokers.dhan.reading import BookReader, require_certain, row_named
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import (
     AccessRefused,
@@ -66,6 +66,7 @@ class Guards:
     Parameters
     ----------
     client : DhanClient
+    books : BookReader
     clock : Clock
 
     Notes
@@ -77,18 +78,15 @@ class Guards:
     may still appear is not sent a second time, and what that rests on is committed with the intent.
     """
 
-    def __init__(self, client: DhanClient, clock: Clock) -> None:
+    def __init__(self, client: DhanClient, books: BookReader, clock: Clock) -> None:
         self._client = client
+        self._books = books
         self._clock = clock
         self._unanswered: dict[str, _Asked] = {}
 
     def remember(self, asked: Mapping[str, int], now_ns: int) -> None:
         """Restore the generations that were asked for: of which nobody knows, the wait begins anew."""
         self._unanswered |= {name: _Asked(generation, now_ns) for name, generation in asked.items()}
-
-    def is_awaited(self, name: str) -> bool:
-        """Whether a guard of an order may still appear of which nobody knows anything."""
-        return name in self._unanswered
 
     def due(self, name: str, listed: int, now_ns: int) -> int:
         """Give the generation that is due of an order; of its lists none may be in doubt.
@@ -117,7 +115,7 @@ class Guards:
             If it stays as it is, or nobody knows: all of it may be done again.
         """
         with nothing_placed():
-            books = await read_books(self._client, with_positions=True)
+            books = await self._books.read(with_positions=True)
             row = row_named(books, name)
             guard = standing_of(row, books).guard
             if guard is None:
@@ -186,7 +184,7 @@ class Guards:
         return order_id
 
     async def _certain(self, name: str) -> Books:
-        books = await read_books(self._client, with_positions=True)
+        books = await self._books.read(with_positions=True)
         require_certain(books, name)
         return books
 

@@ -1,7 +1,9 @@
 """Readings of Dhan's three books, and what is found in them."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from adapters.brokers.dhan.carried import CarriedOrder, carried_row, with_holdings
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import doubtful
 from adapters.brokers.dhan.facts import Books, age, is_ours, standing_of
@@ -11,34 +13,71 @@ from adapters.brokers.dhan.model import PositionRow, SuperOrderRow
 from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
 
 
-async def read_books(client: DhanClient, *, with_positions: bool = False) -> Books:
-    """Read super orders, orders and trades, and the positions where they are asked for.
+class BookReader:
+    """Reads Dhan's books, with the orders of earlier days that are still open among the super orders.
 
-    Fills come last: they are never older than a state that was read with them.
+    Parameters
+    ----------
+    client : DhanClient
+    carried : callable
+        Those orders.
+    last_price : callable
+        Last price of an instrument key, paise; None where none is known.
     """
-    supers, orders = await client.super_orders.read(), await client.orders.read()
-    trades = await client.orders.read_trades()
-    unreadable = (*supers.unreadable, *orders.unreadable, *trades.unreadable)
-    positions = await client.portfolio.positions() if with_positions else None
-    return Books(supers.rows, orders.rows, trades.rows, unreadable, positions)
 
+    def __init__(
+        self,
+        client: DhanClient,
+        carried: Callable[[], Sequence[CarriedOrder]],
+        last_price: Callable[[str], int | None],
+    ) -> None:
+        self._client = client
+        self._carried = carried
+        self._last_price = last_price
 
-async def with_positions_if_needed(client: DhanClient, books: Books) -> Books:
-    """Read the positions besides where only they can tell what is held.
+    async def read(self, *, with_positions: bool = False) -> Books:
+        """Read super orders, orders and trades, and the positions where they are asked for.
 
-    That is where a guard rests, which must not outlive what it guards, where an order is not covered, and
-    where others have filled against it. Positions that cannot be read leave the books without them: the
-    rest of them is news all the same.
-    """
-    ours = [row for row in books.supers if is_ours(row.order.correlation_id)]
-    is_doubtful = any(standing_of(row, books).guard or gap_of(row, books) for row in ours)
-    if not is_doubtful and not may_be_closed_elsewhere(books):
-        return books
-    try:
-        found: tuple[PositionRow, ...] | None = await client.portfolio.positions()
-    except (BrokerFault, DataFault):
-        found = None
-    return replace(books, positions=found)
+        Fills come last: they are never older than a state that was read with them.
+        """
+        client = self._client
+        supers, orders = await client.super_orders.read(), await client.orders.read()
+        trades = await client.orders.read_trades()
+        unreadable = (*supers.unreadable, *orders.unreadable, *trades.unreadable)
+        listed = {row.order.correlation_id for row in supers.rows}
+        carried = [order for order in self._carried() if order.correlation_id not in listed]
+        rows = [carried_row(one, self._last_price(one.instrument.instrument_key) or 0) for one in carried]
+        return Books(
+            (*supers.rows, *rows),
+            orders.rows,
+            trades.rows,
+            unreadable,
+            await self._positions() if with_positions else None,
+            {order.correlation_id: order.closed for order in carried},
+        )
+
+    async def read_as_needed(self) -> Books:
+        """Read the books, and the positions where only they can tell what is held.
+
+        That is where a guard rests, which must not outlive what it guards, where an order is not covered,
+        and where others have filled against it. Positions that cannot be read leave the books without them:
+        the rest of them is news all the same.
+        """
+        books = await self.read()
+        ours = [row for row in books.supers if is_ours(row.order.correlation_id)]
+        is_doubtful = any(standing_of(row, books).guard or gap_of(row, books) for row in ours)
+        if not is_doubtful and not may_be_closed_elsewhere(books):
+            return books
+        try:
+            return replace(books, positions=await self._positions())
+        except (BrokerFault, DataFault):
+            return books
+
+    async def _positions(self) -> tuple[PositionRow, ...]:
+        positions, carried = await self._client.portfolio.positions(), self._carried()
+        if not any(order.is_delivered for order in carried):
+            return positions
+        return with_holdings(positions, await self._client.portfolio.holdings(), carried)
 
 
 def require_certain(books: Books, name: str) -> None:

@@ -803,6 +803,51 @@ def test_a_swing_trade_goes_on_the_next_day_with_its_money_and_its_crowd_positio
     assert next_day.state.corpus.deployed_paise == 0
 
 
+def swing_carried() -> tuple[Day, Day, str]:
+    """A swing position that was naked at the close, on its first day and on the next; and its first order."""
+    rule = make_rule()
+    rules = make_ruleset([replace(rule, key=replace(rule.key, period=Period.SWING))])
+    day = Day(make_context(rules=rules)).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal(declared_period=Period.SWING))
+    for minute in range(600, 610):
+        day.bars([flat_bar(minute, 9_990 if minute == 601 else 10_050)])
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    day.feed(replace(naked(day, order), ts_ns=at(930)), at(930))
+    tomorrow = replace(day.context, trade_date=date(2025, 7, 2))
+    next_day = Day(tomorrow, day.broker)
+    next_day.state = initial_state(
+        tomorrow, codec.decode_carry_over(codec.encode_carry_over(carry_over(day.state)))
+    )
+    next_day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    morning = at(530, day=date(2025, 7, 2))
+    next_day.feed(DayOpened("2025-07-02", "v1", CORPUS_PAISE, True, morning), morning)
+    return day, next_day, order
+
+
+@pytest.mark.parametrize("is_told_before", [False, True])
+def test_a_carried_position_gets_its_stop_when_the_session_begins(is_told_before: bool) -> None:
+    day, next_day, order = swing_carried()
+    moments = [at(minute, day=date(2025, 7, 2)) for minute in ((540, 555) if is_told_before else (555,))]
+    for number, moment in enumerate(moments):
+        assert sent(next_day, IntentKind.EMERGENCY_STOP) == []
+        told = replace(naked(day, order), update_id=f"n{number}", ts_ns=moment)
+        next_day.feed(told, moment)
+    (guard,) = sent(next_day, IntentKind.EMERGENCY_STOP)
+    assert (guard.correlation_id, guard.guard, guard.stop_paise) == (order, 1, 9_800)
+    assert sent(next_day, IntentKind.EXIT) == []
+    again = at(556, day=date(2025, 7, 2))
+    next_day.feed(replace(naked(day, order), update_id="again", ts_ns=again), again)
+    assert of(next_day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 0)], "not guarded in a minute"
+
+
+def test_the_timer_puts_no_stop_under_what_was_naked_yesterday_only() -> None:
+    _, next_day, _ = swing_carried()
+    opened = at(556, day=date(2025, 7, 2))
+    next_day.feed(TimerFired("MINUTE", opened), opened)
+    assert [intent.kind for intent in next_day.all("commands") if isinstance(intent, OrderIntent)] == []
+
+
 def test_an_unfilled_swing_entry_waits_for_the_next_session() -> None:
     rule = make_rule()
     rules = make_ruleset([replace(rule, key=replace(rule.key, period=Period.SWING))])

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from adapters.brokers.dhan.cover import AGAIN_NS, RETRY_NS, Cover
+from adapters.brokers.dhan.cover import Cover
 from adapters.brokers.dhan.gaps import Gap
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
@@ -92,10 +92,23 @@ def test_the_end_of_a_gap_that_a_process_before_told_is_told() -> None:
     assert min(fact.ts_ns for fact in readings.told) > 77 * NS_PER_SECOND
 
 
-def test_a_gap_of_which_the_way_out_was_refused_is_told_anew_in_seconds() -> None:
+def test_a_gap_of_which_the_way_out_was_refused_is_told_anew_in_seconds_then_more_seldom() -> None:
     readings = Readings()
     assert [readings.at(second, LOST) for second in (0, 2)] == [[], [NAKED]]
-    readings.cover.hasten("p", 3 * NS_PER_SECOND, RETRY_NS)
-    readings.cover.hasten("p", 4 * NS_PER_SECOND, AGAIN_NS)  # later than it is due anyway
-    readings.cover.hasten("q", 4 * NS_PER_SECOND, RETRY_NS)  # of another, which is covered
-    assert [readings.at(second, LOST) for second in (7.9, 8, 67.9, 68)] == [[], [NAKED], [], [NAKED]]
+    now, waits = 3.0, []
+    for _ in range(6):
+        readings.cover.tried("p", round(now * NS_PER_SECOND), is_refused=True)
+        readings.cover.tried("q", round(now * NS_PER_SECOND), is_refused=True)  # it is covered
+        waits.append(next(wait for wait in range(1, 70) if readings.at(now + wait, LOST)))
+        now += waits[-1]
+    assert waits == [5, 10, 20, 40, 60, 60]
+    readings.cover.tried("p", round(now * NS_PER_SECOND), is_refused=False)
+    assert [readings.at(now + wait, LOST) for wait in (9, 10)] == [[], [NAKED]]
+
+
+def test_what_is_naked_before_the_session_is_told_anew_when_it_begins() -> None:
+    readings = Readings()
+    readings.cover = Cover(30 * NS_PER_SECOND)
+    assert [readings.at(second, LOST) for second in (0, 2, 29.9, 30, 89, 90)] == [
+        [], [NAKED], [], [NAKED], [], [NAKED],
+    ]  # fmt: skip

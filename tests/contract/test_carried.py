@@ -1,0 +1,133 @@
+"""Positions of earlier days at Dhan, whose lists know nothing of the orders that opened them."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from adapters.brokers.dhan.broker import DhanBroker
+from adapters.brokers.dhan.carried import CarriedOrder
+from adapters.brokers.dhan.model import HoldingRow
+from adapters.brokers.dhan.orders import OrderRequest
+from propdesk.core.clock import NS_PER_SECOND
+from propdesk.core.errors import Rejected, Retryable
+from propdesk.model.enums import Product, Side
+from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
+from sandbox.book import Position
+from tests.contract.conftest import KEY, START, Desk
+from tests.contract.test_broker_matrix import NAME, dhan_broker, intent
+from tests.contract.test_protection import EXIT, GUARD, OUT, guards, lasting, net
+from tests.support.instruments import equity
+
+NAKED, STOP_FILLED = BrokerUpdateKind.NAKED, BrokerUpdateKind.STOP_FILLED
+CARRIED = CarriedOrder(
+    NAME, "111000000007", Side.BUY, equity(freeze_quantity=1_001), Product.MARGIN, 14, 4, 40_600
+)
+"""Fourteen bought days ago, of which four were sold at 101.50."""
+
+
+def carrying(desk: Desk, units: int = 10, product: Product = Product.MARGIN, **sheet: Any) -> DhanBroker:
+    """The adapter on a morning on which the account holds ``units``."""
+    if units:
+        listing = desk.world.catalogue.by_key(KEY)
+        held = Position(listing, product.value, bought=units, buy_notional=units * 10_000)
+        desk.world.exchange.positions[listing.segment, listing.security_id, product.value] = held
+    order = replace(CARRIED, product=product)
+    return dhan_broker(desk, carried=lambda: (order,), product=lambda _: product, **sheet)
+
+
+def words(facts: list[BrokerUpdate]) -> list[tuple[BrokerUpdateKind, int]]:
+    return [(fact.kind, fact.quantity) for fact in facts]
+
+
+async def test_a_carried_position_is_naked_until_a_stop_rests_for_it(desk: Desk) -> None:
+    broker = carrying(desk)
+    told = await lasting(desk, broker)
+    assert (words(told), told[-1].guard) == ([(NAKED, 10)], 1)
+    assert (await broker.protect(GUARD)).guard == 1
+    assert words(await lasting(desk, broker))[-1] == (BrokerUpdateKind.COVERED, 0)
+    desk.price(99)
+    desk.price(98.9)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
+    (fact,) = [fact for fact in await broker.snapshot() if fact.kind is STOP_FILLED]
+    assert (fact.quantity, fact.fill_notional_paise) == (14, 40_600 + 10 * 9_900)
+
+
+async def test_a_gap_beyond_the_stop_is_left_at_once(desk: Desk) -> None:
+    broker = carrying(desk)
+    await lasting(desk, broker)
+    desk.price(97)
+    with pytest.raises(Rejected, match="beyond its stop"):
+        await broker.protect(GUARD)
+    await broker.exit(OUT)
+    desk.price(97)
+    assert net(desk) == 0
+    last = [fact for fact in await broker.snapshot() if fact.kind is BrokerUpdateKind.EXIT_FILLED][-1]
+    assert (last.quantity, last.reason) == (14, "SQUARE_OFF")
+
+
+async def test_a_stop_is_put_before_the_first_price_of_the_day(desk: Desk) -> None:
+    broker = carrying(desk, last_price=lambda _: None)
+    assert (await broker.protect(GUARD)).guard == 1
+
+
+async def test_the_stop_of_a_carried_position_is_moved_and_no_leg_of_yesterday(desk: Desk) -> None:
+    broker = carrying(desk)
+    move = intent(IntentKind.MODIFY_STOP, stop_paise=9_950)
+    with pytest.raises(Retryable, match="No stop rests"):
+        await broker.modify(move)
+    await broker.protect(GUARD)
+    await broker.modify(move)
+    desk.price(99.45)
+    assert net(desk) == 0
+
+
+async def test_a_carried_position_that_the_account_lacks_is_told_and_nothing_is_sold(desk: Desk) -> None:
+    broker = carrying(desk, units=0)
+    assert words(await lasting(desk, broker)) == [(NAKED, 10)]
+    for call in (broker.protect(GUARD), broker.exit(OUT)):
+        with pytest.raises(Rejected, match="no position"):
+            await call
+    with pytest.raises(Retryable, match="may still appear"):
+        await broker.exit(EXIT)
+    assert (net(desk), guards(desk)) == (0, [])
+
+
+async def test_what_a_person_sells_of_a_carried_position_is_over(desk: Desk) -> None:
+    broker = carrying(desk)
+    segment, security, product = next(iter(desk.world.exchange.positions))
+    await desk.client.orders.place(
+        OrderRequest("manual", Side.SELL, segment, security, Product(product), 10, 9_900)
+    )
+    told = await lasting(desk, broker)
+    assert [(fact.kind, fact.quantity, fact.reason) for fact in told] == [
+        (BrokerUpdateKind.EXIT_FILLED, 14, CLOSED_ELSEWHERE)
+    ]
+
+
+@pytest.mark.parametrize(("shares", "guarded"), [(25, 10), (7, 7), (0, 0)])
+async def test_delivered_shares_are_guarded_as_far_as_they_are_there(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, shares: int, guarded: int
+) -> None:
+    """On the second day shares are holdings, among which may be a person's own."""
+    broker = carrying(desk, units=0, product=Product.CNC)
+
+    async def holdings() -> tuple[HoldingRow, ...]:
+        row = HoldingRow(CARRIED.instrument.security_id, "TCS", "", shares, shares, 10_000)
+        return (row,) if shares else ()
+
+    monkeypatch.setattr(desk.client.portfolio, "holdings", holdings)
+    if guarded:
+        await broker.protect(GUARD)
+    else:
+        with pytest.raises(Rejected, match="no position"):
+            await broker.protect(GUARD)
+    rows = (await desk.client.orders.read()).whole()
+    assert [(row.product, row.quantity) for row in rows] == ([("CNC", guarded)] if guarded else [])
+
+
+async def test_what_is_naked_before_the_open_is_told_anew_at_the_open(desk: Desk) -> None:
+    broker = carrying(desk, open_ns=START + 40 * NS_PER_SECOND)
+    assert len(await lasting(desk, broker)) == 1
+    assert len(await lasting(desk, broker, 37)) == 1
+    assert len(await lasting(desk, broker, 1)) == 2
