@@ -833,3 +833,21 @@ async def test_an_order_that_repeats_one_of_ours_is_told_anew_until_it_is_flat(
     told = {fact.kind: fact.quantity for fact in await lasting(desk, broker)}
     assert told[BrokerUpdateKind.STOP_FILLED] == 10, "of ours"
     assert BrokerUpdateKind.TARGET_FILLED not in told
+
+
+async def test_a_repeat_does_not_pass_for_ours_where_a_list_leaves_ours_out(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.place(PLACE)
+    await broker.place(PLACE)
+    await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    desk.price(100)
+    shown = await desk.client.super_orders.read()
+    younger = max(shown.rows, key=lambda row: row.order.order_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.super_orders, "read", _always(replace(shown, rows=(younger,))))
+        assert kinds(await lasting(desk, broker)) == []
+        with pytest.raises(Rejected, match="lists no super order"):
+            await broker.exit(EXIT)
+    assert BrokerUpdateKind.TARGET_FILLED not in kinds(await broker.snapshot())
+    assert net(desk) == 10

@@ -247,6 +247,7 @@ class DhanBroker:
             stop_paise=intent.stop_paise,
         )
         placed = await self._supers.place(request, leave_by_ns=leave_by_ns)
+        self._books.own(intent.correlation_id, placed.order_id)
         self._ids[intent.correlation_id] = placed.order_id
         self._wake.set()
         return BrokerAck(intent.correlation_id, placed.order_id)

@@ -34,6 +34,11 @@ class BookReader:
         self._client = client
         self._carried = carried
         self._last_price = last_price
+        self._own: dict[str, str] = {}
+
+    def own(self, name: str, order_id: str) -> None:
+        """Hold a super order for ours for good: another one of its correlation id is a repeat."""
+        self._own.setdefault(name, order_id)
 
     async def read(self, *, with_positions: bool = False) -> Books:
         """Read super orders, orders and trades, and the positions where they are asked for.
@@ -44,17 +49,27 @@ class BookReader:
         supers, orders = await client.super_orders.read(), await client.orders.read()
         trades = await client.orders.read_trades()
         unreadable = (*supers.unreadable, *orders.unreadable, *trades.unreadable)
+        rows = self._told_of(supers.rows)
         listed = {row.order.correlation_id for row in supers.rows}
         carried = [order for order in self._carried() if order.correlation_id not in listed]
-        rows = [carried_row(one, self._last_price(one.instrument.instrument_key) or 0) for one in carried]
+        rows += [carried_row(one, self._last_price(one.instrument.instrument_key) or 0) for one in carried]
         return Books(
-            (*supers.rows, *rows),
+            tuple(rows),
             orders.rows,
             trades.rows,
             unreadable,
             await self._positions() if with_positions else None,
             {order.correlation_id: order.closed for order in carried},
         )
+
+    def _told_of(self, rows: Sequence[SuperOrderRow]) -> list[SuperOrderRow]:
+        """Leave out what repeats an order of ours that the list leaves out itself: it would pass for ours."""
+        ours = [row.order for row in sorted(rows, key=age) if is_ours(row.order.correlation_id)]
+        for order in ours:
+            self.own(order.correlation_id, order.order_id)
+        listed = {row.order.order_id for row in rows}
+        hidden = {order.order_id for order in ours if self._own[order.correlation_id] not in listed}
+        return [row for row in rows if row.order.order_id not in hidden]
 
     async def read_as_needed(self) -> Books:
         """Read the books, and the positions where only they can tell what is held.
