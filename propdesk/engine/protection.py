@@ -9,9 +9,10 @@ from propdesk.engine.context import price_key_of
 from propdesk.engine.orders import emit, open_units_of
 from propdesk.engine.state import LiveGroup
 from propdesk.engine.turn import Turn
-from propdesk.model.enums import ExitReason
+from propdesk.model.enums import ExitReason, KillLevel
 from propdesk.model.messages import IntentKind
 from propdesk.model.order import LegAction, LegActionKind
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
 
 
 def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
@@ -33,6 +34,21 @@ def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
             wanted = replace(wanted, wanted_stop_paise=leg.stop_paise)
             live = emit(turn, live, wanted, IntentKind.EMERGENCY_STOP, units)
     return live
+
+
+def check_cover(turn: Turn) -> None:
+    """Block entries while anything is held without a stop, before the open what is carried, too (§6.2)."""
+    names = [
+        order.correlation_id
+        for live in turn.open_groups()
+        for order in live.orders
+        if order.naked_units > 0 and open_units_of(order) > 0
+    ]
+    if not names:
+        turn.clear(ACCOUNT_SCOPE, Cause.NAKED, "engine", "everything held has its stop")
+    elif not turn.is_over:  # at the close every stop lapses
+        text = f"{names[0]} and {len(names) - 1} more are held without a live stop"
+        turn.trip(ACCOUNT_SCOPE, Cause.NAKED, KillLevel.ENTRIES_BLOCKED, "engine", text)
 
 
 def neutralise(turn: Turn) -> None:

@@ -11,7 +11,7 @@ from propdesk.engine import tracking
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
-from propdesk.engine.protection import neutralise
+from propdesk.engine.protection import check_cover, neutralise
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, LegOrder, StepResult
 from propdesk.engine.timers import check_switches, on_timer, tend_order
@@ -202,6 +202,9 @@ def _on_updates(turn: Turn, updates: tuple[BrokerUpdate, ...]) -> None:
         elif update.answers is IntentKind.EMERGENCY_STOP:
             # what cannot be guarded is left at once, but no guard follows a refused one before its time
             tend_order(turn, update.correlation_id, with_guards=False)
+    is_blocked = turn.levels.is_open(ACCOUNT_SCOPE, Cause.NAKED)
+    if is_blocked or any(update.kind is BrokerUpdateKind.NAKED for update in updates):
+        check_cover(turn)
     if len(turn.out.trades) > trades_before:
         check_switches(turn)
 
@@ -267,6 +270,7 @@ def _on_day_opened(turn: Turn, event: DayOpened) -> None:
     turn.out.ledger.extend(entries)
     turn.scalars["opening_corpus_paise"] = event.opening_corpus_paise
     _subscribe_carried(turn)
+    check_cover(turn)
 
 
 def _subscribe_carried(turn: Turn) -> None:

@@ -128,6 +128,11 @@ class Turn:
         return self.open_ns <= self.now_ns < self._hours.close_ns
 
     @property
+    def is_over(self) -> bool:
+        """Whether the cash segment trades no more today."""
+        return self.now_ns >= self._hours.close_ns
+
+    @property
     def open_ns(self) -> int:
         """When the cash segment begins to trade, ns UTC."""
         return self._hours.open_ns

@@ -37,6 +37,7 @@ class Cause(StrEnum):
     UNREADABLE = "UNREADABLE"
     ACCESS_REFUSED = "ACCESS_REFUSED"
     SURPLUS_ORDER = "SURPLUS_ORDER"
+    NAKED = "NAKED"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -63,6 +64,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
     Cause.ACCESS_REFUSED: ResetRule.BROKER,
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
+    Cause.NAKED: ResetRule.AUTOMATIC,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }

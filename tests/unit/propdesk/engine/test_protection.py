@@ -321,7 +321,7 @@ def test_nothing_is_changed_of_an_order_in_doubt_until_its_row_can_be_read() -> 
     day.followup(move)
     changed = (IntentKind.MODIFY_STOP, IntentKind.EMERGENCY_STOP)
     assert [i.correlation_id for kind in changed for i in sent(day, kind)] == [second]
-    assert day.state.level() is KillLevel.ACTIVE
+    assert not day.state.doubt_fact
     doubt(day, first, BrokerUpdateKind.READABLE, 70)
     day.feed(TimerFired("SECOND", at(603, 11)), at(603, 11))
     (guard,) = sent(day, IntentKind.EMERGENCY_STOP)
@@ -451,7 +451,8 @@ def test_a_position_without_a_stop_is_never_left_at_that() -> None:
     (guard,) = [c for c in result.commands if isinstance(c, OrderIntent)]
     assert (guard.kind, guard.correlation_id, guard.stop_paise) == (IntentKind.EMERGENCY_STOP, order, 9_800)
     assert guard.quantity == sent(day, IntentKind.PLACE)[0].quantity
-    assert [c.severity for c in result.commands if isinstance(c, Notify)] == ["critical"]
+    told = [(c.event, c.severity) for c in result.commands if isinstance(c, Notify)]
+    assert told == [("NAKED", "critical"), ("KILL_SWITCH", "critical")]
     day.feed(naked(day, order), at(602, 1))  # heard twice
     day.feed(TimerFired("SECOND", at(602, 2)), at(602, 2))
     assert of(day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)]
@@ -525,6 +526,24 @@ def test_a_guard_of_which_nobody_knows_bars_the_way_out_until_the_next_one_is_du
         due = 1 if second < 360 else 2
         day.feed(naked(day, order, second + 1, f"n{second}", guard=due), at(602, second + 1))
     assert of(day, order, IntentKind.EXIT) == [(IntentKind.EXIT, guard) for guard in (0, 0, 0, 2)]
+
+
+@pytest.mark.parametrize("end", ["covered", "sold"])
+def test_entries_are_blocked_while_anything_is_held_without_a_stop(end: str) -> None:
+    day = filled()
+    day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
+    first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))
+    for order in (first, second):
+        day.feed(replace(naked(day, order), update_id=order), at(602))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.feed(covered(second, 1), at(602, 1))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED, "the other one is naked still"
+    if end == "covered":
+        day.feed(replace(covered(first, 2), update_id="c"), at(602, 2))
+    else:
+        whole = sent(day, IntentKind.PLACE)[0].quantity
+        day.feed(fact(BrokerUpdateKind.TARGET_FILLED, first, whole, 10_200), at(602, 2))
+    assert day.state.level() is KillLevel.ACTIVE
 
 
 def test_what_others_closed_is_over_and_told() -> None:
@@ -833,6 +852,7 @@ def test_a_carried_position_gets_its_stop_when_the_session_begins(is_told_before
         assert sent(next_day, IntentKind.EMERGENCY_STOP) == []
         told = replace(naked(day, order), update_id=f"n{number}", ts_ns=moment)
         next_day.feed(told, moment)
+        assert next_day.state.level() is KillLevel.ENTRIES_BLOCKED
     (guard,) = sent(next_day, IntentKind.EMERGENCY_STOP)
     assert (guard.correlation_id, guard.guard, guard.stop_paise) == (order, 1, 9_800)
     assert sent(next_day, IntentKind.EXIT) == []
@@ -846,6 +866,7 @@ def test_the_timer_puts_no_stop_under_what_was_naked_yesterday_only() -> None:
     opened = at(556, day=date(2025, 7, 2))
     next_day.feed(TimerFired("MINUTE", opened), opened)
     assert [intent.kind for intent in next_day.all("commands") if isinstance(intent, OrderIntent)] == []
+    assert next_day.state.level() is KillLevel.ACTIVE
 
 
 def test_an_unfilled_swing_entry_waits_for_the_next_session() -> None:
