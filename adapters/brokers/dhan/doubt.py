@@ -16,7 +16,7 @@ def ids_of(parent: SuperOrderRow, books: Books) -> frozenset[str]:
     head = parent.order
     own = (
         row.order_id
-        for row in books.orders
+        for row in books.index.near(head)
         if row.algo_id == head.order_id
         or (head.correlation_id and split_guard_id(row.correlation_id)[0] == head.correlation_id)
     )

@@ -39,6 +39,52 @@ class Books:
     unreadable: tuple[UnreadableRow, ...] = ()
     positions: tuple[PositionRow, ...] | None = None
     carried: Mapping[str, "Filled"] = field(default_factory=dict)
+    index: "Index" = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", _index(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Where the rows of a reading are, so that each order looks at its own alone.
+
+    Attributes
+    ----------
+    supers : mapping of str to list of SuperOrderRow
+        By correlation id.
+    named : mapping of str to list of OrderRow
+        Orders by the correlation id that theirs names, a guard's by that of what it guards.
+    linked : mapping of str to list of OrderRow
+        Orders by their own order id and by that of their super order.
+    trades : mapping of str to list of TradeRow
+        Fills by order id.
+    """
+
+    supers: Mapping[str, list[SuperOrderRow]]
+    named: Mapping[str, list[OrderRow]]
+    linked: Mapping[str, list[OrderRow]]
+    trades: Mapping[str, list[TradeRow]]
+
+    def near(self, head: OrderRow) -> list[OrderRow]:
+        """Give every order that may belong to a super order, some perhaps twice."""
+        return [*self.named.get(head.correlation_id, ()), *self.linked.get(head.order_id, ())]
+
+
+def _index(books: Books) -> Index:
+    supers: dict[str, list[SuperOrderRow]] = {}
+    named: dict[str, list[OrderRow]] = {}
+    linked: dict[str, list[OrderRow]] = {}
+    trades: dict[str, list[TradeRow]] = {}
+    for parent in books.supers:
+        supers.setdefault(parent.order.correlation_id, []).append(parent)
+    for row in books.orders:
+        named.setdefault(split_guard_id(row.correlation_id)[0], []).append(row)
+        for order_id in {row.order_id, row.algo_id}:
+            linked.setdefault(order_id, []).append(row)
+    for trade in books.trades:
+        trades.setdefault(trade.order_id, []).append(trade)
+    return Index(supers, named, linked, trades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +179,8 @@ def standing_of(
     entry = fills.get(LegName.ENTRY)
     traded, shown = entry.quantity if entry else 0, parent.order.filled_quantity
     exited = sum(fills[name].quantity for name in _EXITS if name in fills)
-    guards = (_guard(row, books) for row in books.orders if guards_order(row, parent))
+    named = books.index.named.get(parent.order.correlation_id, ())
+    guards = (_guard(row, books) for row in named if guards_order(row, parent))
     in_order = tuple(sorted(guards, key=lambda guard: (guard.generation, guard.row.order_id)))
     entered_ns = (entry.first_ns or None) if entry else None
     if parent.order.correlation_id in books.carried:
@@ -148,7 +195,7 @@ def guards_order(row: OrderRow, parent: SuperOrderRow) -> bool:
 
 
 def _guard(row: OrderRow, books: Books) -> Guard:
-    traded = sum(trade.quantity for trade in books.trades if trade.order_id == row.order_id)
+    traded = sum(trade.quantity for trade in books.index.trades.get(row.order_id, ()))
     return Guard(row, split_guard_id(row.correlation_id)[1], max(row.filled_quantity, traded))
 
 
@@ -182,17 +229,17 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     fill of the opposite side is an exit; which one, the leg that triggered tells, else the nearer level.
     Guards are the oldest order's: no other one of its correlation id is ever guarded.
     """
-    shared = [one for one in books.supers if one.order.correlation_id == parent.order.correlation_id]
+    shared = books.index.supers.get(parent.order.correlation_id, [])
     has_guards = not shared or min(shared, key=age).order.order_id == parent.order.order_id
     own = {
         row.order_id: row
-        for row in books.orders
+        for row in books.index.near(parent.order)
         if _belongs(row, parent, shared, books) or (has_guards and guards_order(row, parent))
     }
     leg_ids = {leg.order_id: leg.name for leg in parent.legs if leg.order_id != parent.order.order_id}
     found: dict[LegName, list[TradeRow]] = {}
-    for trade in books.trades:
-        if trade.order_id == parent.order.order_id or trade.order_id in own or trade.order_id in leg_ids:
+    for order_id in {parent.order.order_id: None} | dict.fromkeys(own) | dict.fromkeys(leg_ids):
+        for trade in books.index.trades.get(order_id, ()):
             name = _part(trade, parent, own, leg_ids)
             found.setdefault(name, []).append(trade)
     return {
@@ -221,7 +268,8 @@ def _owner(exit_row: OrderRow, shared: Sequence[SuperOrderRow], books: Books) ->
     Their exits are paired by age; where not all are listed yet, the one that has triggered tells.
     While one of the super orders is left out of its list, nobody can know.
     """
-    alike = [row for row in books.orders if row.correlation_id == exit_row.correlation_id]
+    named = books.index.named.get(exit_row.correlation_id, ())
+    alike = [row for row in named if row.correlation_id == exit_row.correlation_id]
     ids = {one.order.order_id for one in shared}
     if {row.order_id for row in alike if row.leg is LegName.ENTRY} - ids:
         return None
@@ -414,6 +462,6 @@ def surplus_facts(
 
 def surplus_guards(books: Books, name: str) -> tuple[OrderRow, ...]:
     """Plain orders beyond the first that may still fill for super order ``name``: nobody asked for them."""
-    parent = next(row for row in books.supers if row.order.correlation_id == name)
+    parent = books.index.supers[name][0]
     live = [guard.row for guard in standing_of(parent, books).guards if not guard.is_over]
     return tuple(live[1:])
