@@ -76,8 +76,9 @@ async def test_the_exits_of_what_was_closed_by_hand_are_taken_away(desk: Desk, b
     assert net(desk) == 0
 
 
-async def test_what_is_left_after_a_sale_by_hand_is_guarded_for_its_size(
-    desk: Desk, broker: DhanBroker
+@pytest.mark.parametrize("way", ["guarded", "left"])
+async def test_what_is_left_after_a_sale_by_hand_is_guarded_or_left_for_its_size(
+    desk: Desk, broker: DhanBroker, way: str
 ) -> None:
     await broker.place(PLACE)
     await by_hand(desk, Side.SELL, 6)
@@ -87,8 +88,9 @@ async def test_what_is_left_after_a_sale_by_hand_is_guarded_for_its_size(
     await broker.protect(FIT)
     told = await lasting(desk, broker)
     assert (told[-1].kind, told[-1].quantity, told[-1].guard) == (NAKED, 4, 1)
-    assert (await broker.protect(GUARD)).guard == 1
-    for price in (99, 98, 97):
+    call = broker.protect(GUARD) if way == "guarded" else broker.exit(replace(OUT, quantity=4))
+    assert (await call).guard == 1
+    for price in (100, 99, 98, 97):
         desk.price(price)
     assert net(desk) == 0
     assert exits_of(await lasting(desk, broker))[-1][0] == 10

@@ -655,6 +655,15 @@ async def test_an_exit_by_its_own_target_that_does_not_fill_is_told_and_priced_a
     assert (net(desk), guards(desk)) == (0, [])
 
 
+async def test_a_part_that_cannot_be_closed_makes_no_exit_of_the_whole(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    await broker.place(PLACE)
+    with pytest.raises(Rejected, match="cannot close a part"):
+        await broker.exit(replace(EXIT, quantity=5))
+    assert kinds(await lasting(desk, broker, 30)) == [BrokerUpdateKind.ENTRY_FILLED]
+
+
 @pytest.mark.parametrize("reason", ["MODIFICATIONS", "BAND"])
 async def test_an_exit_whose_legs_cannot_be_moved_any_more_leaves_by_an_order_of_its_own(
     desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, reason: str

@@ -302,7 +302,6 @@ class DhanBroker:
         exit left is closed by an order of its own, under the generation that the intent names (`Guards`).
         What has not filled is withdrawn first; where that fails, the way out is taken all the same.
         """
-        self._exits_asked.add(intent.correlation_id)
         with self._told_again(intent):
             return await self._close(intent)
 
@@ -315,12 +314,14 @@ class DhanBroker:
         gone = closed_elsewhere(books).get(head.order_id)
         if gone is not None and has_exits(row):
             raise Retryable(f"Others closed {gone.quantity} of {head.order_id}: its exits go first.")
-        if standing.open_quantity == (gone.quantity if gone else 0):
+        held = standing.open_quantity - (gone.quantity if gone else 0)
+        if held == 0:
             if failed is not None:
                 raise failed
             return BrokerAck(intent.correlation_id, head.order_id)
-        if intent.quantity < standing.open_quantity:
+        if intent.quantity < held:
             raise Rejected(f"Dhan cannot close a part of super order {head.order_id}.")
+        self._exits_asked.add(intent.correlation_id)
         last = row.last_price_paise or self._day.last_price(intent.instrument_key)
         if not last:
             raise Rejected(f"No price of {intent.instrument_key} is known to close at.")
