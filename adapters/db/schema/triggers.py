@@ -72,11 +72,12 @@ TRIGGERS: Final[list[str]] = [
     CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.log
         FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
     """,
-    # Runs as a window, so that a million rows are chained in one statement.
+    # Runs as a window, so that a million rows are chained in one statement. plpgsql, since a function in SQL
+    # that is the step of an aggregate is planned anew for every row.
     """
     CREATE OR REPLACE FUNCTION raw.chain_step(state bytea, head bytea, payload text) RETURNS bytea
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    AS $$ SELECT sha256(coalesce(state, head) || convert_to(payload, 'UTF8')) $$
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$ BEGIN RETURN sha256(coalesce(state, head) || convert_to(payload, 'UTF8')); END $$
     """,
     """
     CREATE OR REPLACE AGGREGATE raw.chain_hash(head bytea, payload text) (
