@@ -23,8 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.calendar import load_calendar
-from adapters.db.repos.uploads import IncomingRow
+from adapters.db.repos.uploads import IncomingRow, incoming_table
 from adapters.uploads import UploadFault, UploadLimits, load_profile
+from adapters.uploads.blocks import Block
 from adapters.uploads.ingest import Sorter
 from adapters.uploads.readers import UploadReader
 from bench.machine import machine
@@ -530,6 +531,7 @@ class Trial:
             field_length_max=LIMITS.field_length_max,
         )
         accepted = quarantined = 0
+        self._compare(path, profile, sorter)
         for outcome in UploadReader(path, self._profiles[profile], LIMITS):
             for one in sorter.sort(outcome):
                 is_taken = isinstance(one, IncomingRow) and not isinstance(_typed(one), Rejection)
@@ -544,6 +546,19 @@ class Trial:
         self.outcome.accepted += accepted
         self.outcome.quarantined += quarantined
         return accepted, quarantined
+
+    def _compare(self, path: Path, profile: str, sorter: Sorter) -> None:
+        """Take the rows column by column as well: the same must come of them as one by one."""
+        if not sorter.is_record_per_row:
+            return
+        for piece in UploadReader(path, self._profiles[profile], LIMITS).pieces():
+            rows = list(piece.rows()) if isinstance(piece, Block) else [piece]
+            found = [one for row in rows for one in sorter.sort(row)]
+            good = [one for one in found if isinstance(one, IncomingRow)]
+            refused = [one for one in found if not isinstance(one, IncomingRow)]
+            table, bad = sorter.sort_together(piece if isinstance(piece, Block) else rows)
+            if bad != refused or not table.equals(incoming_table(good)):
+                self._wrong(f"{path.name}: rows from {rows[0].number} are sorted otherwise together")
 
     def _wrong(self, sentence: str) -> None:
         self.outcome.faults.append(sentence)

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 import psycopg
 from sqlalchemy import Engine
@@ -22,14 +23,17 @@ from adapters.db.repos.uploads import (
     UploadRecord,
     UploadWriter,
     free_upload_id,
+    incoming_schema,
+    incoming_table,
     record_upload,
 )
 from adapters.settings import Settings
+from adapters.uploads.blocks import Block, Row, block_of
 from adapters.uploads.limits import UploadFault, UploadLimits
 from adapters.uploads.profiles import load_profile
-from adapters.uploads.readers import BadRow, Row, UploadReader
+from adapters.uploads.readers import BadRow, UploadReader
 from propdesk.core.calendar import MarketCalendar, Segment, ist_date, segment_of
-from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
+from propdesk.core.clock import NS_PER_MICROSECOND, NS_PER_MINUTE, NS_PER_SECOND, Clock
 from propdesk.core.errors import GapFault
 from propdesk.core.ids import derived_id
 from propdesk.intake import (
@@ -48,7 +52,15 @@ from propdesk.intake.reasons import RejectStage
 from propdesk.model.enums import Category
 from propdesk.model.live import KeyedDocument
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from propdesk.intake.plain_rows import PlainRows
+
 _CHUNK = 10_000
+_TOGETHER_MIN = 50
+"""Fewer rows are sorted sooner one by one than column by column."""
 _CONTENT_LENGTH_MAX = 20_000
 _DAYS_KEPT = 100_000
 """Minutes whose trade date is remembered: a year of a busy market's."""
@@ -151,6 +163,7 @@ class Sorter:
         self._first_day = max(first_day, calendar.first_day)
         self._listings = listings
         self._field_length_max = field_length_max
+        self.is_record_per_row = not profile.free_text
         self._days: dict[tuple[int, Segment], date | None] = {}
         self._upload_day = calendar.trade_date(times.ingested_ns, Segment.CASH)
 
@@ -172,8 +185,108 @@ class Sorter:
             else:
                 yield dated
 
+    def sort_together(
+        self, outcomes: Block | Sequence[Row | BadRow]
+    ) -> "tuple[pa.Table, list[QuarantinedRow]]":
+        """Sort rows of a file, each of which is one record: plain ones column by column, others one by one.
+
+        Parameters
+        ----------
+        outcomes : Block or sequence of Row and BadRow
+            Without keys of their source, and not of a profile of free text.
+
+        Returns
+        -------
+        (Table, list of QuarantinedRow)
+            Records as `adapters.db.repos.uploads.incoming_table` gives them, and what was refused, each in
+            the order of the rows. The same as `sort` gives.
+        """
+        import pyarrow as pa
+
+        places, plain = self._plain(outcomes)
+        rest = np.setdiff1d(np.arange(len(outcomes)), places, assume_unique=True).tolist()
+        taken: list[int] = []
+        good: list[IncomingRow] = []
+        bad: list[QuarantinedRow] = []
+        for place in rest:
+            for one in self.sort(outcomes.row(place) if isinstance(outcomes, Block) else outcomes[place]):
+                if isinstance(one, IncomingRow):
+                    taken.append(place)
+                    good.append(one)
+                else:
+                    bad.append(one)
+        if not good:
+            return plain, bad
+        order = np.argsort(np.concatenate([places, np.array(taken, dtype=np.int64)]), kind="stable")
+        return pa.concat_tables([plain, incoming_table(good)]).take(pa.array(order)), bad
+
+    def _plain(self, outcomes: Block | Sequence[Row | BadRow]) -> "tuple[NDArray[np.int64], pa.Table]":
+        """Land plain rows column by column; gives their positions and records."""
+        if isinstance(outcomes, Block):
+            block, own = outcomes, np.arange(len(outcomes))
+        else:
+            rows = [(place, one) for place, one in enumerate(outcomes) if isinstance(one, Row)]
+            made = block_of([row for _, row in rows]) if len(rows) >= _TOGETHER_MIN else None
+            if made is None:
+                return np.empty(0, dtype=np.int64), incoming_table([])
+            block, own = made, np.array([place for place, _ in rows])
+        return self._plain_block(block, own)
+
+    def _plain_block(self, block: Block, own: "NDArray[np.int64]") -> "tuple[NDArray[np.int64], pa.Table]":
+        import pyarrow as pa
+
+        from propdesk.intake.plain_rows import land_plain_rows
+
+        landed = land_plain_rows(
+            block.columns, self._profile, self._times, field_length_max=self._field_length_max
+        )
+        days = self._trade_dates(landed)
+        columns = {
+            "row_number": pa.array(np.asarray(block.numbers, dtype=np.int32)[landed.places]),
+            "record_id": landed.record_ids,
+            "trade_date": days,
+            "kind": landed.kinds,
+            "content_hash": landed.content_hashes,
+            "received_at": pa.array(landed.received_ns // NS_PER_MICROSECOND, pa.int64()),
+            "posted_at": pa.array(landed.posted_ns // NS_PER_MICROSECOND, pa.int64()),
+            "content": landed.contents,
+            "source_key": pa.nulls(len(landed.places), pa.string()),
+        }
+        table = pa.table(columns).cast(incoming_schema())
+        places = own[landed.places]
+        if days.null_count:
+            is_dated = days.is_valid()
+            return places[is_dated.to_numpy(zero_copy_only=False)], table.filter(is_dated)
+        return places, table
+
+    def _trade_dates(self, landed: "PlainRows") -> "pa.Array":
+        """Date landed rows; null outside the calendar."""
+        import pyarrow as pa
+
+        categories = landed.categories.dictionary_encode()
+        is_derivative = [text.upper() in _DERIVATIVES for text in categories.dictionary.to_pylist()]
+        symbols = landed.symbols.dictionary_encode()
+        folded = [fold_symbol(text) for text in symbols.dictionary.to_pylist()]
+        # What decides over the hours besides the day: being a derivative, or which symbol one is, if it ever
+        # had any.
+        names = ["", "", *sorted({name for name in folded if name in self._listings.spans})]
+        codes = np.array([names.index(name) if name in names else 0 for name in folded], dtype=np.int64)
+        derivative = np.array(is_derivative, dtype=bool)[categories.indices.to_numpy()]
+        kinds = np.where(derivative, 1, codes[symbols.indices.to_numpy()])
+        minutes = landed.received_ns // NS_PER_MINUTE
+        found, inverse = np.unique(minutes * len(names) + kinds, return_inverse=True)
+        days = []
+        for key in found.tolist():
+            minute, kind = divmod(key, len(names))
+            segment = self._segment(kind == 1, names[kind], minute * NS_PER_MINUTE)
+            days.append(self._trade_date(minute, segment))
+        return pa.array(days, pa.date32()).take(pa.array(inverse))
+
     def _date(self, row: Row, record: LandedRecord) -> IncomingRow | Rejection:
-        trade_date = self._trade_date(record.received_ns // NS_PER_MINUTE, self._segment(record))
+        is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
+        symbol = "" if is_derivative else fold_symbol(record.content.get("symbol", ""))
+        segment = self._segment(is_derivative, symbol, record.received_ns)
+        trade_date = self._trade_date(record.received_ns // NS_PER_MINUTE, segment)
         if trade_date is None:
             sentence = (
                 f"it was received outside the market days from {self._first_day} to "
@@ -207,12 +320,11 @@ class Sorter:
         self._days[minute, segment] = day
         return day
 
-    def _segment(self, record: LandedRecord) -> Segment:
-        is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
+    def _segment(self, is_derivative: bool, symbol: str, received_ns: int) -> Segment:
+        """Tell which hours decide; the symbol, folded, matters only where it is no derivative."""
         # By the day of receipt: its close is the one the record came before or after.
-        symbol = "" if is_derivative else fold_symbol(record.content.get("symbol", ""))
         has_derivatives = symbol in self._listings.spans and self._listings.include(
-            symbol, ist_date(record.received_ns)
+            symbol, ist_date(received_ns)
         )
         return segment_of(is_derivative=is_derivative, has_derivatives=has_derivatives)
 
@@ -289,7 +401,7 @@ def ingest_file(
         reader = UploadReader(path, chosen, bounds)
         record = replace(record, format=reader.format.value)
         door = Door(file_chain(chosen.name), chosen.full_export)
-        return _ingest(engine, record, iter(reader), chosen, calendar, settings, bounds, progress, door)
+        return _ingest(engine, record, reader.pieces(), chosen, calendar, settings, bounds, progress, door)
     except DatabaseUnreachable:
         raise
     except (UploadFault, OSError, psycopg.Error) as error:
@@ -355,7 +467,7 @@ def _document_rows(documents: Iterable[KeyedDocument], profile: SourceProfile) -
 def _ingest(
     engine: Engine,
     record: UploadRecord,
-    rows: Iterator[Row | BadRow],
+    rows: Iterator[Row | BadRow | Block],
     profile: SourceProfile,
     calendar: MarketCalendar,
     settings: Settings,
@@ -380,18 +492,18 @@ def _ingest(
         )
         record = replace(record, upload_id=free_upload_id(connection, record.upload_id))
         writer = UploadWriter(connection, record.upload_id, chain=door.chain, logged_ns=record.ingested_ns)
-        tally = _send(rows, sorter, writer, progress, started)
+        sender = _send(rows, _Sender(sorter, writer, progress, started), record.sha256)
         landed = writer.land(door.full_export)
         finished = 0 if door.finish is None else door.finish(connection, writer.entry)
         days = sorted({*landed.trade_dates, *changed_days(connection, writer.entry)})
         record = replace(
             record,
-            sha256=record.sha256 or tally.digest,
-            rows_read=tally.read,
+            sha256=sender.digest,
+            rows_read=sender.read,
             rows_accepted=landed.accepted,
             rows_duplicate=landed.duplicate,
             rows_revised=landed.revised,
-            rows_quarantined=tally.quarantined,
+            rows_quarantined=sender.quarantined,
             rows_deleted=landed.deleted + finished,
             first_trade_date=min(days, default=None),
             last_trade_date=max(days, default=None),
@@ -414,47 +526,108 @@ def _ingest(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
-    read: int
-    quarantined: int
-    digest: str
+class _Sender:
+    """Sends rows to the writer in chunks of so many records, however they come."""
 
+    def __init__(
+        self, sorter: Sorter, writer: UploadWriter, progress: ProgressCallback | None, started: float
+    ) -> None:
+        self._sorter, self._writer, self._progress, self._started = sorter, writer, progress, started
+        self._tables: list[pa.Table] = []
+        self._rows: list[IncomingRow] = []
+        self._bad: list[QuarantinedRow] = []
+        self._pending = 0
+        self.read = self.quarantined = 0
+        self.digest = ""
+        self.is_record_per_row = sorter.is_record_per_row
 
-def _send(
-    rows: Iterator[Row | BadRow],
-    sorter: Sorter,
-    writer: UploadWriter,
-    progress: ProgressCallback | None,
-    started: float,
-) -> _Tally:
-    read = quarantined = 0
-    digest = hashlib.sha256()
-    good: list[IncomingRow] = []
-    bad: list[QuarantinedRow] = []
+    @property
+    def room(self) -> int:
+        """Records that the chunk still takes."""
+        return _CHUNK - self._pending
 
-    def flush() -> None:
-        writer.add(good, bad)
-        good.clear()
-        bad.clear()
-        if progress is not None:
-            rate = read / max(time.monotonic() - started, 1e-9)
-            progress(UploadProgress(read, quarantined, rate))
-
-    for outcome in rows:
-        for one in sorter.sort(outcome):
-            read += 1
+    def send(self, outcome: Row | BadRow) -> Iterator[IncomingRow | QuarantinedRow]:
+        """Sort and send one row; yields what became of it."""
+        for one in self._sorter.sort(outcome):
             if isinstance(one, IncomingRow):
-                digest.update(one.content_hash.encode())
-                good.append(one)
+                self._rows.append(one)
             else:
-                quarantined += 1
-                digest.update(one.content.encode("utf-8", "replace"))
-                bad.append(one)
-        if len(good) + len(bad) >= _CHUNK:
-            flush()
-    flush()
-    return _Tally(read, quarantined, digest.hexdigest())
+                self._bad.append(one)
+                self.quarantined += 1
+            self._pending += 1
+            self.read += 1
+            yield one
+        self._flush_full()
+
+    def send_together(self, outcomes: Block | Sequence[Row | BadRow]) -> None:
+        """Sort and send rows of which each is one record; no more than there is room for."""
+        table, bad = self._sorter.sort_together(outcomes)
+        self._tables.append(table)
+        self._bad += bad
+        self.quarantined += len(bad)
+        self._pending += len(outcomes)
+        self.read += len(outcomes)
+        self._flush_full()
+
+    def _flush_full(self) -> None:
+        if self._pending >= _CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        import pyarrow as pa
+
+        tables = [*self._tables, incoming_table(self._rows)]
+        self._writer.add(pa.concat_tables(tables), self._bad)
+        self._tables, self._rows, self._bad, self._pending = [], [], [], 0
+        if self._progress is not None:
+            rate = self.read / max(time.monotonic() - self._started, 1e-9)
+            self._progress(UploadProgress(self.read, self.quarantined, rate))
+
+
+def _send(rows: Iterable[Row | BadRow | Block], sender: _Sender, digest: str) -> _Sender:
+    """Send all rows, together where each is a record and their digest is known; else find it on the way."""
+    sender.digest = digest
+    if digest and sender.is_record_per_row:
+        _send_together(rows, sender)
+    else:
+        _send_one_by_one(rows, sender)
+    return sender
+
+
+def _send_one_by_one(rows: Iterable[Row | BadRow | Block], sender: _Sender) -> None:
+    """Send rows that may hold several records each, and find a digest of what they say if there is none."""
+    digest = hashlib.sha256()
+    for piece in rows:
+        for row in piece.rows() if isinstance(piece, Block) else (piece,):
+            for one in sender.send(row):
+                text = one.content_hash if isinstance(one, IncomingRow) else one.content
+                digest.update(text.encode("utf-8", "replace"))
+    sender.flush()
+    sender.digest = sender.digest or digest.hexdigest()
+
+
+def _send_together(pieces: Iterable[Row | BadRow | Block], sender: _Sender) -> None:
+    """Send rows that are one record each."""
+    waiting: list[Row | BadRow] = []
+    for piece in pieces:
+        if not isinstance(piece, Block):
+            waiting.append(piece)
+            if len(waiting) >= sender.room:
+                sender.send_together(waiting)
+                waiting = []
+            continue
+        if waiting:
+            sender.send_together(waiting)
+            waiting = []
+        start = 0
+        while start < len(piece):
+            stop = min(len(piece), start + sender.room)
+            sender.send_together(piece.part(start, stop))
+            start = stop
+    if waiting:
+        sender.send_together(waiting)
+    sender.flush()
 
 
 def _failed(engine: Engine, record: UploadRecord, error: Exception) -> UploadFault:

@@ -20,13 +20,14 @@ from adapters.db.repos.uploads import (
     UploadRecord,
     UploadWriter,
     free_upload_id,
+    incoming_table,
     list_quarantine,
     mark_retried,
 )
 from adapters.settings import Settings
+from adapters.uploads.blocks import Row
 from adapters.uploads.ingest import Sorter
 from adapters.uploads.profiles import load_profile
-from adapters.uploads.readers import Row
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import ConfigFault
@@ -173,7 +174,7 @@ def _retry_door(
             landed.append(row["quarantine_id"])
     retry_id = free_upload_id(connection, derived_id("retry", chain, name, now_ns))
     writer = UploadWriter(connection, retry_id, chain=chain, logged_ns=now_ns)
-    writer.add(incoming, [])
+    writer.add(incoming_table(incoming), [])
     counts = writer.land()
     if incoming:
         writer.record(

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from adapters.uploads.blocks import Block, LookedAhead, Row, split_plain
 from adapters.uploads.limits import LINE_BYTES_MAX, UploadFault, UploadLimits
-from adapters.uploads.streams import check_text, open_bounded, text_lines
+from adapters.uploads.streams import TextLines, check_text, open_bounded
 from propdesk.core.errors import SchemaFault
 from propdesk.intake import RejectReason, SourceProfile, document_to_row
 from propdesk.intake.document import value_text
@@ -35,17 +36,6 @@ class UploadFormat(StrEnum):
     JSON = "JSON"
     JSON_LINES = "JSON_LINES"
     PARQUET = "PARQUET"
-
-
-class Row(NamedTuple):
-    """One row: canonical field to raw text. ``number`` counts data rows from 1.
-
-    ``source_key`` is the source's own key, where it has one beside the fields.
-    """
-
-    number: int
-    fields: dict[str, str]
-    source_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +78,14 @@ class UploadReader:
         self.format = _detect(path, limits, profile.records)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
+        for piece in self.pieces():
+            if isinstance(piece, Block):
+                yield from piece.rows()
+            else:
+                yield piece
+
+    def pieces(self) -> Iterator[Row | BadRow | Block]:
+        """Yield all rows in order: one by one, or as blocks where they could be read so."""
         read = {
             UploadFormat.CSV: self._csv,
             UploadFormat.JSON: self._json,
@@ -96,11 +94,11 @@ class UploadReader:
         }[self.format]
         count = 0
         try:
-            for outcome in read():
-                count += 1
+            for piece in read():
+                count += len(piece) if isinstance(piece, Block) else 1
                 if count > self._limits.rows_max:
                     raise UploadFault(f"it has more than {self._limits.rows_max:,} rows: split it")
-                yield outcome
+                yield piece
         except SchemaFault as fault:
             raise UploadFault(str(fault)) from fault
         if count == 0:
@@ -108,9 +106,11 @@ class UploadReader:
 
     # -------------------------------------------------------------------------------------------- CSV
 
-    def _csv(self) -> Iterator[Row | BadRow]:
+    def _csv(self) -> Iterator[Row | BadRow | Block]:
         with open_bounded(self._path, self._limits) as stream:
-            lines = _Remembering(text_lines(stream))
+            ahead = LookedAhead(stream)
+            decoded = TextLines(ahead)
+            lines = _Remembering(decoded)
             reader = csv.reader(lines, delimiter=self._profile.delimiter, strict=True)
             try:
                 header = next(reader, [])
@@ -118,24 +118,30 @@ class UploadReader:
                 raise UploadFault(f"its first line is no list of column names ({error})") from error
             places = self._profile.map_header(header)
             number = 0
+            may_split = bool(places) and self._profile.delimiter.isascii()
+            is_new = may_split  # what is held has not been looked at as a whole
             while True:
+                plain = ahead.plain_lines() if is_new else b""
+                block = self._split(plain, len(header), places, number + 1) if plain else None
+                if block is not None:
+                    ahead.pass_over()
+                    decoded.pass_over(plain.count(b"\n"))
+                    number += len(block)
+                    yield block
+                    continue
                 try:
-                    values = next(reader)
+                    row = _csv_row(next(reader), len(header), places, number + 1)
                 except StopIteration:
                     return
                 except csv.Error as error:
+                    row = _csv_fault(number + 1, error, lines.last)
+                is_new = may_split and not ahead.is_ahead
+                if row is not None:
                     number += 1
-                    yield _csv_fault(number, error, lines.last)
-                    continue
-                if not values:
-                    continue
-                number += 1
-                if len(values) != len(header):
-                    sentence = f"the row has {len(values)} fields, the header {len(header)}: check the quotes"
-                    raw = json.dumps(values, ensure_ascii=False)
-                    yield BadRow(number, RejectReason.RAGGED_ROW, sentence, raw)
-                    continue
-                yield Row(number, {name: values[place] for place, name in places.items()})
+                    yield row
+
+    def _split(self, plain: bytes, count: int, places: dict[int, str], number: int) -> Block | None:
+        return split_plain(plain, self._profile.delimiter, count, places, number)
 
     # ------------------------------------------------------------------------------------------- JSON
 
@@ -143,7 +149,7 @@ class UploadReader:
         seen: set[str] = set()
         with open_bounded(self._path, self._limits) as stream:
             number = 0
-            for line in text_lines(stream):
+            for line in TextLines(stream):
                 if not line.strip():
                     continue
                 number += 1
@@ -215,7 +221,7 @@ class UploadReader:
 
     # ---------------------------------------------------------------------------------------- Parquet
 
-    def _parquet(self) -> Iterator[Row | BadRow]:
+    def _parquet(self) -> Iterator[Row | Block]:
         import pyarrow as pa  # 40 MB that the live side, which reads profiles beside this, does not need
         import pyarrow.parquet as pq
 
@@ -248,7 +254,9 @@ class UploadReader:
         spool.seek(0)
         return spool
 
-    def _parquet_rows(self, file: Any) -> Iterator[Row]:
+    def _parquet_rows(self, file: Any) -> Iterator[Row | Block]:
+        import pyarrow as pa
+
         places = self._profile.map_header(file.schema_arrow.names)
         number = 0
         held = 0
@@ -258,10 +266,15 @@ class UploadReader:
                 raise UploadFault(
                     f"it holds more than {self._limits.bytes_max:,} bytes once unpacked: split it"
                 )
-            columns = {name: _texts(batch.column(place)) for place, name in places.items()}
-            for i in range(batch.num_rows):
-                number += 1
-                yield Row(number, {name: texts[i] for name, texts in columns.items()})
+            numbers = range(number + 1, number + batch.num_rows + 1)
+            number += batch.num_rows
+            columns = {
+                name: pa.array(_texts(batch.column(place)), pa.string()) for place, name in places.items()
+            }
+            if columns:
+                yield Block(numbers, columns)
+            else:
+                yield from (Row(one, {}) for one in numbers)
 
 
 class _Remembering:
@@ -277,6 +290,17 @@ class _Remembering:
     def __next__(self) -> str:
         self.last = next(self._lines)
         return self.last
+
+
+def _csv_row(values: list[str], count: int, places: dict[int, str], number: int) -> Row | BadRow | None:
+    """Give the row that some fields are; None for an empty line."""
+    if not values:
+        return None
+    if len(values) != count:
+        sentence = f"the row has {len(values)} fields, the header {count}: check the quotes"
+        raw = json.dumps(values, ensure_ascii=False)
+        return BadRow(number, RejectReason.RAGGED_ROW, sentence, raw)
+    return Row(number, {name: values[place] for place, name in places.items()})
 
 
 def _csv_fault(number: int, error: csv.Error, line: str) -> BadRow:

@@ -4,7 +4,7 @@ import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from adapters.uploads.limits import LINE_BYTES_MAX, UploadFault, UploadLimits
 
@@ -145,31 +145,52 @@ def check_text(head: bytes) -> None:
         raise UploadFault("it is a binary file: send CSV, JSON, JSON lines or Parquet")
 
 
-def text_lines(stream: io.BufferedReader) -> Iterator[str]:
+class Lines(Protocol):
+    """What lines can be read from."""
+
+    def readline(self, limit: int, /) -> bytes:
+        """Give the next line, at most so many bytes of it; empty at the end."""
+        ...
+
+
+class TextLines:
     """Decode line by line, so that one Windows line in a UTF-8 file spoils nothing.
 
-    Yields
-    ------
-    str
-        Lines with their ends; the byte order mark is left out.
+    Iterating gives the lines with their ends, the byte order mark left out, and raises an `UploadFault` where
+    a line is longer than allowed or neither UTF-8 nor Windows-1252.
 
-    Raises
-    ------
-    UploadFault
-        If a line is longer than allowed or neither UTF-8 nor Windows-1252.
+    Parameters
+    ----------
+    stream : Lines
+        At its start.
     """
-    number = 0
-    while raw := stream.readline(LINE_BYTES_MAX + 1):
-        number += 1
+
+    def __init__(self, stream: Lines) -> None:
+        self._stream = stream
+        self._number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def pass_over(self, count: int) -> None:
+        """Count lines that were taken from the stream without this object."""
+        self._number += count
+
+    def __next__(self) -> str:
+        raw = self._stream.readline(LINE_BYTES_MAX + 1)
+        if not raw:
+            raise StopIteration
+        self._number += 1
+        number = self._number
         if len(raw) > LINE_BYTES_MAX:
             raise UploadFault(f"line {number} is longer than {LINE_BYTES_MAX:,} bytes: is it a table at all?")
         if number == 1:
             raw = raw.removeprefix(b"\xef\xbb\xbf")
         try:
-            yield raw.decode("utf-8")
+            return raw.decode("utf-8")
         except UnicodeDecodeError:
             try:
-                yield raw.decode("cp1252")
+                return raw.decode("cp1252")
             except UnicodeDecodeError as error:
                 raise UploadFault(
                     f"line {number} is neither UTF-8 nor Windows-1252 text: save the file as UTF-8"

@@ -124,15 +124,15 @@ def parse_time(text: str, formats: tuple[str, ...], offset_minutes: int) -> int 
         and text[17:19].isdigit()
         and text[17:19] < "60"
     ):
-        start = _minute_ns(f"{text[:16]}{text[19:]}", offset_minutes)
+        start = minute_ns(f"{text[:16]}{text[19:]}", offset_minutes)
         if start is not None:
             return start + int(text[17:19]) * NS_PER_SECOND
     return _parse_time(text, formats, offset_minutes)
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
-def _minute_ns(text: str, offset_minutes: int) -> int | None:
-    """Read ``2025-01-02T09:20+05:30``: a minute with or without a zone; None for anything else."""
+def minute_ns(text: str, offset_minutes: int) -> int | None:
+    """Read ``2025-01-02T09:20+05:30``, a minute with or without a zone, as ns UTC; None for anything else."""
     return _parse_time(text, (), offset_minutes) if _WHOLE_MINUTE.match(text) else None
 
 
@@ -189,9 +189,10 @@ def time_text(ns: int) -> str:
     seconds, rest = divmod(ns, NS_PER_SECOND)
     if rest:
         return from_ns(ns).isoformat()
-    return f"{_minute_text(seconds // 60)}:{seconds % 60:02d}+00:00"
+    return f"{minute_text(seconds // 60)}:{seconds % 60:02d}+00:00"
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
-def _minute_text(minute: int) -> str:
+def minute_text(minute: int) -> str:
+    """Write the minute of a moment, counted from 1970 in UTC, as `time_text` begins."""
     return from_ns(minute * NS_PER_MINUTE).isoformat()[:16]

@@ -23,7 +23,7 @@ RECEIVE_LAG_NS = 30 * NS_PER_SECOND
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _ORDINAL = re.compile(r"[0-9]{1,3}\Z")
-_NOT_IDENTITY = frozenset({"received_at", "edited_at"})
+NOT_IDENTITY = frozenset({"received_at", "edited_at"})
 """When a message was heard or touched does not change what it says: hearing it twice is no revision."""
 
 
@@ -133,7 +133,7 @@ def _land_message(
 def _land(fields: dict[str, str], profile: SourceProfile, times: IntakeTimes) -> LandedRecord | Rejection:
     translated = _translate(fields, profile)
     kind_text = translated.get("kind", "")
-    kind = _KINDS.get(kind_text.upper()) if kind_text.isascii() else None
+    kind = kind_of(kind_text)
     if kind is None:
         return _refuse(RejectReason.BAD_KIND, f"kind {kind_text!r} is neither SIGNAL nor FOLLOWUP")
     stamps = _stamps(translated, profile, times)
@@ -144,11 +144,12 @@ def _land(fields: dict[str, str], profile: SourceProfile, times: IntakeTimes) ->
     if edited_ns is not None:
         translated["edited_at"] = time_text(edited_ns)
     translated.setdefault("source", profile.source)
-    ordinal = translated.get("ordinal", "0")
-    if not _ORDINAL.match(ordinal):
-        return _refuse(RejectReason.MISSING_FIELD, f"ordinal {ordinal!r} is no number from 0 to 999")
+    ordinal_text = translated.get("ordinal", "0")
+    ordinal = ordinal_of(ordinal_text)
+    if ordinal is None:
+        return _refuse(RejectReason.MISSING_FIELD, f"ordinal {ordinal_text!r} is no number from 0 to 999")
     canonical = canonical_text(translated)
-    record_id = _record_id(kind, translated, int(ordinal), canonical)
+    record_id = _record_id(kind, translated, ordinal, canonical)
     return LandedRecord(kind, record_id, content_hash(canonical), posted_ns, received_ns, translated)
 
 
@@ -158,9 +159,7 @@ def canonical_text(content: Mapping[str, str]) -> str:
     Separated by control characters, which no field may hold, so that two contents never read alike.
     """
     # A list, not a generator: this runs for every row of every upload.
-    return "\x1e".join(
-        [f"{name}\x1f{content[name]}" for name in sorted(content) if name not in _NOT_IDENTITY]
-    )
+    return "\x1e".join([f"{name}\x1f{content[name]}" for name in sorted(content) if name not in NOT_IDENTITY])
 
 
 def _record_id(kind: RecordKind, content: Mapping[str, str], ordinal: int, canonical: str) -> str:
@@ -170,26 +169,46 @@ def _record_id(kind: RecordKind, content: Mapping[str, str], ordinal: int, canon
     return signal_id(source, message, ordinal) if message else content_signal_id(source, canonical)
 
 
-def _translate(fields: Mapping[str, str], profile: SourceProfile) -> dict[str, str]:
-    """Apply the profile's words, unit and date formats; what does not fit stays as it was."""
-    content = dict(fields)
-    for name, words in profile.values.items():
-        if name in content:
-            content[name] = words.get(content[name].upper(), content[name])
+def kind_of(text: str) -> RecordKind | None:
+    """Read a kind in any case; None if it is none."""
+    return _KINDS.get(text.upper()) if text.isascii() else None
+
+
+def ordinal_of(text: str) -> int | None:
+    """Read which record of its message one is, 0 to 999; None if it is no such number."""
+    return int(text) if _ORDINAL.match(text) else None
+
+
+def translated_fields(profile: SourceProfile) -> tuple[str, ...]:
+    """Name the fields that `translated_cell` may change."""
+    prices = (*PRICE_FIELDS, "targets") if profile.price_unit is PriceUnit.PAISE else ()
+    return tuple(dict.fromkeys((*profile.values, *prices, "expiry", "reported_exit_at")))
+
+
+def translated_cell(name: str, text: str, profile: SourceProfile) -> str:
+    """Apply the profile's words, unit and date formats to one field; what does not fit stays as it was."""
+    words = profile.values.get(name)
+    if words is not None:
+        text = words.get(text.upper(), text)
     if profile.price_unit is PriceUnit.PAISE:
-        for name in PRICE_FIELDS:
-            if name in content:
-                content[name] = paise_text_to_rupees(content[name]) or content[name]
-        if "targets" in content:
-            parts = content["targets"].split("/")
-            content["targets"] = "/".join(paise_text_to_rupees(part.strip()) or part for part in parts)
-    if "expiry" in content:
-        day = parse_date(content["expiry"], profile.date_formats)
-        content["expiry"] = day.isoformat() if day else content["expiry"].upper()
-    if "reported_exit_at" in content:
-        exit_ns = parse_time(content["reported_exit_at"], profile.time_formats, profile.offset_minutes)
-        if exit_ns is not None:
-            content["reported_exit_at"] = time_text(exit_ns)
+        if name in PRICE_FIELDS:
+            text = paise_text_to_rupees(text) or text
+        elif name == "targets":
+            text = "/".join(paise_text_to_rupees(part.strip()) or part for part in text.split("/"))
+    if name == "expiry":
+        day = parse_date(text, profile.date_formats)
+        return day.isoformat() if day else text.upper()
+    if name == "reported_exit_at":
+        exit_ns = parse_time(text, profile.time_formats, profile.offset_minutes)
+        return text if exit_ns is None else time_text(exit_ns)
+    return text
+
+
+def _translate(fields: Mapping[str, str], profile: SourceProfile) -> dict[str, str]:
+    content = dict(fields)
+    for name in translated_fields(profile):
+        if name in content:
+            content[name] = translated_cell(name, content[name], profile)
     return content
 
 
