@@ -28,7 +28,7 @@ _WHOLE_MINUTE = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}\s?(?:Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
 )
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
-_TARGET_SEPARATOR = re.compile(r"\s*[/|;]\s*")
+_TARGET_SEPARATORS = str.maketrans("|;", "//")
 
 
 @lru_cache(maxsize=_CACHE_SIZE)
@@ -82,7 +82,8 @@ def paise_text_to_rupees(text: str) -> str | None:
 @lru_cache(maxsize=4096)
 def parse_targets(text: str) -> tuple[int | None, ...]:
     """Read targets written ``142/171/200`` (also ``|`` and ``;``); None stands for each unreadable one."""
-    return tuple(parse_price(part) for part in _TARGET_SEPARATOR.split(text.strip()))
+    # A list, not a generator, and no pattern: this runs for nearly every signal.
+    return tuple([parse_price(part.strip()) for part in text.translate(_TARGET_SEPARATORS).split("/")])
 
 
 def parse_fraction(text: str) -> float | None:

@@ -78,6 +78,11 @@ class Findings:
             self.reasons.append(reason)
         self.sentences.append(sentence)
 
+    def take(self, others: "Findings") -> None:
+        """Note after one's own faults those that were found of a part of the record."""
+        self.reasons += [reason for reason in others.reasons if reason not in self.reasons]
+        self.sentences += others.sentences
+
     def rejection(self, stage: RejectStage, record_id: str | None) -> Rejection | None:
         """Give the refusal, or None if nothing is wrong."""
         if not self.reasons:

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from itertools import pairwise
-from typing import TypeVar
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 from propdesk.core.ids import signal_id
 from propdesk.core.limits import TARGETS_MAX
@@ -15,6 +15,7 @@ from propdesk.model.signal import Followup, Signal
 
 _EnumT = TypeVar("_EnumT", Category, EntryType, FollowupKind, OptionType, Period, Side)
 
+_CACHE_SIZE = 1 << 14
 _REGISTRATION = re.compile(r"INH[0-9]{9}\Z")
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9&\-_. ]{0,39}\Z")
 # Month 1-12 and day 1-31; which of them are listed, the instrument master knows.
@@ -56,11 +57,13 @@ def build_signal(
     Signal or Rejection
         The rejection names every fault. ``underlying`` holds the symbol as written, in upper case.
     """
+    get = content.get
+    what = _what(
+        get("category"), get("side"), get("symbol", ""), get("expiry"), get("strike"), get("option_type")
+    )
+    category, side = what.category, what.side
     findings = Findings()
-    category = _member(Category, content.get("category"), findings, RejectReason.BAD_CATEGORY, "category")
-    side = _member(Side, content.get("side"), findings, RejectReason.BAD_SIDE, "side")
-    symbol = _symbol(content, findings)
-    expiry, rule, strike, option_type = _contract(content, category, findings)
+    findings.take(what.findings)
     entry_type, low, high = _entry(content, findings)
     stoploss = _price(content, "stoploss", findings)
     targets = _targets(content, findings)
@@ -68,8 +71,8 @@ def build_signal(
         check_levels(side, low, high, stoploss, targets, findings)
     advisor = _required(content, "advisor_id", findings)
     reported_exit_ns = _time(content, "reported_exit_at", findings)
-    period = _optional(Period, content.get("period"), findings, RejectReason.BAD_PERIOD, "period")
-    registration = _registration(content, findings)
+    period, registration, faults = _about(get("period"), get("sebi_reg_no"))
+    findings.take(faults)
     reported_exit = _price(content, "reported_exit_price", findings)
     rejection = findings.rejection(RejectStage.VALIDATE, record_id)
     if rejection is not None or category is None or side is None or entry_type is None:
@@ -77,18 +80,18 @@ def build_signal(
     return Signal(
         signal_id=record_id,
         revision=revision,
-        source=content.get("source", ""),
-        source_message_id=content.get("source_message_id", ""),
+        source=get("source", ""),
+        source_message_id=get("source_message_id", ""),
         advisor_id=advisor,
-        advisor_name=content.get("advisor_name", advisor),
+        advisor_name=get("advisor_name", advisor),
         sebi_reg_no=registration,
         posted_ns=posted_ns,
         received_ns=received_ns,
         category=category,
-        underlying=symbol,
-        expiry=expiry,
-        strike_paise=strike,
-        option_type=option_type,
+        underlying=what.symbol,
+        expiry=what.expiry,
+        strike_paise=what.strike_paise,
+        option_type=what.option_type,
         side=side,
         entry_type=entry_type,
         entry_low_paise=low,
@@ -96,11 +99,11 @@ def build_signal(
         stoploss_paise=stoploss,
         targets_paise=targets,
         declared_period=period,
-        group_key=content.get("group_key"),
-        reported_status=content.get("reported_status"),
+        group_key=get("group_key"),
+        reported_status=get("reported_status"),
         reported_exit_paise=reported_exit,
         reported_exit_ns=reported_exit_ns,
-        expiry_rule=rule,
+        expiry_rule=what.expiry_rule,
     )
 
 
@@ -131,7 +134,7 @@ def build_followup(
         findings.add(RejectReason.MISSING_FIELD, "UPDATE_STOPLOSS names no stoploss")
     if kind is FollowupKind.UPDATE_TARGET and not targets:
         findings.add(RejectReason.MISSING_FIELD, "UPDATE_TARGET names no targets")
-    symbol = _symbol(content, findings) if "symbol" in content else None
+    symbol = _symbol(content["symbol"], findings) if "symbol" in content else None
     rejection = findings.rejection(RejectStage.VALIDATE, record_id)
     if rejection is not None or kind is None:
         return rejection or Rejection(RejectStage.VALIDATE, (), "", record_id)
@@ -183,11 +186,51 @@ def check_levels(
     floor = winning_end if winning_end is not None else stop
     if floor is not None and levels and min(levels) <= floor:
         findings.add(RejectReason.TARGET_WRONG_SIDE, "a target is not on the winning side of the entry")
-    if len(levels) > 1 and any(a >= b for a, b in pairwise(levels)):
+    if len(levels) > 1 and levels != sorted(set(levels)):
         findings.add(RejectReason.TARGETS_NOT_MONOTONE, "the targets do not run away from the entry")
 
 
 # ---------------------------------------------------------------------------------------------- fields
+
+
+class _What(NamedTuple):
+    """What an idea is about, and what is wrong with that."""
+
+    category: Category | None
+    side: Side | None
+    symbol: str
+    expiry: date | None
+    expiry_rule: str | None
+    strike_paise: int | None
+    option_type: OptionType | None
+    findings: Findings
+
+
+# Advisors speak of the same contracts again and again: each is read once. What is cached is never added to.
+@lru_cache(maxsize=_CACHE_SIZE)
+def _what(
+    category_text: str | None,
+    side_text: str | None,
+    symbol_text: str,
+    expiry_text: str | None,
+    strike_text: str | None,
+    type_text: str | None,
+) -> _What:
+    findings = Findings()
+    category = _member(Category, category_text, findings, RejectReason.BAD_CATEGORY, "category")
+    side = _member(Side, side_text, findings, RejectReason.BAD_SIDE, "side")
+    symbol = _symbol(symbol_text, findings)
+    contract = _contract(expiry_text, strike_text, type_text, category, findings)
+    return _What(category, side, symbol, *contract, findings)
+
+
+@lru_cache(maxsize=_CACHE_SIZE)
+def _about(
+    period_text: str | None, registration_text: str | None
+) -> tuple[Period | None, str | None, Findings]:
+    findings = Findings()
+    period = _optional(Period, period_text, findings, RejectReason.BAD_PERIOD, "period")
+    return period, _registration(registration_text, findings), findings
 
 
 def _member(
@@ -218,8 +261,7 @@ def _required(content: Mapping[str, str], name: str, findings: Findings) -> str:
     return value
 
 
-def _symbol(content: Mapping[str, str], findings: Findings) -> str:
-    text = content.get("symbol", "")
+def _symbol(text: str, findings: Findings) -> str:
     symbol = " ".join(text.upper().split())
     if not symbol:
         findings.add(RejectReason.MISSING_FIELD, "symbol is empty")
@@ -231,7 +273,10 @@ def _symbol(content: Mapping[str, str], findings: Findings) -> str:
 
 
 def _price(content: Mapping[str, str], name: str, findings: Findings) -> int | None:
-    text = content.get(name)
+    return _price_of(content.get(name), name, findings)
+
+
+def _price_of(text: str | None, name: str, findings: Findings) -> int | None:
     if not text:
         return None
     paise = parse_price(text)
@@ -257,8 +302,7 @@ def _targets(content: Mapping[str, str], findings: Findings) -> tuple[int, ...]:
     return targets
 
 
-def _registration(content: Mapping[str, str], findings: Findings) -> str | None:
-    text = content.get("sebi_reg_no")
+def _registration(text: str | None, findings: Findings) -> str | None:
     if text and not (text.isascii() and _REGISTRATION.match(text.upper())):
         findings.add(RejectReason.BAD_REGISTRATION, f"sebi_reg_no {text[:60]!r} is not INH and nine digits")
         return None
@@ -276,16 +320,15 @@ def _time(content: Mapping[str, str], name: str, findings: Findings) -> int | No
 
 
 def _contract(
-    content: Mapping[str, str], category: Category | None, findings: Findings
+    expiry_text: str | None,
+    strike_text: str | None,
+    type_text: str | None,
+    category: Category | None,
+    findings: Findings,
 ) -> tuple[date | None, str | None, int | None, OptionType | None]:
     """Read expiry, strike and option type as the category needs them."""
-    strike_text, type_text, expiry_text = (
-        content.get("strike"),
-        content.get("option_type"),
-        content.get("expiry"),
-    )
     expiry, rule = _expiry(expiry_text, findings)
-    strike = _price(content, "strike", findings)
+    strike = _price_of(strike_text, "strike", findings)
     option_type = _optional(OptionType, type_text, findings, RejectReason.BAD_OPTION_TYPE, "option_type")
     if category is None:
         return expiry, rule, strike, option_type

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -37,8 +37,7 @@ class Validated:
     rejected: pd.DataFrame
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(NamedTuple):
     """Where a record came from: bookkeeping that typing does not need."""
 
     trade_date: date
@@ -135,8 +134,7 @@ def _refused(rejection: Rejection, origin: _Origin, record_id: str) -> tuple[obj
 # ------------------------------------------------------------------------------------------- follow-ups
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A signal that follow-ups may refer to."""
 
     received_ns: int
