@@ -1,13 +1,10 @@
 """`propdesk lookahead`: whether any table of a past day knows what came later."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.interrupt import ending_on_sigterm
 from cli.output import EXIT_FAILURE, JsonOption, emit, parse_day, progress_console, say, show_table
 
 if TYPE_CHECKING:
@@ -35,7 +32,7 @@ def lookahead(
     from orchestration.lookahead import detect
 
     begin, end = parse_day(first, "FROM"), parse_day(last, "TO")
-    with _ending_on_sigterm(), progress_console().status("making a scratch database") as shown:
+    with ending_on_sigterm(), progress_console().status("making a scratch database") as shown:
         found = detect(
             load_settings(),
             begin,
@@ -89,17 +86,3 @@ def _show(found: "Report") -> None:
         )
     else:
         say("No table knows what came later.")
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let a request to end be an interruption, so that the scratch database is dropped then too."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -241,8 +241,15 @@ class IntentQueue:
     async def get(self) -> OrderIntent | Withdrawal:
         """Take what is most urgent; call `done` for each intent once its answer is recorded."""
         await self.ready()
+        taken = self.take()
+        assert taken is not None  # noqa: S101 - ready says so
+        return taken
+
+    def take(self) -> OrderIntent | Withdrawal | None:
+        """Take what is most urgent without waiting, as `get` does; None where there is nothing."""
         name = self._front()
-        assert name is not None  # noqa: S101 - ready says so
+        if name is None:
+            return None
         heapq.heappop(self._heap)
         lane = self._lanes.pop(name)
         if lane.is_withdrawn:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -18,17 +18,25 @@ LAST_GRACE_NS: Final = 60 * NS_PER_SECOND
 """How long the session's last minute waits for a series whose last bar is missing: none comes after it."""
 
 
+class MinuteSource(Protocol):
+    """The part of a `PriceSource` that a day's feed reads."""
+
+    def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Minute bars of the closed interval of IST days; a key without data is absent."""
+        ...
+
+
 class StoredDay:
     """Minute bars of one day, read once per series.
 
     Parameters
     ----------
-    prices : PriceSource
+    prices : MinuteSource
     day : date
         IST day.
     """
 
-    def __init__(self, prices: PriceSource, day: date) -> None:
+    def __init__(self, prices: MinuteSource, day: date) -> None:
         self._prices = prices
         self._day = day
         self._bars: dict[str, BarArrays | None] = {}

@@ -134,10 +134,10 @@ def plan_replay(
         collection = f"{settings.mongo_collection}_{settings.account_id}_{trade_date:%Y%m%d}"
         if fresh:
             asyncio.run(_clear_collection(settings, collection))
-    return ReplayPlan(timeline, collection, _keys_hint(timeline, instruments, trade_date))
+    return ReplayPlan(timeline, collection, keys_asked(timeline, instruments))
 
 
-def _keys_hint(timeline: Timeline, instruments: tuple[Instrument, ...], trade_date: date) -> tuple[str, ...]:
+def keys_asked(timeline: Timeline, instruments: Sequence[Instrument]) -> tuple[str, ...]:
     """Name the series the day's signals will ask for, so that the store is read in one pass."""
     aliases = load_aliases()
     lookup = InstrumentLookup(instruments, aliases)
@@ -150,7 +150,7 @@ def _keys_hint(timeline: Timeline, instruments: tuple[Instrument, ...], trade_da
         event = event_of(row, aliases)
         if not isinstance(event, SignalReceived):
             continue
-        found = lookup.resolve(event.signal, trade_date)
+        found = lookup.resolve(event.signal, timeline.trade_date)
         if isinstance(found, Instrument):
             is_index = found.category in (Category.INDEX_FUT, Category.INDEX_OPT)
             keys |= {found.instrument_key, underlying_price_key(found.underlying, is_index=is_index)}

@@ -375,3 +375,12 @@ class SimBroker:
 
 def _is_alive(paper: PaperOrder) -> bool:
     return paper.order.state is not SuperOrderState.DONE or paper.unfilled_quantity > 0
+
+
+def as_received(intent: OrderIntent, now_ns: int) -> OrderIntent:
+    """Let an intent act from the moment it is here: one that was held up meets no bar that began before."""
+    return replace(
+        intent,
+        created_ns=max(intent.created_ns, now_ns),
+        active_from_ns=max(intent.active_from_ns, now_ns),
+    )

@@ -1,6 +1,7 @@
 """A small invented day on real servers: prices, instruments, rules, regimes, signal documents."""
 
 import json
+from collections.abc import Collection
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -33,10 +34,10 @@ _RULE_COLUMNS = (
 )
 
 
-def make_bars(seed: int = 7) -> dict[str, BarArrays]:
-    """Minute bars of every stock on DAY: a random walk on the five-paise grid."""
+def make_bars(seed: int = 7, day: date = DAY) -> dict[str, BarArrays]:
+    """Minute bars of every stock on a day: a random walk on the five-paise grid."""
     rng = np.random.default_rng(seed)
-    hours = load_calendar().hours(DAY, Segment.CASH)
+    hours = load_calendar().hours(day, Segment.CASH)
     start = np.arange(hours.open_ns, hours.close_ns, NS_PER_MINUTE, dtype=np.int64)
     found = {}
     for index, stock in enumerate(STOCKS):
@@ -54,9 +55,18 @@ def make_bars(seed: int = 7) -> dict[str, BarArrays]:
 
 
 def make_documents(
-    bars: dict[str, BarArrays], seed: int = 7, signals: int = SIGNALS
+    bars: dict[str, BarArrays],
+    seed: int = 7,
+    signals: int = SIGNALS,
+    *,
+    name: str = "m",
+    period: str = "INTRADAY",
 ) -> list[dict[str, object]]:
-    """Signals and follow-ups of DAY as live documents, with a repeat and an unreadable one."""
+    """Signals and follow-ups of the bars' day as live documents, with a repeat and an unreadable one.
+
+    Messages are called by ``name`` and their number; every other signal is of ``period``, with levels
+    ten times as far away where that is not INTRADAY.
+    """
     rng = np.random.default_rng(seed)
     documents: list[dict[str, object]] = []
     for number in range(signals):
@@ -67,14 +77,16 @@ def make_documents(
         price = int(series.close_paise[at - 1])
         buy = bool(rng.integers(2))
         sign = 1 if buy else -1
-        stop = round((price - sign * price * 0.004) / 5) * 5
-        targets = [round((price + sign * price * share) / 5) * 5 for share in (0.004, 0.008)]
+        own_period = period if number % 2 else "INTRADAY"
+        reach = 0.004 if own_period == "INTRADAY" else 0.04
+        stop = round((price - sign * price * reach) / 5) * 5
+        targets = [round((price + sign * price * reach * part) / 5) * 5 for part in (1, 2)]
         received_ns = posted_ns + 3 * NS_PER_SECOND
         documents.append(
             {
                 "kind": "SIGNAL",
                 "source": "test",
-                "source_message_id": f"m{number}",
+                "source_message_id": f"{name}{number}",
                 "advisor_id": ADVISORS[number % len(ADVISORS)],
                 "advisor_name": "Test Advisor",
                 "posted_at": _ist(posted_ns),
@@ -86,7 +98,7 @@ def make_documents(
                 "entry_low": None if number % 3 == 0 else f"{price / 100:.2f}",
                 "stoploss": f"{stop / 100:.2f}",
                 "targets": "/".join(f"{t / 100:.2f}" for t in targets),
-                "period": "INTRADAY",
+                "period": own_period,
             }
         )
         if number % 10 == 4:
@@ -94,16 +106,16 @@ def make_documents(
                 {
                     "kind": "FOLLOWUP",
                     "source": "test",
-                    "source_message_id": f"f{number}",
+                    "source_message_id": f"follow-{name}{number}",
                     "advisor_id": ADVISORS[number % len(ADVISORS)],
                     "posted_at": _ist(posted_ns + 20 * NS_PER_MINUTE),
                     "received_at": _ist(received_ns + 20 * NS_PER_MINUTE),
-                    "refers_to": f"m{number}",
+                    "refers_to": f"{name}{number}",
                     "followup_kind": "EXIT" if number % 20 == 4 else "MOVE_TO_COST",
                 }
             )
     documents.append(dict(documents[0]))
-    unreadable = dict(documents[1], source_message_id="bad", side="SIDEWAYS")
+    unreadable = dict(documents[1], source_message_id=f"{name}-bad", side="SIDEWAYS")
     documents.append(unreadable)
     return documents
 
@@ -117,45 +129,59 @@ def write_documents(path: Path, documents: list[dict[str, object]]) -> Path:
 def prepare_day(settings: Settings, *, passing: bool = True) -> dict[str, BarArrays]:
     """Put prices, instruments, regimes and rules of the day before into the stores; gives the bars."""
     bars = make_bars()
-    ParquetPriceStore(settings.price_store_url, load_calendar()).write_minutes(DAY, bars_table(bars.items()))
+    add_bars(settings, DAY, bars)
     engine = create_engine(settings.database_url(), "tests")
     load_instruments(engine, [make_instrument(stock) for stock in STOCKS], "test")
     engine.dispose()
     with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
-        connection.execute(
-            "INSERT INTO ref.regimes (trade_date, scope, label) VALUES (%s, 'MARKET', 'SIDEWAYS') "
-            "ON CONFLICT DO NOTHING",
-            (DAY,),
-        )
         for table in ("rules_6d", "mini_rules", "adverse_rules"):
             connection.execute(f"CREATE TABLE IF NOT EXISTS marts.{table} ({_RULE_COLUMNS})")
             connection.execute(f"DELETE FROM marts.{table}")
-        gates = load_gates()
         connection.execute("DELETE FROM ref.gate_thresholds")
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO ref.gate_thresholds VALUES (%(profile)s, %(rule_level)s, %(category)s, "
                 "%(gate)s, %(comparison)s, %(threshold)s, %(gates_version)s)",
-                gates.rows(),
+                load_gates().rows(),
             )
         connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA marts TO propdesk_daemon, propdesk_reader")
+    add_rules(settings, DAY - timedelta(days=1), ADVISORS if passing else ())
+    return bars
+
+
+def add_bars(settings: Settings, day: date, bars: dict[str, BarArrays]) -> None:
+    """Put a day's bars into the price store."""
+    ParquetPriceStore(settings.price_store_url, load_calendar()).write_minutes(day, bars_table(bars.items()))
+
+
+def add_rules(settings: Settings, as_of: date, passing: Collection[str], period: str = "INTRADAY") -> None:
+    """Put one rule per advisor, of one period, at the end of a day, and the regime of the day after."""
+    gates = load_gates()
+    with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
+        connection.execute(
+            "INSERT INTO ref.regimes (trade_date, scope, label) VALUES (%s, 'MARKET', 'SIDEWAYS') "
+            "ON CONFLICT DO NOTHING",
+            (load_calendar().next_day(as_of),),
+        )
         for advisor in ADVISORS:
+            passes = advisor in passing
+            failed = [] if passes else ["profit_factor"]
             connection.execute(
-                "INSERT INTO marts.mini_rules VALUES (%s, 'MINI', %s, 'NSE_EQ', 'INTRADAY', NULL, NULL, "
+                "INSERT INTO marts.mini_rules VALUES (%s, 'MINI', %s, 'NSE_EQ', %s, NULL, NULL, "
                 "NULL, %s, "
                 "60, 20, 0.3, 0.97, 'TRUSTED', false, 0.01, 0.001, 20, %s, %s, %s, %s, %s)",
                 (
-                    DAY - timedelta(days=1),
+                    as_of,
                     advisor,
-                    f"MINI|{advisor}|NSE_EQ|INTRADAY",
-                    passing,
-                    passing,
-                    [] if passing else ["profit_factor"],
-                    [] if passing else ["profit_factor"],
+                    period,
+                    f"MINI|{advisor}|NSE_EQ|{period}",
+                    passes,
+                    passes,
+                    failed,
+                    failed,
                     gates.version,
                 ),
             )
-    return bars
 
 
 def make_instrument(stock: str) -> Instrument:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
@@ -11,7 +10,7 @@ from propdesk.core.errors import InvariantViolated, Rejected
 from propdesk.engine import codec
 from propdesk.model.messages import BarObserved, BrokerUpdate, OrderIntent
 from propdesk.ports import BrokerAck, Capabilities
-from propdesk.sim.broker import SimBroker
+from propdesk.sim.broker import SimBroker, as_received
 
 _CAPABILITIES: Final = Capabilities(
     has_super_orders=True,
@@ -185,7 +184,7 @@ class PaperBroker:
         async with self._turn:
             self._trust_memory()
             now_ns = self._clock.now_ns()
-            ack, updates = self._sim.handle(_received(intent, now_ns))
+            ack, updates = self._sim.handle(as_received(intent, now_ns))
             self._handled[intent.intent_id] = ack.broker_order_id
             await self._commit(updates, now_ns)
         return ack
@@ -214,12 +213,3 @@ class PaperBroker:
 
     def _state(self) -> dict[str, Any]:
         return {"sim": self._sim.export_state(), "handled": self._handled}
-
-
-def _received(intent: OrderIntent, now_ns: int) -> OrderIntent:
-    """Let an intent act from the moment it is here: one that was held up meets no bar that began before."""
-    return replace(
-        intent,
-        created_ns=max(intent.created_ns, now_ns),
-        active_from_ns=max(intent.active_from_ns, now_ns),
-    )

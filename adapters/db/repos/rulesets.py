@@ -99,6 +99,24 @@ def read_mart_rules(
     return rules, adverse
 
 
+def as_of_dates(connection: Connection, first: date, last: date) -> frozenset[date]:
+    """Give the as-of dates within a closed interval that the marts hold rules of."""
+    if not _has_table(connection, "marts.mini_rules"):
+        return frozenset()
+    rows = connection.execute(
+        "SELECT DISTINCT as_of_date FROM marts.mini_rules WHERE as_of_date BETWEEN %s AND %s", (first, last)
+    )
+    return frozenset(day for (day,) in rows)
+
+
+def read_mart_ruleset(connection: Connection, as_of: date, profile: GateProfile) -> RuleSet:
+    """Read the rules of one as-of date as they would be frozen, under the same version."""
+    rules, adverse = read_mart_rules(connection, as_of, profile)
+    minimums = read_minimums(connection, as_of, profile)
+    version = ruleset_version(profile, as_of, minimums, [*rules, *adverse])
+    return RuleSet(version, profile, {r.key: r for r in rules}, {r.key: r for r in adverse}, minimums)
+
+
 def read_minimums(connection: Connection, as_of: date, profile: GateProfile) -> Minimums:
     """Read what matching asks from the thresholds that the marts of one as-of date were judged by.
 

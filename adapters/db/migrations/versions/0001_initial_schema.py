@@ -1209,6 +1209,72 @@ def upgrade() -> None:
         postgresql_where="cleared_ns IS NULL",
     )
     op.create_table(
+        "simulation_runs",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("capital_paise", sa.BigInteger(), nullable=False),
+        sa.Column("days_total", sa.Integer(), nullable=False),
+        sa.Column("days_done", sa.Integer(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("account_id", "run_id", name=op.f("pk_simulation_runs")),
+        schema="trading",
+    )
+    op.create_table(
+        "simulation_days",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("book", sa.Text(), nullable=False),
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("rules_of", sa.Date(), nullable=True),
+        sa.Column("ruleset_version", sa.Text(), nullable=False),
+        sa.Column("opening_paise", sa.BigInteger(), nullable=False),
+        sa.Column("closing_paise", sa.BigInteger(), nullable=False),
+        sa.Column("marked_paise", sa.BigInteger(), nullable=False),
+        sa.Column("peak_utilisation_ratio", sa.Double(), nullable=False),
+        sa.Column("open_groups", sa.Integer(), nullable=False),
+        sa.Column("decisions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("switches", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account_id", "run_id", "book", "trade_date", name=op.f("pk_simulation_days")
+        ),
+        schema="trading",
+    )
+    op.create_table(
+        "simulation_trades",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("run_id", sa.Text(), nullable=False),
+        sa.Column("book", sa.Text(), nullable=False),
+        sa.Column("group_id", sa.Text(), nullable=False),
+        sa.Column("leg_number", sa.Integer(), nullable=False),
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("signal_id", sa.Text(), nullable=False),
+        sa.Column("advisor_id", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("rule_text", sa.Text(), nullable=False),
+        sa.Column("is_reverse", sa.Boolean(), nullable=False),
+        sa.Column("instrument_key", sa.Text(), nullable=False),
+        sa.Column("side", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry_ns", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("entry_paise", sa.BigInteger(), nullable=False),
+        sa.Column("exit_ns", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("exit_paise", sa.BigInteger(), nullable=False),
+        sa.Column("exit_reason", sa.Text(), nullable=False),
+        sa.Column("gross_pnl_paise", sa.BigInteger(), nullable=False),
+        sa.Column("charges_paise", sa.BigInteger(), nullable=False),
+        sa.Column("net_pnl_paise", sa.BigInteger(), nullable=False),
+        sa.Column("risk_paise", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "account_id", "run_id", "book", "group_id", "leg_number", name=op.f("pk_simulation_trades")
+        ),
+        schema="trading",
+    )
+    op.create_table(
         "trade_events",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("event_id", sa.BigInteger(), autoincrement=True, nullable=False),
@@ -1294,6 +1360,9 @@ def downgrade() -> None:
         "ix_trade_events_unsent", table_name="trade_events", schema="trading", postgresql_where="NOT is_sent"
     )
     op.drop_table("trade_events", schema="trading")
+    op.drop_table("simulation_trades", schema="trading")
+    op.drop_table("simulation_days", schema="trading")
+    op.drop_table("simulation_runs", schema="trading")
     op.drop_index(
         "ix_risk_levels_open",
         table_name="risk_levels",
