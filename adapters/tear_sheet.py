@@ -18,18 +18,20 @@ from propdesk.sim.results import (
     PENDING_CODE,
     DayOutcome,
     Share,
-    SimulatedTrade,
     Summary,
     attribute,
     daily_returns,
     drawdown_curve,
     monthly_returns,
+    rule_of,
     summarise,
 )
 
 _LAKH: Final = 10_000_000
 """Paise of a lakh of rupees."""
 _PERCENT: Final = 100.0
+_LARGE: Final = 1_000
+"""From here on decimals only pretend: the Calmar ratio of a few good days is millions."""
 _ROLLING_DAYS: Final = 20
 _SHARES_SHOWN: Final = 15
 _CODES_SHOWN: Final = 12
@@ -115,6 +117,8 @@ def _figures(sheet: Sheet) -> dict[str, tuple[str, str, dict[str, Any]]]:
         "categories": ("Net result by category", "Charges taken off.", _categories),
         "decisions": ("What became of the ideas", "Last words; an idea that waits counts once.", _codes),
     }
+    if max(map(len, sheet.days.values())) < _ROLLING_DAYS:
+        del found["rolling"]
     return {name: (heading, note, draw(sheet)) for name, (heading, note, draw) in found.items()}
 
 
@@ -141,7 +145,7 @@ def _layout(**more: object) -> dict[str, Any]:
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
-        "legend": {"orientation": "h", "y": 1.12},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "hovermode": "x unified",
         **more,
         "xaxis": {**axis, **_dict(more.get("xaxis"))},
@@ -156,14 +160,19 @@ def _dict(value: object) -> dict[str, Any]:
 def _equity(sheet: Sheet) -> dict[str, Any]:
     traces = []
     for book, days in sheet.days.items():
-        x = _dates(days)
-        booked = [day.closing_paise / _LAKH for day in days]
-        traces.append(_line(_TITLES[book], book, x, [day.marked_paise / _LAKH for day in days]))
+        # every desk begins with its capital, before the first day's open
+        x = [f"{days[0].trade_date}T09:15", *(f"{day.trade_date}T15:30" for day in days)]
+        marked, booked = ([sheet.capital_paise, *values] for values in zip(*map(_values, days), strict=True))
+        traces.append(_line(_TITLES[book], book, x, [value / _LAKH for value in marked]))
         dotted = {"color": _COLOURS[book], "width": 1.2, "dash": "dot"}
-        traces.append(
-            _line(f"{_TITLES[book]}, booked", book, x, booked, visible="legendonly") | {"line": dotted}
-        )
+        name = f"{_TITLES[book]}, booked"
+        line = _line(name, book, x, [value / _LAKH for value in booked], visible="legendonly")
+        traces.append(line | {"line": dotted})
     return {"data": traces, "layout": _layout(yaxis={"title": {"text": "corpus, lakh INR"}})}
+
+
+def _values(day: DayOutcome) -> tuple[int, int]:
+    return day.marked_paise, day.closing_paise
 
 
 def _drawdown(sheet: Sheet) -> dict[str, Any]:
@@ -320,7 +329,7 @@ def _shaded(value: float) -> str:
 
 
 def _attribution(book: Book, days: Sequence[DayOutcome]) -> str:
-    shares = attribute((trade for day in days for trade in day.trades), _rule_name)
+    shares = attribute((trade for day in days for trade in day.trades), rule_of)
     title = f"<h3>{_text(_TITLES[book])}: {len(shares)} rules</h3>"
     if not shares:
         return title + "<p>No rule traded.</p>"
@@ -333,10 +342,6 @@ def _attribution(book: Book, days: Sequence[DayOutcome]) -> str:
     names = ("rule", "legs", "won", "mean R", "gross", "charges", "net, INR")
     head = "".join(f"<th>{name}</th>" for name in names)
     return f"{title}{cut}<div class=wide><table class=rules><tr>{head}</tr>{rows}</table></div>"
-
-
-def _rule_name(trade: SimulatedTrade) -> str:
-    return f"{trade.rule_text} (reversed)" if trade.is_reverse else trade.rule_text
 
 
 def _share_row(share: Share) -> str:
@@ -386,7 +391,9 @@ def _share(value: float) -> str:
 def _number(value: float, digits: int = 2) -> str:
     if math.isnan(value):
         return "–"
-    return "∞" if math.isinf(value) else f"{value:.{digits}f}"
+    if math.isinf(value):
+        return "∞"
+    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.{digits}f}"
 
 
 def _finite(value: Any) -> Any:

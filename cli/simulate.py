@@ -264,7 +264,7 @@ def _head_json(head: "RunHead") -> dict[str, object]:
 
 
 def _desks_json(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int) -> dict[str, object]:
-    from propdesk.sim.results import attribute, monthly_returns, run_digest, summarise
+    from propdesk.sim.results import attribute, monthly_returns, rule_of, run_digest, summarise
 
     found: dict[str, object] = {}
     for book, own in days.items():
@@ -289,7 +289,7 @@ def _desks_json(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int)
                 f"{year}-{month:02}": value * _PERCENT
                 for (year, month), value in monthly_returns(own, capital_paise).items()
             },
-            "rules": [_share_json(share) for share in attribute(trades, lambda trade: trade.rule_text)],
+            "rules": [_share_json(share) for share in attribute(trades, rule_of)],
         }
     return found
 
@@ -345,7 +345,7 @@ def _show_offer(profile: str, as_of: "date", offered: "Sequence[CategoryFound]")
 
 def _show(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int) -> None:
     from adapters.tear_sheet import SUMMARY_ROWS, summary_cells
-    from propdesk.sim.results import attribute, summarise
+    from propdesk.sim.results import attribute, rule_of, summarise
 
     cells = [summary_cells(summarise(own, capital_paise)) for own in days.values()]
     some = next(iter(days.values()))
@@ -355,9 +355,9 @@ def _show(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int) -> No
         [(name, *(row[number] for row in cells)) for number, name in enumerate(SUMMARY_ROWS)],
     )
     book, own = next(iter(days.items()))
-    shares = attribute((trade for day in own for trade in day.trades), lambda trade: trade.rule_text)
+    shares = attribute((trade for day in own for trade in day.trades), rule_of)
     show_table(
-        f"What each rule of desk {book.value} brought: the best of {len(shares)}",
+        f"What each rule of {book.value} brought: the best of {len(shares)}",
         ("rule", "legs", "won", "mean R", "charges INR", "net INR"),
         [
             (s.name, s.trades, s.wins, s.mean_r, format_inr(s.charges_paise), format_inr(s.net_pnl_paise))

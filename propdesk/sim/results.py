@@ -267,6 +267,11 @@ def attribute(trades: Iterable[SimulatedTrade], name: Callable[[SimulatedTrade],
     return tuple(sorted(shares, key=lambda share: (-share.net_pnl_paise, share.name)))
 
 
+def rule_of(trade: SimulatedTrade) -> str:
+    """Name the rule of a trade; the reverse of a cell is another one than the cell."""
+    return f"{trade.rule_text} (reversed)" if trade.is_reverse else trade.rule_text
+
+
 def _curve(capital_paise: int, values: Sequence[int]) -> FloatArray:
     return np.array([capital_paise, *values], dtype=np.float64)
 

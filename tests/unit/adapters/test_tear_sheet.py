@@ -50,7 +50,8 @@ def test_every_figure_has_its_place_and_its_desks(page: str) -> None:
     names = [trace["name"] for trace in found["drawdown"]["data"]]
     assert names == ["Desk profile", "Random advisors"]
     marked, booked = found["equity"]["data"][:2]
-    assert marked["y"] == booked["y"] == [10.05, 10.03]
+    assert marked["y"] == booked["y"] == [10.0, 10.05, 10.03]
+    assert marked["x"] == ["2025-06-02T09:15", "2025-06-02T15:30", "2025-06-03T15:30"]
 
 
 def test_words_of_others_are_text_not_markup(page: str) -> None:
@@ -64,7 +65,10 @@ def test_words_of_others_are_text_not_markup(page: str) -> None:
 
 
 def test_what_is_undefined_is_a_dash_and_a_gap(page: str) -> None:
-    assert figures(page)["rolling"]["data"][0]["y"] == [], "two days hold no window of twenty"
+    assert "rolling" not in figures(page), "two days hold no window of twenty"
+    month = days(*(CAPITAL + number % 2 for number in range(21)))
+    rolling = figures(render(Sheet("", {}, CAPITAL, {Book.DESK: month})))["rolling"]["data"][0]
+    assert len(rolling["x"]) == len(rolling["y"]) == 2
     cells = dict(zip(SUMMARY_ROWS, summary_cells(summarise(days(CAPITAL), CAPITAL)), strict=True))
     assert cells["Sharpe (± standard error)"] == cells["mean R"] == "–"
     assert cells["legs / won"] == "0 / –"
