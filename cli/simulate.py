@@ -232,6 +232,9 @@ def _report(settings: "Settings", prefix: str, out: Path | None, *, as_json: boo
         emit({**_head_json(head), "desks": _desks_json(days, head.capital_paise), "sheet": path})
     else:
         _show(days, head.capital_paise)
+        silent = [day.trade_date for day in next(iter(days.values())) if not day.decisions]
+        if silent:
+            say(f"{len(silent)} days hold no idea, the first {silent[0]}: were their signals ingested?")
         say(f"Run {head.run_id} ({head.state}), tear sheet: {path}")
 
 
