@@ -60,7 +60,7 @@ def measure(trades_file: Path, prices_file: Path) -> dict[str, dict[str, float]]
 
     frame = files.read_table(trades_file, TRADE_COLUMNS)
     ids = files.read_column(trades_file, frame, "trade_id", files.needed_text)
-    _check_unique(trades_file, ids)
+    files.check_unique(trades_file, ids)
     paths, last_prices = _read_paths(prices_file)
     spans = _read_spans(trades_file, frame)
     instruments = files.read_column(trades_file, frame, "instrument", files.needed_text)
@@ -78,14 +78,6 @@ def measure(trades_file: Path, prices_file: Path) -> dict[str, dict[str, float]]
             name: float(figures[column]) * 100.0 for name, column in zip(FIGURES, columns, strict=True)
         }
     return found
-
-
-def _check_unique(path: Path, ids: list[str]) -> None:
-    seen: set[str] = set()
-    for number, trade_id in enumerate(ids, start=1):
-        if trade_id in seen:
-            raise SchemaFault(f"{path}, row {number}, column trade_id: {trade_id} stands there twice.")
-        seen.add(trade_id)
 
 
 def _read_spans(path: Path, frame: "pd.DataFrame") -> "Spans":
@@ -108,7 +100,7 @@ def _read_spans(path: Path, frame: "pd.DataFrame") -> "Spans":
     )
     closes = [ist_midnight_ns(ist_date(int(ns))) + _CLOSE_MINUTE * NS_PER_MINUTE for ns in exit_ns]
     return Spans(
-        sign=np.array(files.read_column(path, frame, "side", _sign), np.int64),
+        sign=np.array(files.read_column(path, frame, "side", files.side_sign), np.int64),
         entry=np.array(files.read_column(path, frame, "entry_price", files.price)),
         exit=np.array(exits),
         stop=np.array(files.read_column(path, frame, "stoploss", files.optional_price)),
@@ -118,12 +110,6 @@ def _read_spans(path: Path, frame: "pd.DataFrame") -> "Spans":
         exit_ns=exit_ns,
         close_ns=np.array(closes, np.int64),
     )
-
-
-def _sign(text: str) -> int:
-    if text not in ("BUY", "SELL"):
-        raise ValueError(f"{text!r} is no side; use BUY or SELL")
-    return 1 if text == "BUY" else -1
 
 
 def _exit_kind(text: str) -> int:

@@ -120,3 +120,19 @@ def day(text: str) -> date:
         return date.fromisoformat(text[:10])
     except ValueError:
         raise ValueError(f"{text!r} is no day, write it like 2025-01-02") from None
+
+
+def side_sign(text: str) -> int:
+    """Read BUY as 1 and SELL as -1."""
+    if text not in ("BUY", "SELL"):
+        raise ValueError(f"{text!r} is no side; use BUY or SELL")
+    return 1 if text == "BUY" else -1
+
+
+def check_unique(path: Path, ids: Sequence[str]) -> None:
+    """Refuse a ``trade_id`` that stands there twice, with a `SchemaFault` naming its row."""
+    seen: set[str] = set()
+    for number, trade_id in enumerate(ids, start=1):
+        if trade_id in seen:
+            raise SchemaFault(f"{path}, row {number}, column trade_id: {trade_id} stands there twice.")
+        seen.add(trade_id)
