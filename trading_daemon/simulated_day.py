@@ -6,7 +6,7 @@ the same queue orders what is sent, the same exchange fills. Nothing is stored.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -57,6 +57,8 @@ class DayInputs:
         The day's bars; its own for each desk, for it remembers what is followed.
     aliases : Aliases or None
         Spellings of underlyings.
+    revisions : mapping of str to int
+        Which version of its record each document of the timeline is, by the document's id.
     carried : CarryOver or None
         What the day before handed over.
     """
@@ -67,6 +69,7 @@ class DayInputs:
     timeline: Timeline
     feed: StoredDay
     aliases: Aliases | None
+    revisions: Mapping[str, int]
     carried: CarryOver | None = None
 
 
@@ -128,8 +131,15 @@ class SimulatedDay:
     def _received(self, item: Item, number: int) -> tuple[Event, ...]:
         new = item.row
         assert new is not None  # noqa: S101 - a document item always carries its row
+        revision = self._inputs.revisions[item.document_id]
         row = InboxRow(
-            number, new.source_key, 1, new.content_hash, new.document, new.received_ns, new.rejected_code
+            number,
+            new.source_key,
+            revision,
+            new.content_hash,
+            new.document,
+            new.received_ns,
+            new.rejected_code,
         )
         event = event_of(row, self._inputs.aliases)
         return () if event is None else (event,)

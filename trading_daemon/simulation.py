@@ -1,6 +1,7 @@
 """A range of past days through the daemon's own code, each under the rules of the day before (§4.8)."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
@@ -288,6 +289,7 @@ class _SharedDay:
     timeline: Timeline
     prices: "_HeldPrices"
     aliases: Aliases
+    revisions: Mapping[str, int]
     rules_of: date
     rules: Callable[[GateProfile], RuleSet]
     speakers: frozenset[str]
@@ -325,6 +327,7 @@ class _Market:
         self._aliases = aliases
         self._prices = ParquetPriceStore(settings.price_store_url, calendar)
         self._charges, self._margins = load_charges(), load_margins()
+        self._versions: Counter[str] = Counter()
 
     def day(self, day: date, desks: "Iterable[_Desk]") -> _SharedDay:
         """Read what the desks' day is made of."""
@@ -369,12 +372,22 @@ class _Market:
             timeline=timeline,
             prices=_HeldPrices(self._prices, day),
             aliases=self._aliases,
+            revisions=self._count(timeline),
             rules_of=before,
             rules=cache(lambda profile: read_mart_ruleset(self._connection, before, profile)),
             speakers=speakers,
             heard=advisors_heard(self._connection, day - timedelta(days=HEARD_DAYS), before),
             keys=tuple(sorted(asked)),
         )
+
+    def _count(self, timeline: Timeline) -> dict[str, int]:
+        """Count the versions of each record, as an inbox would that was opened with the first day."""
+        found = {}
+        for item in timeline.items:
+            if item.row is not None:
+                self._versions[item.row.source_key] += 1
+                found[item.document_id] = self._versions[item.row.source_key]
+        return found
 
 
 class _Desk:
@@ -414,7 +427,16 @@ class _Desk:
         )
         rules_of = None if self._book.is_baseline else shared.rules_of
         day = SimulatedDay(
-            DayInputs(context, opened, rules_of, shared.timeline, feed, shared.aliases, self._carried),
+            DayInputs(
+                context,
+                opened,
+                rules_of,
+                shared.timeline,
+                feed,
+                shared.aliases,
+                shared.revisions,
+                self._carried,
+            ),
             self._exchange,
         )
         outcome = day.run()

@@ -29,16 +29,22 @@ _DAY_TABLES = (
 
 
 def read_day_documents(connection: Connection, trade_date: date) -> list[dict[str, Any]]:
-    """Give the ingested signals and follow-ups of a trade date as live documents, newest revisions.
+    """Give the ingested signals and follow-ups of a trade date as live documents, each version when it came.
 
     Returns
     -------
     list of dict
         Canonical text fields with ``received_at``; in order of receipt.
+
+    Notes
+    -----
+    A version that was received on a later day belongs to that day: an idea that was edited afterwards is
+    here as it was. Of versions that claim the same moment the first that landed is what was known then.
     """
     rows = connection.execute(
-        "SELECT content, received_at FROM raw.raw_signals WHERE trade_date = %s ORDER BY received_at, "
-        "record_id",
+        "SELECT content, received_at FROM (SELECT DISTINCT ON (record_id, received_at) record_id, "
+        "received_at, content FROM raw.landed_rows WHERE trade_date = %s "
+        "ORDER BY record_id, received_at, revision) AS heard ORDER BY received_at, record_id",
         (trade_date,),
     )
     return [{**content, "received_at": received_at.isoformat()} for content, received_at in rows]

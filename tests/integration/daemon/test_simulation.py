@@ -45,8 +45,8 @@ DAYS = (DAY, DAY + timedelta(days=1), DAY + timedelta(days=2))
 LATE = ADVISORS[2]
 
 
-def ingest(connection: Connection, day: date, documents: Documents) -> None:
-    """Leave documents as step 1 does: an unreadable one is kept out, a repeat is one record."""
+def ingest(connection: Connection, day: date, documents: Documents, revision: int = 1) -> None:
+    """Leave documents as they land: an unreadable one is kept out, a repeat is one record."""
     rows = {}
     for number, document in enumerate(documents):
         row = read_document(document, 0, Stamp.DOCUMENT)
@@ -55,18 +55,24 @@ def ingest(connection: Connection, day: date, documents: Documents) -> None:
     for row, number in rows.values():
         content = {name: value for name, value in row.document.items() if name != "received_at"}
         connection.execute(
-            "INSERT INTO raw.raw_signals VALUES (%s, %s, %s, 1, 'test', %s, %s, %s, %s, %s)",
-            (day, row.record_id, row.kind, number, row.posted_at, row.document["received_at"],
-             Jsonb(content), row.content_hash),
+            "INSERT INTO raw.landed_rows VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            (f"{day}-{revision}", number, day, row.record_id, row.kind, revision, row.content_hash,
+             row.document["received_at"], row.posted_at, Jsonb(content)),
         )  # fmt: skip
+
+
+def edited(document: dict[str, object], **changes: object) -> dict[str, object]:
+    """A later version of an idea."""
+    return {**document, **changes}
 
 
 @pytest.fixture
 def desk(daemon_settings: Settings, connection: Connection) -> Settings:
     """Three days, every other idea held overnight; one advisor passes from the second day's end on only."""
+    old: Documents = []
     # tests of a module share a database
     for table in (
-        "raw.raw_signals",
+        "raw.landed_rows",
         "marts.mini_rules",
         *(f"trading.simulation_{part}" for part in ("runs", "days", "trades")),
     ):
@@ -74,7 +80,13 @@ def desk(daemon_settings: Settings, connection: Connection) -> Settings:
     for number, day in enumerate(DAYS):
         bars = make_bars(7 + number, day)
         add_bars(daemon_settings, day, bars)
-        ingest(connection, day, make_documents(bars, 7 + number, name=f"d{number}-", period="SWING"))
+        ideas = make_documents(bars, 7 + number, name=f"d{number}-", period="SWING")
+        ingest(connection, day, ideas)
+        if number == 1:
+            # two ideas of the first day come again on the second, with another stop
+            again = [edited(one, stoploss="1.05", received_at=f"{day}T09:30:00+05:30") for one in old[1:3]]
+            ingest(connection, day, again, revision=2)
+        old = ideas
         before = day - timedelta(days=1)
         passing = set(ADVISORS) if number == 2 else set(ADVISORS) - {LATE}
         add_rules(daemon_settings, before, passing)
@@ -129,7 +141,7 @@ def test_deleting_the_future_changes_no_day_before(desk: Settings, connection: C
     full = run(desk, *Book)
     # Of the last day that is left the rules of its own evening are gone too: nobody could know them then.
     connection.execute("DELETE FROM marts.mini_rules WHERE as_of_date > %s", (DAY,))
-    for table in ("raw.raw_signals", "ref.regimes"):
+    for table in ("raw.landed_rows", "ref.regimes"):
         connection.execute(f"DELETE FROM {table} WHERE trade_date > %s", (DAYS[1],))
     flat = {
         key: replace(bars, **dict.fromkeys(("open_paise", "high_paise", "low_paise"), bars.close_paise))
@@ -137,6 +149,22 @@ def test_deleting_the_future_changes_no_day_before(desk: Settings, connection: C
     }
     add_bars(desk, DAYS[2], flat)
     assert run(desk, *Book, days=2).days == {book: days[:2] for book, days in full.days.items()}
+
+
+def test_an_idea_is_traded_as_it_was_heard_then(desk: Settings, connection: Connection) -> None:
+    before = desk_days(run(desk, days=1))
+    first = make_documents(make_bars(7, DAY), 7, name="d0-", period="SWING")
+    ingest(connection, DAY, [edited(one, side="BUY", stoploss="2.05") for one in first[10:20]], revision=3)
+    ingest(
+        connection,
+        DAYS[2],
+        [edited(one, stoploss="3.05", received_at=f"{DAYS[2]}T10:00:00+05:30") for one in first[20:30]],
+        revision=4,
+    )
+    assert desk_days(run(desk, days=1)) == before, "what was said afterwards reaches back"
+    versions = [one["stoploss"] for one in read_day_documents(connection, DAYS[2]) if one.get("stoploss")]
+    assert versions.count("3.05") > 0
+    assert "2.05" not in [one.get("stoploss") for one in read_day_documents(connection, DAY)]
 
 
 def test_rules_trade_from_the_day_after_on(desk: Settings) -> None:
