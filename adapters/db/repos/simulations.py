@@ -61,10 +61,13 @@ class RunHead:
 
 
 def advisors_heard(connection: Connection, first: date, last: date) -> tuple[str, ...]:
-    """Give the advisors with a valid idea in the closed interval of trade dates, sorted."""
+    """Give the advisors of whom an idea was received in the closed interval of trade dates, sorted.
+
+    Of what landed: step 2 has an idea that was edited afterwards under a later day.
+    """
     rows = connection.execute(
-        "SELECT DISTINCT advisor_id FROM research.validated_signals WHERE trade_date BETWEEN %s AND %s "
-        "ORDER BY 1",
+        "SELECT DISTINCT content ->> 'advisor_id' FROM raw.landed_rows "
+        "WHERE trade_date BETWEEN %s AND %s AND kind = 'SIGNAL' ORDER BY 1",
         (first, last),
     )
     return tuple(advisor for (advisor,) in rows)

@@ -139,6 +139,9 @@ def test_the_same_inputs_give_the_same_run(desk: Settings) -> None:
 
 def test_deleting_the_future_changes_no_day_before(desk: Settings, connection: Connection) -> None:
     full = run(desk, *Book)
+    assert [bool(day.trades) for day in full.days[Book.RANDOM]] == [False, True, True], (
+        "nobody was heard before"
+    )
     # Of the last day that is left the rules of its own evening are gone too: nobody could know them then.
     connection.execute("DELETE FROM marts.mini_rules WHERE as_of_date > %s", (DAY,))
     for table in ("raw.landed_rows", "ref.regimes"):
