@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
-from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnight_ns
+from propdesk.core.calendar import MarketCalendar, Segment, ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
 from propdesk.core.errors import SchemaFault
 from propdesk.core.invariant import require
@@ -71,8 +71,8 @@ def build_timeline(
     trade_date : date
         A market day.
     documents : sequence of mapping
-        Documents with a ``received_at`` (ISO 8601 with offset); those received after the previous
-        market day's end and up to the end of ``trade_date`` are taken, repeats once.
+        Documents with a ``received_at`` (ISO 8601 with offset); those received in the day's
+        `MarketCalendar.hearing_span` are taken, repeats once.
     calendar : MarketCalendar
 
     Returns
@@ -86,10 +86,7 @@ def build_timeline(
         If a document has no readable ``received_at``: the replayed day could not be in order.
     """
     require(calendar.is_market_day(trade_date), f"{trade_date} is no market day")
-    after = ist_midnight_ns(trade_date)
-    if trade_date > calendar.first_day:
-        previous = calendar.previous_day(trade_date)
-        after = max(calendar.hours(previous, segment).close_ns for segment in Segment)
+    heard_from, last_close = calendar.hearing_span(trade_date)
     items: dict[str, Item] = {}
     for number, document in enumerate(documents, start=1):
         received_ns = received_ns_of(document)
@@ -99,12 +96,11 @@ def build_timeline(
                 "unknown: "
                 "add one like 2025-07-01T09:20:00+05:30"
             )
-        if after <= received_ns and ist_date(received_ns) <= trade_date:
+        if heard_from <= received_ns < last_close:
             row = read_document(document, received_ns, Stamp.DOCUMENT)
             name = f"{row.source_key}|{row.content_hash[:16]}"
             items.setdefault(name, Item(received_ns, ItemKind.DOCUMENT, name, row))
     first_open = min(calendar.hours(trade_date, segment).open_ns for segment in Segment)
-    last_close = max(calendar.hours(trade_date, segment).close_ns for segment in Segment)
     ends = range(first_open + NS_PER_MINUTE, last_close + 1, NS_PER_MINUTE)
     minutes = [Item(end, ItemKind.MINUTE, is_last=end == last_close) for end in ends]
     opening = min(

@@ -95,7 +95,7 @@ def plan_replay(
     Parameters
     ----------
     documents : sequence of mapping or None
-        None: what was ingested for that trade date.
+        None: what was ingested and that day heard.
     fresh : bool
         Forget what the account's books hold of the day first.
 
@@ -104,11 +104,12 @@ def plan_replay(
     GapFault
         If there are no signals of that day.
     """
+    calendar = load_calendar()
     engine = create_engine(settings.database_url("daemon"), "propdesk-replay")
     try:
         with begin(engine) as connection:
             if documents is None:
-                documents = read_day_documents(connection, trade_date)
+                documents = read_day_documents(connection, trade_date, calendar)
             if fresh:
                 at = from_ns(SystemClock().now_ns())
                 forget_day(connection, settings.account_id, trade_date)
@@ -128,7 +129,7 @@ def plan_replay(
             f"No signals of {trade_date} are ingested: give a file with --signals, or ingest one that "
             "holds that day."
         )
-    timeline = build_timeline(trade_date, documents, load_calendar())
+    timeline = build_timeline(trade_date, documents, calendar)
     collection = None
     if settings.mongo_url is not None:
         collection = f"{settings.mongo_collection}_{settings.account_id}_{trade_date:%Y%m%d}"

@@ -343,7 +343,7 @@ class _Market:
                 f"{day} has no regime: run its pipeline (`python3 run.py backfill {day} {day}`) or its "
                 f"pre-market (`python3 run.py premarket regime --day {day}`)."
             )
-        documents = read_day_documents(self._connection, day)
+        documents = read_day_documents(self._connection, day, self._calendar)
         timeline = build_timeline(day, documents, self._calendar)
         asked = {*keys_asked(timeline, instruments), *(key for desk in desks for key in desk.carried_keys())}
         entered = [i for i in instruments if price_key_of(i) in asked]

@@ -235,6 +235,19 @@ class MarketCalendar:
         self._cache[day, segment] = hours
         return hours
 
+    def hearing_span(self, day: date) -> tuple[int, int]:
+        """Return when a market day's own messages are received: start and end (exclusive), ns UTC.
+
+        From the last close of any segment on the market day before to the day's own. Spans join without a
+        gap, whatever segments close when: a cash idea between the closes of cash and derivatives is heard
+        by the day that still runs, though `trade_date` gives it to the next one.
+        """
+        end = max(self.hours(day, segment).close_ns for segment in Segment)
+        if day <= self.first_day:
+            return ist_midnight_ns(day), end
+        previous = self.previous_day(day)
+        return max(self.hours(previous, segment).close_ns for segment in Segment), end
+
     def special_session(self, day: date) -> SpecialSession | None:
         """Tell what is special about a market day; None for a regular one."""
         return self._special.get(day)

@@ -5,8 +5,8 @@ from typing import Any, TypeAlias
 
 import psycopg
 
-from propdesk.core.calendar import ist_midnight_ns
-from propdesk.core.clock import NS_PER_DAY
+from propdesk.core.calendar import MarketCalendar, ist_midnight_ns
+from propdesk.core.clock import NS_PER_DAY, from_ns
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -28,8 +28,8 @@ _DAY_TABLES = (
 )
 
 
-def read_day_documents(connection: Connection, trade_date: date) -> list[dict[str, Any]]:
-    """Give the ingested signals and follow-ups of a trade date as live documents, each version when it came.
+def read_day_documents(connection: Connection, day: date, calendar: MarketCalendar) -> list[dict[str, Any]]:
+    """Give the ingested signals and follow-ups that a market day hears as live documents, each as it came.
 
     Returns
     -------
@@ -38,14 +38,20 @@ def read_day_documents(connection: Connection, trade_date: date) -> list[dict[st
 
     Notes
     -----
-    A version that was received on a later day belongs to that day: an idea that was edited afterwards is
-    here as it was. Of versions that claim the same moment the first that landed is what was known then.
+    Moments of receipt decide, not trade dates: a cash idea that comes while only derivatives still trade is
+    acted on the next day, but it is the running day that hears it. A version that was received on a later
+    day belongs to that day: an idea that was edited afterwards is here as it was. Of versions that claim the
+    same moment the first that landed is what was known then.
     """
+    start_ns, end_ns = calendar.hearing_span(day)
+    # the trade date only serves the index: what a day hears is acted on then or on the next market day
+    last = calendar.next_day(day) if day < calendar.last_day else day
     rows = connection.execute(
         "SELECT content, received_at FROM (SELECT DISTINCT ON (record_id, received_at) record_id, "
-        "received_at, content FROM raw.landed_rows WHERE trade_date = %s "
+        "received_at, content FROM raw.landed_rows "
+        "WHERE trade_date BETWEEN %s AND %s AND received_at >= %s AND received_at < %s "
         "ORDER BY record_id, received_at, revision) AS heard ORDER BY received_at, record_id",
-        (trade_date,),
+        (day, last, from_ns(start_ns), from_ns(end_ns)),
     )
     return [{**content, "received_at": received_at.isoformat()} for content, received_at in rows]
 

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
 from adapters.db.repos.replays import read_day_documents
 from adapters.db.repos.simulations import DONE, FAILED, INTERRUPTED, list_runs, read_days, read_run
@@ -43,6 +44,7 @@ Replay = Callable[..., RunResult]
 DAYS = (DAY, DAY + timedelta(days=1), DAY + timedelta(days=2))
 """Tuesday to Thursday."""
 LATE = ADVISORS[2]
+CALENDAR = load_calendar()
 
 
 def ingest(connection: Connection, day: date, documents: Documents, revision: int = 1) -> None:
@@ -111,7 +113,7 @@ def test_every_batch_of_every_day_says_what_the_daemons_journal_holds(
     simulated = desk_days(run(desk))
     assert sum(day.open_groups for day in simulated[:2]) > 0, "something must be held overnight"
     for day, outcome in zip(DAYS, simulated, strict=True):
-        plan = plan_replay(desk, day, read_day_documents(connection, day), fresh=False)
+        plan = plan_replay(desk, day, read_day_documents(connection, day, CALENDAR), fresh=False)
         ensure_ready(desk, day)
         assert run_daemon(desk, day, plan).is_done
         found = connection.execute(
@@ -165,9 +167,27 @@ def test_an_idea_is_traded_as_it_was_heard_then(desk: Settings, connection: Conn
         revision=4,
     )
     assert desk_days(run(desk, days=1)) == before, "what was said afterwards reaches back"
-    versions = [one["stoploss"] for one in read_day_documents(connection, DAYS[2]) if one.get("stoploss")]
+    versions = [
+        one["stoploss"] for one in read_day_documents(connection, DAYS[2], CALENDAR) if one.get("stoploss")
+    ]
     assert versions.count("3.05") > 0
-    assert "2.05" not in [one.get("stoploss") for one in read_day_documents(connection, DAY)]
+    assert "2.05" not in [one.get("stoploss") for one in read_day_documents(connection, DAY, CALENDAR)]
+
+
+def test_a_day_hears_what_came_before_its_last_close_whatever_its_trade_date(
+    desk: Settings, connection: Connection
+) -> None:
+    """Since 3 August 2026 cash closes at 15:30, derivatives at 15:40: ingestion files by the former."""
+    day, after = date(2026, 8, 4), date(2026, 8, 5)
+    idea = {**make_documents(make_bars(7, DAY), 7)[0], "posted_at": f"{day}T09:00:00+05:30"}
+    for number, clock in enumerate(("15:29", "15:32", "15:40")):
+        one = edited(idea, source_message_id=f"late-{clock}", received_at=f"{day}T{clock}:00+05:30")
+        ingest(connection, day if number == 0 else after, [one], revision=10 + number)
+    heard = [
+        [document["source_message_id"] for document in read_day_documents(connection, one, CALENDAR)]
+        for one in (day, after)
+    ]
+    assert heard == [["late-15:29", "late-15:32"], ["late-15:40"]]
 
 
 def test_rules_trade_from_the_day_after_on(desk: Settings) -> None:

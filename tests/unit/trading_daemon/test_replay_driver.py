@@ -61,6 +61,7 @@ def test_repeats_are_taken_once_changes_twice_and_other_days_not_at_all() -> Non
         document("m", "2025-07-01T10:10:00+05:30", side="SELL"),
         document("before", "2025-06-30T15:29:00+05:30"),
         document("evening", "2025-06-30T20:00:00+05:30"),
+        document("afternoon", "2025-07-01T15:30:00+05:30"),
         document("after", "2025-07-02T00:00:00+05:30"),
     ).items
     documents = [item for item in items if item.kind is ItemKind.DOCUMENT]
@@ -69,6 +70,18 @@ def test_repeats_are_taken_once_changes_twice_and_other_days_not_at_all() -> Non
         "2025-07-01 10:00",
         "2025-07-01 10:10",
     ]
+
+
+def test_every_message_is_heard_by_one_day_whatever_segment_has_closed() -> None:
+    """Since 3 August 2026 cash closes at 15:30 and derivatives at 15:40."""
+    calendar, day = load_calendar(), date(2026, 8, 4)
+    moments = ("15:29:59", "15:30:00", "15:32:00", "15:39:59", "15:40:00", "20:00:00")
+    ideas = [document(f"m{moment}", f"2026-08-04T{moment}+05:30") for moment in moments]
+    heard = [
+        [ist_text(item.at_ns)[11:19] for item in build_timeline(one, ideas, calendar).items if item.row]
+        for one in (calendar.previous_day(day), day, calendar.next_day(day))
+    ]
+    assert heard == [[], list(moments[:4]), list(moments[4:])]
 
 
 def test_the_hash_names_the_timeline() -> None:
