@@ -24,9 +24,9 @@ from adapters.db.repos.simulations import (
     RUNNING,
     RunHead,
     add_day,
-    advisors_heard,
     begin_run,
     end_run,
+    hold_run,
 )
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
@@ -39,9 +39,11 @@ from propdesk.engine.context import MARKET_SCOPE, DayContext, price_key_of, unde
 from propdesk.engine.snapshot import read_snapshot, store_form
 from propdesk.engine.state import CarryOver
 from propdesk.intake.aliases import Aliases
+from propdesk.intake.document import document_to_record
 from propdesk.model.enums import GateProfile
 from propdesk.model.messages import DayOpened
 from propdesk.model.rule import RuleSet
+from propdesk.model.signal import Signal
 from propdesk.ports import BarArrays, PriceSource
 from propdesk.sim.books import (
     Book,
@@ -63,6 +65,7 @@ from trading_daemon.day_context import (
     take_snapshot,
     traded_values,
 )
+from trading_daemon.documents import received_ns_of
 from trading_daemon.feeds import StoredDay
 from trading_daemon.replay_driver import Timeline, build_timeline
 from trading_daemon.session import keys_asked
@@ -219,7 +222,8 @@ def simulate_stored(
     Raises
     ------
     PropdeskError, KeyboardInterrupt
-        As `simulate`; the run is stored as FAILED or INTERRUPTED with the days it got to.
+        As `simulate`. Whatever ends a run, it is stored as FAILED with the reason, or as INTERRUPTED, with
+        the days it got to.
     """
     account = settings.account_id
     begun_at = from_ns(clock.now_ns())
@@ -239,6 +243,8 @@ def simulate_stored(
 
     try:
         with begin(engine) as connection:
+            # the engine keeps the session, and with it the mark, until it is disposed of
+            hold_run(connection, run_id)
             head = RunHead(run_id, RUNNING, begun_at, None, asked, settings.corpus_paise, days, 0, None)
             begin_run(connection, account, head)
         try:
@@ -246,8 +252,9 @@ def simulate_stored(
         except KeyboardInterrupt:
             end(INTERRUPTED, None)
             raise
-        except PropdeskError as fault:
-            end(FAILED, str(fault))
+        except Exception as fault:
+            is_told = isinstance(fault, PropdeskError)
+            end(FAILED, str(fault) if is_told else f"{type(fault).__name__}: {fault}")
             raise
         end(DONE, None)
     finally:
@@ -293,8 +300,27 @@ class _SharedDay:
     rules_of: date
     rules: Callable[[GateProfile], RuleSet]
     speakers: frozenset[str]
-    heard: tuple[str, ...]
+    heard: frozenset[str]
     keys: tuple[str, ...]
+
+
+def speakers_of(documents: Iterable[Mapping[str, object]]) -> frozenset[str]:
+    """Name the advisors of whom at least one idea can be read: an empty cell is nobody's.
+
+    Parameters
+    ----------
+    documents : iterable of mapping
+        As landed, with a readable ``received_at``.
+    """
+    found: set[str] = set()
+    for document in documents:
+        if document.get("advisor_id") in found:  # once is enough
+            continue
+        received_ns = received_ns_of(document)
+        record = None if received_ns is None else document_to_record(document, received_ns=received_ns)
+        if isinstance(record, Signal):
+            found.add(record.advisor_id)
+    return frozenset(found)
 
 
 class _HeldPrices:
@@ -328,6 +354,7 @@ class _Market:
         self._prices = ParquetPriceStore(settings.price_store_url, calendar)
         self._charges, self._margins = load_charges(), load_margins()
         self._versions: Counter[str] = Counter()
+        self._speakers: dict[date, frozenset[str]] = {}
 
     def day(self, day: date, desks: "Iterable[_Desk]") -> _SharedDay:
         """Read what the desks' day is made of."""
@@ -364,9 +391,6 @@ class _Market:
             empty_ruleset(snapshot.profile),
             resolver_of(instruments, self._aliases),
         )
-        speakers = frozenset(
-            str(i.row.document.get("advisor_id")) for i in timeline.items if i.row is not None
-        )
         return _SharedDay(
             context=context,
             timeline=timeline,
@@ -375,10 +399,22 @@ class _Market:
             revisions=self._count(timeline),
             rules_of=before,
             rules=cache(lambda profile: read_mart_ruleset(self._connection, before, profile)),
-            speakers=speakers,
-            heard=advisors_heard(self._connection, day - timedelta(days=HEARD_DAYS), before),
+            speakers=self._speakers_on(day, documents),
+            heard=self._heard(day, before),
             keys=tuple(sorted(asked)),
         )
+
+    def _heard(self, day: date, before: date) -> frozenset[str]:
+        """Name the advisors of whom an idea was heard in the days before a day."""
+        days = self._calendar.market_days(day - timedelta(days=HEARD_DAYS), before)
+        return frozenset().union(*(self._speakers_on(one, None) for one in days))
+
+    def _speakers_on(self, day: date, documents: Sequence[Mapping[str, object]] | None) -> frozenset[str]:
+        if day not in self._speakers:
+            if documents is None:
+                documents = read_day_documents(self._connection, day, self._calendar)
+            self._speakers[day] = speakers_of(documents)
+        return self._speakers[day]
 
     def _count(self, timeline: Timeline) -> dict[str, int]:
         """Count the versions of each record, as an inbox would that was opened with the first day."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
@@ -143,12 +143,12 @@ def _follows(key: RuleKey) -> Rule:
     )
 
 
-def draw_advisors(known: Sequence[str], count: int, seed: int, day: date) -> tuple[str, ...]:
+def draw_advisors(known: Collection[str], count: int, seed: int, day: date) -> tuple[str, ...]:
     """Draw the advisors that a day's random desk follows.
 
     Parameters
     ----------
-    known : sequence of str
+    known : collection of str
         Advisors heard before the day, each once.
     count : int
         How many; all of them where there are fewer.

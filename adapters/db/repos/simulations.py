@@ -21,10 +21,16 @@ DONE: Final = "DONE"
 FAILED: Final = "FAILED"
 INTERRUPTED: Final = "INTERRUPTED"
 
-_HEAD = (
-    "SELECT run_id, state, begun_at, ended_at, request, capital_paise, days_total, days_done, message "
-    "FROM trading.simulation_runs WHERE account_id = %s "
-)
+_LOCK_KEY = "hashtextextended('simulation|' || %(run_id)s, 0)"
+_HEAD = f"""
+    SELECT run_id, CASE WHEN state = '{RUNNING}' AND NOT EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (classid::bigint << 32 | objid::bigint) = hashtextextended('simulation|' || run_id, 0)
+    ) THEN '{INTERRUPTED}' ELSE state END AS state,
+    begun_at, ended_at, request, capital_paise, days_total, days_done, message
+    FROM trading.simulation_runs WHERE account_id = %s
+"""  # noqa: S608 - constants
 _DAY = """
     INSERT INTO trading.simulation_days (account_id, run_id, book, trade_date, rules_of, ruleset_version,
         opening_paise, closing_paise, marked_paise, peak_utilisation_ratio, open_groups, decisions, switches,
@@ -45,8 +51,8 @@ _COPY_TRADES = (
 class RunHead:
     """What is known of a simulation beside its days.
 
-    ``state`` is RUNNING, DONE, FAILED or INTERRUPTED; one whose process was killed stays RUNNING, with the
-    days it got to. ``request`` holds what was asked and under which settings.
+    ``state`` is RUNNING, DONE, FAILED or INTERRUPTED; one whose process was killed reads as INTERRUPTED,
+    with the days it got to and no end. ``request`` holds what was asked and under which settings.
     """
 
     run_id: str
@@ -60,17 +66,12 @@ class RunHead:
     message: str | None
 
 
-def advisors_heard(connection: Connection, first: date, last: date) -> tuple[str, ...]:
-    """Give the advisors of whom an idea was received in the closed interval of trade dates, sorted.
+def hold_run(connection: Connection, run_id: str) -> None:
+    """Mark a run as at work until this session ends, however the process does.
 
-    Of what landed: step 2 has an idea that was edited afterwards under a later day.
+    The server frees the lock with the connection, so that a killed process leaves nothing that looks alive.
     """
-    rows = connection.execute(
-        "SELECT DISTINCT content ->> 'advisor_id' FROM raw.landed_rows "
-        "WHERE trade_date BETWEEN %s AND %s AND kind = 'SIGNAL' ORDER BY 1",
-        (first, last),
-    )
-    return tuple(advisor for (advisor,) in rows)
+    connection.execute(f"SELECT pg_advisory_lock({_LOCK_KEY})".encode(), {"run_id": run_id})
 
 
 def begin_run(connection: Connection, account_id: str, head: RunHead) -> None:

@@ -31,7 +31,10 @@ simulation_runs = Table(
     text("message", null=True),
     schema="trading",
 )
-"""One row per simulation; ``state`` is RUNNING, DONE, FAILED or INTERRUPTED."""
+"""One row per simulation; ``state`` is RUNNING, DONE, FAILED or INTERRUPTED.
+
+RUNNING without the run's advisory lock: its process was killed.
+"""
 
 simulation_days = Table(
     "simulation_days",

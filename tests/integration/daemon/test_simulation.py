@@ -2,10 +2,12 @@
 
 import hashlib
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -14,8 +16,20 @@ from psycopg.types.json import Jsonb
 
 from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
+from adapters.db.engine import psycopg_dsn
 from adapters.db.repos.replays import read_day_documents
-from adapters.db.repos.simulations import DONE, FAILED, INTERRUPTED, list_runs, read_days, read_run
+from adapters.db.repos.simulations import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    RUNNING,
+    RunHead,
+    begin_run,
+    hold_run,
+    list_runs,
+    read_days,
+    read_run,
+)
 from adapters.settings import Settings
 from cli.output import EXIT_BAD_INPUT, EXIT_OK
 from propdesk.core.errors import GapFault, StaleFault
@@ -256,7 +270,11 @@ def test_a_stored_run_reads_back_as_it_was_and_tells_how_far_it_is(
 
 @pytest.mark.parametrize(
     ("fault", "state", "message"),
-    [(KeyboardInterrupt(), INTERRUPTED, None), (GapFault("gone"), FAILED, "gone")],
+    [
+        (KeyboardInterrupt(), INTERRUPTED, None),
+        (GapFault("gone"), FAILED, "gone"),
+        (TypeError("no order"), FAILED, "TypeError: no order"),
+    ],
 )
 def test_a_run_that_ends_early_keeps_its_days_and_says_why(
     desk: Settings, connection: Connection, fault: BaseException, state: str, message: str | None
@@ -271,6 +289,44 @@ def test_a_run_that_ends_early_keeps_its_days_and_says_why(
     assert len(read_days(connection, desk.account_id, head.run_id)[Book.DESK]) == 1
     with pytest.raises(GapFault, match="simulations list"):
         read_run(connection, desk.account_id, "none")
+
+
+def test_a_run_whose_process_was_killed_reads_as_interrupted(desk: Settings, connection: Connection) -> None:
+    head = RunHead("r1", RUNNING, datetime(2025, 7, 1, tzinfo=UTC), None, {}, 1, 3, 1, None)
+    dsn = psycopg_dsn(desk.database_url("daemon"))
+    with psycopg.connect(dsn) as process:
+        begin_run(process, desk.account_id, head)
+        hold_run(process, head.run_id)
+        process.commit()
+        assert [one.state for one in list_runs(connection, desk.account_id, 1)] == [RUNNING]
+        begin_run(process, desk.account_id, replace(head, run_id="r2"))
+        process.commit()
+        assert read_run(connection, desk.account_id, "r2").state == INTERRUPTED, "held by nobody"
+    deadline = time.monotonic() + 10  # the server frees the lock once it notices the closed connection
+    while (state := read_run(connection, desk.account_id, "r1").state) == RUNNING:
+        assert time.monotonic() < deadline
+        Event().wait(0.01)
+    assert state == INTERRUPTED
+
+
+def test_landed_ideas_without_an_advisor_or_a_side_are_nobodys(
+    desk: Settings, connection: Connection
+) -> None:
+    before = run(desk, Book.EVERYONE, Book.RANDOM, days=2).days
+    columns = "trade_date, kind, revision, content_hash, received_at, posted_at"
+    for number, changed in enumerate(
+        ("content - 'advisor_id'", 'content || \'{"advisor_id": "A99", "side": ""}\'')
+    ):
+        connection.execute(
+            f"INSERT INTO raw.landed_rows (upload_id, row_number, record_id, {columns}, content) "
+            f"SELECT 'broken', row_number + %s, %s || record_id, {columns}, {changed} FROM raw.landed_rows "
+            "WHERE trade_date = %s AND kind = 'SIGNAL' ORDER BY row_number LIMIT 1".encode(),
+            (1_000 * number, f"broken{number}-", DAY),
+        )
+    after = run(desk, Book.EVERYONE, Book.RANDOM, days=2).days
+    for book, days in after.items():
+        assert [day.ruleset_version for day in days] == [day.ruleset_version for day in before[book]]
+        assert [day.trades for day in days] == [day.trades for day in before[book]]
 
 
 def test_the_command_reports_the_run_writes_its_sheet_and_shows_it_again(
