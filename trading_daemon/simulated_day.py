@@ -232,7 +232,7 @@ class SimulatedDay:
 
     def _outcome(self) -> DayOutcome:
         state, opened = self._state, self._inputs.opened
-        closing = state.corpus.total_paise if state.opening_corpus_paise else opened.opening_corpus_paise
+        closing = state.corpus.total_paise if state.corpus.accounts else opened.opening_corpus_paise
         live = [group for group in state.groups.values() if not group.is_closed and not group.is_shadow]
         return DayOutcome(
             trade_date=self._context.trade_date,

@@ -457,7 +457,7 @@ class _Desk:
         opened = DayOpened(
             trade_date=context.trade_date.isoformat(),
             ruleset_version=rules.ruleset_version,
-            opening_corpus_paise=max(self._corpus_paise, 0),
+            opening_corpus_paise=self._corpus_paise,
             ready=self._corpus_paise > 0,
             ts_ns=0,
         )

@@ -116,7 +116,7 @@ class Startup:
         """
         state = self.decider.position.state
         orders = carried_orders(state)
-        if not orders or not state.opening_corpus_paise:
+        if not orders or not state.corpus.accounts:
             return ()
         today = {fact.update_id for fact in await self.broker.snapshot()}
         earlier = tuple(

@@ -248,7 +248,10 @@ def _on_day_opened(turn: Turn, event: DayOpened) -> None:
         turn.levels, ist_midnight_ns(turn.context.trade_date), turn.now_ns
     )
     turn.out.levels.extend(changes)
-    if turn.scalar("opening_corpus_paise") or event.opening_corpus_paise <= 0:
+    if turn.corpus.accounts:
+        if turn.scalar("opening_corpus_paise") <= 0:
+            # What was opened used up takes no deposit before the next day, and nothing is sized by nothing.
+            turn.scalars["ready"] = False
         return
     context = turn.context
     shares: Mapping[str, float] = {
@@ -260,6 +263,9 @@ def _on_day_opened(turn: Turn, event: DayOpened) -> None:
         for live in turn.open_groups()
         if (held := sum(m for m, d in zip(live.leg_margins_paise, live.settled, strict=True) if not d))
     }
+    if event.opening_corpus_paise == 0 and not carried:
+        return  # not known yet: the book is opened once it is
+    # A corpus that is used up opens too: what is carried must be able to end, and a loss stays booked.
     turn.corpus, entries = corpus_ledger.open_book(
         event.opening_corpus_paise,
         shares,

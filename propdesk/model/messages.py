@@ -183,6 +183,7 @@ class OperatorCommand:
 class DayOpened:
     """The trading day starts: what pre-market froze (§4.5, §5.2).
 
+    ``opening_corpus_paise`` is 0 where it is not known or used up, below 0 where more than all of it is lost.
     ``context_hash`` names the stored snapshot of all that is read from here on (`ContextSnapshot`); empty
     where nothing is stored (a simulation in memory).
     """

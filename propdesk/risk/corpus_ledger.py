@@ -80,7 +80,8 @@ def open_book(
     Parameters
     ----------
     total_paise : int
-        Opening corpus, free and carried margin together, >= 0.
+        Opening corpus, free and carried margin together; below 0 where more than all of it is lost, which
+        leaves nothing to reserve from.
     shares : mapping of str to float
         Share per pool, each in [0, 1], together at most 1; the rest goes to ``UNALLOCATED``.
     carried : mapping of str to Reservation

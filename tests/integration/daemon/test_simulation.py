@@ -32,6 +32,7 @@ from adapters.db.repos.simulations import (
 )
 from adapters.settings import Settings
 from cli.output import EXIT_BAD_INPUT, EXIT_OK
+from propdesk.core.calendar import ist_date
 from propdesk.core.errors import GapFault, StaleFault
 from propdesk.model.enums import Category
 from propdesk.sim.books import Book, RuleChoice
@@ -45,6 +46,7 @@ from trading_daemon.simulation import (
     Progress,
     SimulationRequest,
     SimulationResult,
+    _Desk,
     rules_on_offer,
     simulate,
     simulate_stored,
@@ -59,6 +61,8 @@ DAYS = (DAY, DAY + timedelta(days=1), DAY + timedelta(days=2))
 """Tuesday to Thursday."""
 LATE = ADVISORS[2]
 CALENDAR = load_calendar()
+STOLEN_PAISE = 10**12
+"""More than any corpus of a test."""
 
 
 def ingest(connection: Connection, day: date, documents: Documents, revision: int = 1) -> None:
@@ -219,6 +223,31 @@ def test_the_books_add_up_from_day_to_day(desk: Settings) -> None:
             assert after.opening_paise == before.closing_paise, book
         for day in days:
             assert day.closing_paise - day.opening_paise == sum(t.net_pnl_paise for t in day.trades), book
+
+
+def test_a_loss_beyond_the_corpus_stays_booked_with_something_carried(desk: Settings) -> None:
+    """What the first night takes stands for a gap that no stop would have limited."""
+    request = SimulationRequest(DAY, DAYS[2], (Book.DESK,))
+    whole = simulate(desk, request, lambda _progress: None).days[Book.DESK]
+    assert whole[0].open_groups > 0
+    original = _Desk.live
+
+    def robbed(self: _Desk, shared: Any) -> DayOutcome:
+        if shared.context.trade_date == DAYS[1]:
+            self._corpus_paise -= STOLEN_PAISE
+        return original(self, shared)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Desk, "live", robbed)
+        days = simulate(desk, request, lambda _progress: None).days[Book.DESK]
+    assert days[0] == whole[0]
+    assert days[1].opening_paise == days[0].closing_paise - STOLEN_PAISE < 0
+    assert days[2].opening_paise == days[1].closing_paise
+    carried = [trade for day in days[1:] for trade in day.trades]
+    assert carried, "something carried must end"
+    net = sum(trade.net_pnl_paise for day in days for trade in day.trades)
+    assert days[-1].closing_paise == desk.corpus_paise - STOLEN_PAISE + net
+    assert all(ist_date(trade.entry_ns) == DAY for trade in carried), "nothing enters"
 
 
 def test_only_chosen_rules_trade_and_baselines_keep_to_the_categories(desk: Settings) -> None:

@@ -822,7 +822,25 @@ def test_a_swing_trade_goes_on_the_next_day_with_its_money_and_its_crowd_positio
     assert next_day.state.corpus.deployed_paise == 0
 
 
-def swing_carried() -> tuple[Day, Day, str]:
+@pytest.mark.parametrize("opening_paise", [0, -1, -50_000])
+def test_what_is_carried_into_a_used_up_corpus_ends_and_its_result_is_booked(opening_paise: int) -> None:
+    _, next_day, _ = swing_carried(opening_paise)
+    assert next_day.state.corpus.total_paise == opening_paise
+    assert next_day.state.corpus.deployed_paise > 0
+    next_day.signal(make_signal(2, received_ns=at(560, day=date(2025, 7, 2))))
+    again = at(561, day=date(2025, 7, 2))
+    next_day.feed(DayOpened("2025-07-02", "v1", CORPUS_PAISE, True, again), again)
+    assert (next_day.state.corpus.total_paise, next_day.state.ready) == (opening_paise, False)
+    del next_day._answer  # the exchange answers again
+    next_day.bars([replace(flat_bar(562, 9_790), start_ns=at(562, day=date(2025, 7, 2)))])
+    net = sum(trade.net_pnl_paise for trade in next_day.all("trades"))
+    assert net < 0
+    corpus = next_day.state.corpus
+    assert (corpus.deployed_paise, corpus.total_paise) == (0, opening_paise + net)
+    assert len(next_day.state.groups) == 1, "nothing enters"
+
+
+def swing_carried(opening_paise: int = CORPUS_PAISE) -> tuple[Day, Day, str]:
     """A swing position that was naked at the close, on its first day and on the next; and its first order."""
     rule = make_rule()
     rules = make_ruleset([replace(rule, key=replace(rule.key, period=Period.SWING))])
@@ -840,7 +858,7 @@ def swing_carried() -> tuple[Day, Day, str]:
     )
     next_day._answer = lambda intent: ()  # type: ignore[assignment,method-assign]
     morning = at(530, day=date(2025, 7, 2))
-    next_day.feed(DayOpened("2025-07-02", "v1", CORPUS_PAISE, True, morning), morning)
+    next_day.feed(DayOpened("2025-07-02", "v1", opening_paise, opening_paise > 0, morning), morning)
     return day, next_day, order
 
 
