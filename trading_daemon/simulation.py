@@ -15,7 +15,7 @@ from adapters.config_files import load_charges, load_margins
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.instruments import read_instruments
 from adapters.db.repos.readiness import read_regimes
-from adapters.db.repos.replays import read_day_documents
+from adapters.db.repos.replays import count_versions_before, read_day_documents
 from adapters.db.repos.rulesets import as_of_dates, read_mart_ruleset
 from adapters.db.repos.simulations import (
     DONE,
@@ -417,7 +417,11 @@ class _Market:
         return self._speakers[day]
 
     def _count(self, timeline: Timeline) -> dict[str, int]:
-        """Count the versions of each record, as an inbox would that was opened with the first day."""
+        """Count the versions of each record, those heard before the first day too, as an inbox would."""
+        names = {item.row.source_key for item in timeline.items if item.row is not None}
+        heard_from, _ = self._calendar.hearing_span(timeline.trade_date)
+        unmet = names - self._versions.keys()
+        self._versions.update(count_versions_before(self._connection, unmet, heard_from))
         found = {}
         for item in timeline.items:
             if item.row is not None:

@@ -1,5 +1,6 @@
 """Signals of a past day, and beginning a replayed day anew."""
 
+from collections.abc import Collection
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -54,6 +55,18 @@ def read_day_documents(connection: Connection, day: date, calendar: MarketCalend
         (day, last, from_ns(start_ns), from_ns(end_ns)),
     )
     return [{**content, "received_at": received_at.isoformat()} for content, received_at in rows]
+
+
+def count_versions_before(
+    connection: Connection, record_ids: Collection[str], before_ns: int
+) -> dict[str, int]:
+    """Count the versions of some records that were heard before a moment; those without one are left out."""
+    rows = connection.execute(
+        "SELECT record_id, count(DISTINCT received_at) FROM raw.landed_rows "
+        "WHERE record_id = ANY(%s) AND received_at < %s GROUP BY record_id",
+        (list(record_ids), from_ns(before_ns)),
+    )
+    return dict(rows.fetchall())
 
 
 def forget_day(connection: Connection, account_id: str, trade_date: date) -> None:

@@ -36,12 +36,14 @@ from propdesk.core.calendar import ist_date
 from propdesk.core.errors import GapFault, StaleFault
 from propdesk.model.enums import Category
 from propdesk.sim.books import Book, RuleChoice
+from propdesk.sim.broker import SimBroker
 from propdesk.sim.results import DayOutcome, run_digest
 from tests.support.daemon_day import ADVISORS, DAY, add_bars, add_rules, make_bars, make_documents
 from tests.support.main_job import run_command, settings_variables
 from trading_daemon.documents import Stamp, read_document
 from trading_daemon.main import RunResult, run_daemon
 from trading_daemon.session import ensure_ready, plan_replay
+from trading_daemon.simulated_day import DayInputs, SimulatedDay
 from trading_daemon.simulation import (
     Progress,
     SimulationRequest,
@@ -206,6 +208,23 @@ def test_a_day_hears_what_came_before_its_last_close_whatever_its_trade_date(
         for one in (day, after)
     ]
     assert heard == [["late-15:29", "late-15:32"], ["late-15:40"]]
+
+
+def test_versions_heard_before_the_range_count(desk: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idea of the first day is edited on the second."""
+    seen: list[dict[str, int]] = []
+
+    def note(self: SimulatedDay, inputs: DayInputs, exchange: SimBroker) -> None:
+        seen.append(dict(inputs.revisions))
+        original(self, inputs, exchange)
+
+    original = SimulatedDay.__init__
+    monkeypatch.setattr(SimulatedDay, "__init__", note)
+    for first in (DAY, DAYS[1]):
+        simulate(desk, SimulationRequest(first, DAYS[1], (Book.DESK,)), lambda _progress: None)
+    whole, late = seen[1:]
+    assert late == whole
+    assert max(late.values()) == 2
 
 
 def test_rules_trade_from_the_day_after_on(desk: Settings) -> None:
