@@ -87,6 +87,7 @@ def render(sheet: Sheet) -> str:
         f"<h1>{_text(sheet.title)}</h1>",
         _facts(sheet.facts),
         "<h2>All desks, same days, ideas, costs and capital</h2>",
+        f"<p class=note>{_text(what_compares(sheet.days))}</p>",
         _summaries(sheet),
         *(_place(name, heading, note) for name, (heading, note, _) in figures.items()),
         "<h2>Months</h2>",
@@ -283,6 +284,16 @@ SUMMARY_ROWS: Final = (
     "days on which a switch tripped",
 )
 """What `summary_cells` tells, in its order."""
+
+
+def what_compares(books: Iterable[Book]) -> str:
+    """Say by which rows a desk may be held against a baseline; empty where there is only one kind."""
+    if len({book.is_baseline for book in books}) < 2:
+        return ""
+    return (
+        "Compare mean R and Sharpe: a baseline trades every idea at the size of full skill, a desk shrinks "
+        "its sizes by what is known of the rule, so corpus, drawdown and results in INR differ by size too."
+    )
 
 
 def summary_cells(summary: Summary) -> tuple[str, ...]:

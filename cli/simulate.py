@@ -347,7 +347,7 @@ def _show_offer(profile: str, as_of: "date", offered: "Sequence[CategoryFound]")
 
 
 def _show(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int) -> None:
-    from adapters.tear_sheet import SUMMARY_ROWS, summary_cells
+    from adapters.tear_sheet import SUMMARY_ROWS, summary_cells, what_compares
     from propdesk.sim.results import attribute, rule_of, summarise
 
     cells = [summary_cells(summarise(own, capital_paise)) for own in days.values()]
@@ -357,6 +357,8 @@ def _show(days: "Mapping[Book, Sequence[DayOutcome]]", capital_paise: int) -> No
         ("", *(book.value for book in days)),
         [(name, *(row[number] for row in cells)) for number, name in enumerate(SUMMARY_ROWS)],
     )
+    if hint := what_compares(days):
+        say(hint)
     book, own = next(iter(days.items()))
     shares = attribute((trade for day in own for trade in day.trades), rule_of)
     show_table(

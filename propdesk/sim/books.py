@@ -24,7 +24,10 @@ class Book(StrEnum):
 
     @property
     def profile(self) -> GateProfile:
-        """Profile whose matching and sizes it uses; a baseline is sized as profile desk sizes full skill."""
+        """Profile whose matching and sizes it uses.
+
+        A baseline is sized as profile desk sizes full skill: results in R compare, those in rupees do not.
+        """
         return GateProfile.ORIGINAL if self is Book.ORIGINAL else GateProfile.DESK
 
     @property

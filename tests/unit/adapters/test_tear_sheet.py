@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters.tear_sheet import SUMMARY_ROWS, Sheet, render, summary_cells
+from adapters.tear_sheet import SUMMARY_ROWS, Sheet, render, summary_cells, what_compares
 from propdesk.sim.books import Book
 from propdesk.sim.results import DayOutcome, summarise
 from tests.support.outcomes import make_days, make_trade
@@ -52,6 +52,12 @@ def test_every_figure_has_its_place_and_its_desks(page: str) -> None:
     marked, booked = found["equity"]["data"][:2]
     assert marked["y"] == booked["y"] == [10.0, 10.05, 10.03]
     assert marked["x"] == ["2025-06-02T09:15", "2025-06-02T15:30", "2025-06-03T15:30"]
+
+
+def test_a_sheet_says_by_what_a_baseline_compares_where_there_is_one(page: str) -> None:
+    assert what_compares(Book) in page
+    assert "mean R and Sharpe" in what_compares([Book.DESK, Book.RANDOM])
+    assert what_compares([Book.DESK, Book.ORIGINAL]) == what_compares([Book.EVERYONE]) == ""
 
 
 def test_words_of_others_are_text_not_markup(page: str) -> None:
