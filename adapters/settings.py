@@ -30,11 +30,11 @@ RUNTIME_ENV_NAME: Final = "runtime.env"
 
 DEPLOY_PASSWORDS: Final = tuple(
     f"DEPLOY_{who}_PASSWORD"
-    for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "DAGSTER", "REDIS")
+    for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "ACCESS", "DAGSTER", "REDIS")
 )
 """Read by docker compose, never by our processes, which get whole addresses."""
 
-DatabaseRole = Literal["owner", "pipeline", "daemon", "reader"]
+DatabaseRole = Literal["owner", "pipeline", "daemon", "reader", "access"]
 
 
 class NotConfigured(ConfigFault):
@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     )
     postgres_reader_url: SecretStr | None = Field(
         default=None, description="The same as role propdesk_reader; empty = postgres_url."
+    )
+    postgres_access_url: SecretStr | None = Field(
+        default=None, description="The same as role propdesk_access (users, sessions); empty = postgres_url."
     )
     dagster_postgres_url: SecretStr | None = Field(
         default=None, description="Database of Dagster's own runs and events: postgresql+psycopg2://..."
@@ -341,7 +344,13 @@ class Settings(BaseSettings):
         filled.setdefault("price_store_url", str(home / "prices"))
         return filled
 
-    @field_validator("postgres_url", "postgres_pipeline_url", "postgres_daemon_url", "postgres_reader_url")
+    @field_validator(
+        "postgres_url",
+        "postgres_pipeline_url",
+        "postgres_daemon_url",
+        "postgres_reader_url",
+        "postgres_access_url",
+    )
     @classmethod
     def _driver_is_named(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith("postgresql+psycopg://"):
@@ -405,7 +414,7 @@ class Settings(BaseSettings):
 
         Parameters
         ----------
-        role : {"owner", "pipeline", "daemon", "reader"}
+        role : {"owner", "pipeline", "daemon", "reader", "access"}
             Whose rights are needed; a role without a URL of its own uses ``postgres_url``.
 
         Returns
@@ -423,20 +432,23 @@ class Settings(BaseSettings):
             "pipeline": self.postgres_pipeline_url,
             "daemon": self.postgres_daemon_url,
             "reader": self.postgres_reader_url,
+            "access": self.postgres_access_url,
         }[role]
-        return _reveal(own or self.postgres_url, "PostgreSQL", "POSTGRES_URL")
+        return _reveal(own or self.postgres_url, "the address of PostgreSQL", "POSTGRES_URL")
 
     def dagster_database_url(self) -> str:
         """Give the URL of Dagster's own database; raises `NotConfigured` if none is known."""
-        return _reveal(self.dagster_postgres_url, "Dagster's PostgreSQL", "DAGSTER_POSTGRES_URL")
+        return _reveal(
+            self.dagster_postgres_url, "the address of Dagster's PostgreSQL", "DAGSTER_POSTGRES_URL"
+        )
 
     def redis_dsn(self) -> str:
         """Give the Redis URL with its password; raises `NotConfigured` if none is known."""
-        return _reveal(self.redis_url, "Redis", "REDIS_URL")
+        return _reveal(self.redis_url, "the address of Redis", "REDIS_URL")
 
     def mongo_dsn(self) -> str:
         """Give the MongoDB URL; raises `NotConfigured` if none is known (look at ``mongo_url`` first)."""
-        return _reveal(self.mongo_url, "MongoDB", "MONGO_URL")
+        return _reveal(self.mongo_url, "the address of MongoDB", "MONGO_URL")
 
     def secret_values(self) -> frozenset[str]:
         """List the values that must never be written to a log."""
@@ -447,7 +459,7 @@ class Settings(BaseSettings):
 def _reveal(value: SecretStr | None, what: str, variable: str) -> str:
     if value is None:
         raise NotConfigured(
-            f"The address of {what} is not known: start the system with `python3 run.py up`, "
+            f"{what[0].upper() + what[1:]} is not known: start the system with `python3 run.py up`, "
             f"or set {ENV_PREFIX}{variable}."
         )
     return value.get_secret_value()

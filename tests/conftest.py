@@ -107,10 +107,10 @@ def pg_url(servers: ServerSet, pg_database: str) -> str:
 
 @pytest.fixture(scope="module")
 def pg_role_urls(servers: ServerSet, pg_database: str) -> dict[str, str]:
-    """URLs of this module's database by role: owner, pipeline, daemon, reader."""
+    """URLs of this module's database by role: owner, pipeline, daemon, reader, access."""
     return {
         role: servers.role_url(f"propdesk_{role}", pg_database)
-        for role in ("owner", "pipeline", "daemon", "reader")
+        for role in ("owner", "pipeline", "daemon", "reader", "access")
     }
 
 

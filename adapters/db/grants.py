@@ -2,7 +2,8 @@
 
 The daemon reads marts, reference and research data and writes its own schemas; pre-market runs as the
 daemon and also writes ``ref``. The pipeline never writes ``trading`` or ``audit``. A reader serves the
-surfaces. What must stay as it was heard (landed rows, the signal log) nobody but the owner can change.
+surfaces; users and their sessions are open to the API's own role alone. What must stay as it was heard
+(landed rows, the signal log) nobody but the owner can change.
 """
 
 from typing import Final
@@ -13,6 +14,7 @@ OWNER: Final = "propdesk_owner"
 PIPELINE: Final = "propdesk_pipeline"
 DAEMON: Final = "propdesk_daemon"
 READER: Final = "propdesk_reader"
+ACCESS: Final = "propdesk_access"
 
 _READ: Final = "SELECT"
 _WRITE: Final = "SELECT, INSERT, UPDATE, DELETE"
@@ -41,6 +43,7 @@ RIGHTS: Final[dict[str, dict[str, str]]] = {
     READER: dict.fromkeys(
         ("raw", "ref", "research", "trading", "audit", "staging", "intermediate", "marts"), _READ
     ),
+    ACCESS: {"access": _WRITE, "audit": _APPEND},
 }
 """Rights per role and schema; a schema not named is closed to the role."""
 

@@ -16,5 +16,6 @@ def desk_settings(home: Path, urls: Mapping[str, str], **more: Any) -> Settings:
         postgres_pipeline_url=urls["pipeline"],
         postgres_daemon_url=urls["daemon"],
         postgres_reader_url=urls["reader"],
+        postgres_access_url=urls["access"],
         **more,
     )

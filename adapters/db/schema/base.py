@@ -23,7 +23,7 @@ NAMING = {
 }
 metadata = MetaData(naming_convention=NAMING)
 
-SCHEMAS = ("raw", "ref", "research", "trading", "audit")
+SCHEMAS = ("raw", "ref", "research", "trading", "audit", "access")
 """Schemas that Alembic owns; dbt owns staging, intermediate and marts."""
 
 

@@ -49,8 +49,14 @@ WRITES = {
     "research": "DELETE FROM research.trades",
     "trading": "DELETE FROM trading.decisions",
     "audit": "DELETE FROM audit.log",
+    "access": "DELETE FROM access.sessions",
 }
-MAY_WRITE = {"pipeline": {"raw", "ref", "research"}, "daemon": {"ref", "trading"}, "reader": set()}
+MAY_WRITE = {
+    "pipeline": {"raw", "ref", "research"},
+    "daemon": {"ref", "trading"},
+    "reader": set(),
+    "access": {"access"},
+}
 
 
 @pytest.mark.parametrize("role", MAY_WRITE)
@@ -68,8 +74,22 @@ def test_a_role_writes_its_own_schemas_only(pg_role_urls: dict[str, str], role: 
     assert allowed == MAY_WRITE[role]
 
 
-def test_the_daemon_appends_to_the_audit_log(pg_role_urls: dict[str, str]) -> None:
-    with psycopg.connect(psycopg_dsn(pg_role_urls["daemon"])) as connection:
+@pytest.mark.parametrize("role", ["pipeline", "daemon", "reader"])
+def test_nobody_but_the_api_sees_users_and_sessions(pg_role_urls: dict[str, str], role: str) -> None:
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(psycopg_dsn(pg_role_urls[role])) as connection, refused:
+        connection.execute("SELECT password_hash FROM access.users")
+
+
+def test_the_api_cannot_log_people_in_and_read_the_books_by_one_role(pg_role_urls: dict[str, str]) -> None:
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(psycopg_dsn(pg_role_urls["access"])) as connection, refused:
+        connection.execute("SELECT 1 FROM trading.decisions")
+
+
+@pytest.mark.parametrize("role", ["daemon", "access"])
+def test_some_append_to_the_audit_log(pg_role_urls: dict[str, str], role: str) -> None:
+    with psycopg.connect(psycopg_dsn(pg_role_urls[role])) as connection:
         found = connection.execute(
             "SELECT has_table_privilege('audit.log', 'INSERT'), has_table_privilege('audit.log', 'UPDATE')"
         ).fetchone()

@@ -1,4 +1,4 @@
-"""Initial schema: raw, ref, research, trading, audit.
+"""Initial schema: raw, ref, research, trading, audit, access.
 
 Revision ID: 0001
 Revises:
@@ -16,6 +16,47 @@ depends_on = None
 
 def upgrade() -> None:
     """Create every table."""
+    op.create_table(
+        "login_failures",
+        sa.Column("login", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("locked_until_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("login", name=op.f("pk_login_failures")),
+        schema="access",
+    )
+    op.create_table(
+        "users",
+        sa.Column("login", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("is_disabled", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("password_set_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_login_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("role IN ('VIEWER', 'TRADER', 'ADMIN')", name=op.f("ck_users_role")),
+        sa.PrimaryKeyConstraint("login", name=op.f("pk_users")),
+        schema="access",
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column("login", sa.Text(), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("refreshed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_reason", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "(revoked_at IS NULL) = (revoked_reason IS NULL)", name=op.f("ck_sessions_revoked_with_reason")
+        ),
+        sa.ForeignKeyConstraint(["login"], ["access.users.login"], name=op.f("fk_sessions_login_users")),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
+        schema="access",
+    )
+    op.create_index(op.f("ix_sessions_login"), "sessions", ["login"], unique=False, schema="access")
     op.create_table(
         "log",
         sa.Column("account_id", sa.Text(), nullable=False),
@@ -1460,3 +1501,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_landed_rows_trade_date"), table_name="landed_rows", schema="raw")
     op.drop_table("landed_rows", schema="raw")
     op.drop_table("log", schema="audit")
+    op.drop_index(op.f("ix_sessions_login"), table_name="sessions", schema="access")
+    op.drop_table("sessions", schema="access")
+    op.drop_table("users", schema="access")
+    op.drop_table("login_failures", schema="access")
