@@ -27,10 +27,15 @@ from propdesk.core.errors import ConfigFault
 ENV_PREFIX: Final = "PROPDESK_"
 CLONE_ROOT: Final = Path(__file__).resolve().parents[1]
 RUNTIME_ENV_NAME: Final = "runtime.env"
+API_SECRET_LENGTH_MIN: Final = 32
+"""As many bytes as the digest that it keys (RFC 7518, 3.2)."""
 
-DEPLOY_PASSWORDS: Final = tuple(
-    f"DEPLOY_{who}_PASSWORD"
-    for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "ACCESS", "DAGSTER", "REDIS")
+DEPLOY_PASSWORDS: Final = (
+    *(
+        f"DEPLOY_{who}_PASSWORD"
+        for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "ACCESS", "DAGSTER", "REDIS")
+    ),
+    "DEPLOY_API_SECRET",
 )
 """Read by docker compose, never by our processes, which get whole addresses."""
 
@@ -316,6 +321,20 @@ class Settings(BaseSettings):
         default="https://images.dhan.co/api-data/api-scrip-master.csv", description="Dhan's scrip master."
     )
 
+    # --- surfaces -----------------------------------------------------------------------------------------
+    api_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the API; 0 = chosen and remembered."
+    )
+    api_secret: SecretStr | None = Field(
+        default=None, description="Key that signs the API's tokens, 32 characters or more."
+    )
+    api_access_token_s: int = Field(
+        default=600, ge=30, le=3_600, description="An access token of the API serves for this long, s."
+    )
+    api_session_h: int = Field(
+        default=12, ge=1, le=720, description="After this a person logs in anew, however active, hours."
+    )
+
     # --- running ------------------------------------------------------------------------------------------
     run_timeout_s: int = Field(default=3_600, gt=0, description="A pipeline run is ended after this, s.")
     start_timeout_s: int = Field(
@@ -445,6 +464,24 @@ class Settings(BaseSettings):
     def redis_dsn(self) -> str:
         """Give the Redis URL with its password; raises `NotConfigured` if none is known."""
         return _reveal(self.redis_url, "the address of Redis", "REDIS_URL")
+
+    def api_signing_key(self) -> str:
+        """Give the key of the API's tokens.
+
+        Raises
+        ------
+        NotConfigured
+            If none is known.
+        ConfigFault
+            If it is short enough to be guessed.
+        """
+        key = _reveal(self.api_secret, "the key of the API's tokens", "API_SECRET")
+        if len(key) < API_SECRET_LENGTH_MIN:
+            raise ConfigFault(
+                f"{ENV_PREFIX}API_SECRET is shorter than {API_SECRET_LENGTH_MIN} characters: "
+                "take a random one."
+            )
+        return key
 
     def mongo_dsn(self) -> str:
         """Give the MongoDB URL; raises `NotConfigured` if none is known (look at ``mongo_url`` first)."""

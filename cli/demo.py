@@ -16,6 +16,7 @@ from adapters.settings import Settings
 from cli.database import open_engine, open_transaction
 from cli.output import result_console, show_table
 from cli.stage import Stage, UpContext
+from cli.up_api import LAUNCH_API, launch_api
 from propdesk.core.errors import PropdeskError
 from runtime.process import tail
 
@@ -54,6 +55,8 @@ def stages(context: UpContext) -> Sequence[Stage]:
             needs_dagster=True,
         ),
         Stage("Report what was found", _report_rules),
+        # Beside the trading daemon, and after the backfill, which needs the memory.
+        Stage(LAUNCH_API, _launch_api, "comes up in the background"),
         *_trading_stages(days.replay_day, days.broker),
         Stage("Report the day", _report_day),
     )
@@ -307,6 +310,10 @@ def _replay(context: UpContext) -> None:
             raise MainJobFailed(f"The replay of {day} does not end; its log is {spec.log_file}.")
         pause.wait(_POLL_S)
         waited += _POLL_S
+
+
+def _launch_api(context: UpContext) -> None:
+    launch_api(context, _trading_settings(context).account_id)
 
 
 def _trading_settings(context: UpContext) -> Settings:

@@ -59,6 +59,8 @@ class UpContext:
         Tells one sentence of progress.
     webserver_url : str
         Dagster's pages; empty until they are launched.
+    api_url : str
+        The API; empty until it is launched.
     seconds : dict
         How long each finished stage took, by title, s.
     daemon_env : dict
@@ -74,6 +76,7 @@ class UpContext:
     servers: ServerSet
     say: Callable[[str], None]
     webserver_url: str = ""
+    api_url: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     daemon_env: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)

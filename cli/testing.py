@@ -13,7 +13,9 @@ import typer
 from adapters.settings import CLONE_ROOT
 from cli.output import EXIT_FAILURE, EXIT_OK, say
 
-PACKAGES = ("propdesk", "adapters", "assets", "orchestration", "trading_daemon", "cli", "runtime", "sandbox")
+PACKAGES = (
+    "propdesk", "adapters", "assets", "orchestration", "trading_daemon", "cli", "runtime", "sandbox", "web",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

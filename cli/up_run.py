@@ -13,6 +13,7 @@ from adapters.settings import load_settings
 from cli.output import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, say
 from cli.processes import DAGSTER_NAMES, dagster_specs
 from cli.stage import Stage, UpContext, UpOptions
+from cli.up_api import LAUNCH_API, launch_api, wait_for_api
 from runtime.home import Home
 from runtime.servers import ServerSet
 from runtime.supervisor import Supervisor, claim, claimant, end_left_behind
@@ -81,13 +82,17 @@ def _run_stages(context: UpContext) -> None:
         _run(context, stage)
     if not answered:
         _run(context, _DAGSTER_ANSWERS)
+    _run(context, Stage("Wait until the API answers", wait_for_api))
     context.supervisor.note("ready", True)
     context.say(f"All done after {time.monotonic() - begun:.1f} s.")
 
 
 def _sample_stages(context: UpContext) -> Sequence[Stage]:
     if context.options.servers_only:
-        return ()
+        account = context.settings.account_id
+        return (
+            Stage(LAUNCH_API, lambda context: launch_api(context, account), "comes up in the background"),
+        )
     from cli.demo import stages
 
     return stages(context)
@@ -141,6 +146,7 @@ _DAGSTER_ANSWERS: Final = Stage(
 
 def _stay(context: UpContext, stop: "_Stop") -> None:
     context.say(f"Dagster: {context.webserver_url}")
+    context.say(f"API: {context.api_url}/api/v1/openapi.json")
     context.say(f"Upload folder (drop a CSV): {context.settings.upload_dir}")
     context.say(f"Logs: {context.home.logs}")
     context.say("Everything is up. Ctrl-C stops it all.")

@@ -29,8 +29,11 @@ ROLES: Final = (OWNER, "propdesk_pipeline", "propdesk_daemon", "propdesk_reader"
 """Made here with a password each; what they may do is granted by the migrations."""
 DAGSTER_ROLE: Final = "propdesk_dagster"
 REPLICA_SET: Final = "rs0"
+API_SECRET: Final = "api_secret"  # noqa: S105 - a name
+"""The key by which the API signs its tokens; kept with the passwords, so that a restart ends no session."""
 NAMES: Final = ("postgres", "redis", "mongod")
 
+_SECRET_BYTES: Final = 32
 _PORT_TRIES: Final = 3
 _CONNECT_TIMEOUT_S: Final = 3
 _POSTGRES_OPTIONS: Final = {
@@ -176,8 +179,8 @@ class ServerSet:
     def _load_passwords(self) -> dict[str, str]:
         file = self.home.run / "passwords.json"
         known = {name: str(value) for name, value in read_json(file).items()}
-        wanted = (SUPERUSER, *ROLES, DAGSTER_ROLE, "redis")
-        complete = {name: known.get(name) or secrets.token_hex(16) for name in wanted}
+        wanted = (SUPERUSER, *ROLES, DAGSTER_ROLE, "redis", API_SECRET)
+        complete = {name: known.get(name) or secrets.token_hex(_SECRET_BYTES) for name in wanted}
         if complete != known:
             write_json(file, complete)
         return complete
@@ -196,6 +199,7 @@ class ServerSet:
             }
         if "redis" in self._ports:
             values["REDIS_URL"] = self.redis_url
+        values["API_SECRET"] = self._passwords[API_SECRET]
         if self.mongo_url:
             values["MONGO_URL"] = self.mongo_url
         lines = [f"{ENV_PREFIX}{name}={value}" for name, value in values.items()]

@@ -32,6 +32,7 @@ hypothesis.settings.load_profile("propdesk")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=SEED_DEFAULT, help="seed of the fixtures seed and rng")
+    parser.addoption("--api-examples", type=int, default=2, help="requests per operation of the API")
 
 
 def pytest_configure() -> None:

@@ -1,11 +1,13 @@
 """What the tables look like, for those who show them (Dagster's column schema, documentation)."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import yaml
 from sqlalchemy.dialects import postgresql
 
 from adapters.db.schema import metadata
+from adapters.settings import CLONE_ROOT
 from propdesk.core.errors import DataFault
 
 
@@ -23,6 +25,8 @@ class ColumnInfo:
     is_nullable : bool
     unit : str or None
         What its values are measured in; None where the name carries no unit.
+    description : str
+        What it says, where the table's maker wrote it down.
     """
 
     name: str
@@ -30,8 +34,10 @@ class ColumnInfo:
     is_key: bool
     is_nullable: bool
     unit: str | None = None
+    description: str = ""
 
 
+_MARTS: Final = CLONE_ROOT / "dbt_project" / "models" / "marts"
 _UNITS: Final = {
     "_paise": "INR in paise: 100 paise are one rupee",
     "_ns": "ns since 1970, UTC",
@@ -87,4 +93,42 @@ def describe_table(table_name: str) -> list[ColumnInfo]:
             c.name, c.type.compile(dialect).lower(), c.primary_key, bool(c.nullable), name_unit(c.name)
         )
         for c in table.columns
+    ]
+
+
+def describe_mart(name: str) -> list[ColumnInfo]:
+    """List the columns of a table that dbt makes, as the contract beside its model states them.
+
+    Parameters
+    ----------
+    name : str
+        Model of the marts, e.g. ``rules_6d``.
+
+    Returns
+    -------
+    list of ColumnInfo
+        In the contract's order; every column may be null but those that the contract says are not.
+
+    Raises
+    ------
+    DataFault
+        If there is no such model.
+    """
+    file = _MARTS / f"{name}.yml"
+    if not file.is_file():
+        raise DataFault(f"There is no mart {name}; marts are described in {_MARTS}.")
+    with file.open("rb") as stream:
+        # The same safe loader, compiled: the API reads half a dozen contracts when it starts.
+        content: Any = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+    model = next(model for model in content["models"] if model["name"] == name)
+    return [
+        ColumnInfo(
+            column["name"],
+            column["data_type"],
+            is_key=False,
+            is_nullable={"type": "not_null"} not in column.get("constraints", []),
+            unit=name_unit(column["name"]),
+            description=column.get("description", ""),
+        )
+        for column in model["columns"]
     ]

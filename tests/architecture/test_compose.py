@@ -49,6 +49,7 @@ def test_the_same_processes_as_up_are_listed() -> None:
         "dagster-webserver",
         "dagster-daemon",
         "trading-daemon",
+        "api",
     }
     assert {name: SERVICES[name]["image"] for name in SERVERS} == SERVERS
 
@@ -69,7 +70,11 @@ def test_each_command_is_a_program_or_module_of_ours(name: str) -> None:
 
 def assert_cli_words(command: list[str]) -> None:
     group: Any = typer.main.get_command(build())
-    for word in command:
+    for position, word in enumerate(command):
+        if word.startswith("-"):
+            known = {option for parameter in group.params for option in parameter.opts}
+            assert {option for option in command[position:] if option.startswith("--")} <= known
+            return
         group = group.commands[word]
 
 
@@ -81,6 +86,8 @@ def test_each_variable_of_ours_is_a_setting_with_a_valid_value(name: str) -> Non
     assert set(values) <= set(known)
     settings = Settings(_env_file=None, **{known[key]: value for key, value in values.items()})
     assert settings.database_url().endswith(f"/{DATABASE}")
+    if name == "api":
+        return  # knows neither Dagster's database nor the signals
     assert settings.dagster_database_url() == (
         f"postgresql+psycopg2://{DAGSTER_ROLE}:filled@postgres:5432/{DAGSTER_DATABASE}"
     )
@@ -104,6 +111,13 @@ def test_the_trading_daemon_never_holds_the_owners_password() -> None:
     assert "DEPLOY_DAEMON_PASSWORD" in held
 
 
+def test_the_api_holds_the_passwords_of_reading_and_of_users_alone() -> None:
+    held = set(re.findall(r"DEPLOY_\w+", " ".join(environment("api").values())))
+    assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD", "DEPLOY_API_SECRET"}
+    others = {name for name in OURS if "DEPLOY_ACCESS_PASSWORD" in " ".join(environment(name).values())}
+    assert others == {"api"}
+
+
 def test_every_substituted_variable_is_documented_and_required() -> None:
     found = {match["name"]: match["rest"] for match in VARIABLE.finditer(TEXT)}
     assert set(found) == set(DEPLOY_PASSWORDS)
@@ -112,9 +126,14 @@ def test_every_substituted_variable_is_documented_and_required() -> None:
     assert all(f"# {name}=" in example for name in DEPLOY_PASSWORDS)
 
 
-def test_only_dagsters_pages_are_published_and_on_loopback_alone() -> None:
+def test_only_dagsters_pages_and_the_api_are_published_and_on_loopback_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert published == {"dagster-webserver": ["127.0.0.1:3000:3000"]}
+    assert published == {
+        "dagster-webserver": ["127.0.0.1:3000:3000"],
+        "api": ["127.0.0.1:8000:8000"],
+    }
+    command = next(words("api"))
+    assert command[command.index("--port") + 1] == "8000"
     assert COMPOSE["networks"]["backend"]["internal"] is True
     assert all("backend" in service["networks"] for service in SERVICES.values())
 

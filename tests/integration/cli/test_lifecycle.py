@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from runtime.home import Home
@@ -64,6 +66,11 @@ def start_up(home: Home, log: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+def log_in(api_url: str, password: str) -> int:
+    given = {"login": "admin", "password": password}
+    return httpx.post(f"{api_url}/auth/login", json=given, timeout=30).status_code
+
+
 def test_up_serves_and_every_command_sees_it_until_a_signal_stops_all(home: Home, tmp_path: Path) -> None:
     assert run(home, "status").returncode == 3
     up = start_up(home, tmp_path / "up.log")
@@ -74,7 +81,11 @@ def test_up_serves_and_every_command_sees_it_until_a_signal_stops_all(home: Home
         assert found["ready"] is True
         assert found["pid"] == up.pid
         names = {process["name"] for process in found["processes"]}
-        assert names >= {"postgres", "redis", "dagster-code", "dagster-webserver", "dagster-daemon"}
+        assert names >= {"postgres", "redis", "dagster-code", "dagster-webserver", "dagster-daemon", "api"}
+        told = re.findall(r"first user of the API: admin, password (\S+)", (tmp_path / "up.log").read_text())
+        assert len(told) == 1
+        assert log_in(found["api_url"], told[0]) == 200
+        assert log_in(found["api_url"], "another word") == 401
         doctor = run(home, "doctor", "--json")
         assert json.loads(doctor.stdout)["ok"] is True, doctor.stdout
         assert doctor.returncode == 0
@@ -103,6 +114,7 @@ def test_after_a_kill_the_servers_end_and_the_next_up_is_quick_and_down_stops_it
         assert wait_until(lambda: not any(identity.alive() for identity in started.values()), 20), started
     again = start_up(home, tmp_path / "again.log")
     try:
+        assert "password" not in (tmp_path / "again.log").read_text()
         assert claimant(home) is not None
         down = run(home, "down")
         assert down.returncode == 0

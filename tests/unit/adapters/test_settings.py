@@ -101,6 +101,16 @@ def test_a_role_without_its_own_url_uses_the_owners_and_none_is_not_configured()
             ask()
 
 
+def test_the_key_of_the_tokens_is_long_and_secret() -> None:
+    key = "k" * 32
+    assert Settings(_env_file=None, api_secret=key).api_signing_key() == key
+    with pytest.raises(ConfigFault, match="shorter than 32") as caught:
+        Settings(_env_file=None, api_secret="hidden-word").api_signing_key()
+    assert "hidden-word" not in str(caught.value)
+    with pytest.raises(NotConfigured, match=r"key of the API's tokens is not known.*PROPDESK_API_SECRET"):
+        Settings(_env_file=None).api_signing_key()
+
+
 def test_settings_are_frozen() -> None:
     settings = Settings(_env_file=None)
     with pytest.raises(ValidationError):

@@ -1,0 +1,156 @@
+"""The application: routes, errors, limits, headers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import anyio.to_thread
+from fastapi import APIRouter, Depends, FastAPI
+from pydantic import BaseModel
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
+from adapters.db.repos.listings import load_listings
+from web.api import problems
+from web.api.auth import auth_router
+from web.api.guard import refuse_unknown_parameters
+from web.api.parts import Parts
+from web.api.problems import Problem, ProblemDocument
+from web.api.schemas import problems as described
+from web.api.tables import tables_router
+from web.api.views import views_router
+
+PREFIX: Final = "/api/v1"
+BODY_BYTES_MAX: Final = 65_536
+"""The largest body any route takes: a login, a token."""
+_DESCRIPTION: Final = (
+    "Everything the dashboard shows. Log in at /auth/login, send the access token as a bearer token, "
+    "exchange the refresh token before it ends. Tables come in pages with filters and a stable order; send "
+    "the ETag of an answer as If-None-Match to hear whether it changed. Money is in paise, moments are UTC, "
+    "ratios are fractions (0.15); percent columns end in _pct. Every error is a problem document (RFC 9457)."
+)
+
+
+class State(BaseModel):
+    """Whether the process serves."""
+
+    status: str
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """Make the application.
+
+    Parameters
+    ----------
+    parts : Parts
+        Databases, tokens, clock.
+
+    Returns
+    -------
+    FastAPI
+        Its document is at ``/api/v1/openapi.json``; no pages, which would fetch scripts from elsewhere.
+    """
+    app = FastAPI(
+        title="propdesk",
+        version="1",
+        description=_DESCRIPTION,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
+        separate_input_output_schemas=False,
+    )
+    problems.register(app)
+    api = APIRouter(prefix=PREFIX)
+    api.include_router(auth_router(parts))
+    api.include_router(views_router(parts))
+    api.include_router(tables_router(parts, load_listings()))
+    app.include_router(api)
+    app.include_router(_state_router(parts))
+    app.add_middleware(_Limits)
+    _describe_problems(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    # As many threads as there are connections: further requests wait in the loop, where they cost nothing.
+    anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE + POOL_OVERFLOW
+    yield
+
+
+def _state_router(parts: Parts) -> APIRouter:
+    router = APIRouter(tags=["state"])
+    errors = described(422, 503)
+
+    @router.get("/health", response_model=State, responses=described(422))
+    def health() -> dict[str, str]:
+        """Tell that the process runs; looks at nothing else."""
+        return {"status": "ok"}
+
+    @router.get("/ready", response_model=State, responses=errors)
+    def ready() -> dict[str, str]:
+        """Tell that requests can be answered: both roles reach the database, and its tables are there."""
+        with begin(parts.access) as connection:
+            known = connection.execute("SELECT to_regclass('access.users') IS NOT NULL").fetchone()
+        with begin(parts.reader) as connection:
+            connection.execute("SELECT 1")
+        if known != (True,):
+            detail = "The database holds no tables of ours: run `propdesk db migrate`."
+            raise Problem(503, "not-ready", detail, {"Retry-After": str(problems.RETRY_S)})
+        return {"status": "ready"}
+
+    return router
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the schema that every error refers to; FastAPI's own, which no route answers with, goes."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = make()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas[ProblemDocument.__name__] = ProblemDocument.model_json_schema()
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
+
+
+class _Limits:
+    """Refuse large bodies before they are read whole, and forbid browsers to guess what an answer is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        for name, value in scope["headers"]:
+            if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
+                await problems.respond(Problem(413, "too-large", _TOO_LARGE))(scope, receive, send)
+                return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > BODY_BYTES_MAX:
+                raise HTTPException(413, _TOO_LARGE)
+            return message
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                problems.forbid_guessing(MutableHeaders(scope=message))
+            await send(message)
+
+        await self._app(scope, counted, dressed)
+
+
+_TOO_LARGE: Final = f"A body here has {BODY_BYTES_MAX} bytes at most."

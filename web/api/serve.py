@@ -1,0 +1,72 @@
+"""Composition root of the API's process."""
+
+from datetime import timedelta
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+from adapters.clock import SystemClock
+from adapters.db.engine import create_engine
+from adapters.log import configure_logging
+from adapters.passwords import Passwords
+from adapters.settings import Settings
+from web.api.app import create_app
+from web.api.parts import Parts, memory_limiter
+from web.api.tokens import Tokens
+
+READ_TIMEOUT_S: Final = 15
+"""No page waits longer for a table; the query is ended, so that it holds no connection."""
+ACCESS_TIMEOUT_S: Final = 5
+_CONNECTIONS_MAX: Final = 256
+_STOP_GRACE_S: Final = 5
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """Make the application of an installation.
+
+    Raises
+    ------
+    NotConfigured
+        If the database or the key of the tokens is not known.
+    """
+    clock = SystemClock()
+    return create_app(
+        Parts(
+            reader=create_engine(
+                settings.database_url("reader"), "propdesk-api", statement_timeout_s=READ_TIMEOUT_S
+            ),
+            access=create_engine(
+                settings.database_url("access"), "propdesk-api-access", statement_timeout_s=ACCESS_TIMEOUT_S
+            ),
+            passwords=Passwords(),
+            tokens=Tokens(settings.api_signing_key(), clock, settings.api_access_token_s),
+            clock=clock,
+            account_id=settings.account_id,
+            session_time=timedelta(hours=settings.api_session_h),
+            limiter=memory_limiter(),
+        )
+    )
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serve until a signal asks to stop.
+
+    Parameters
+    ----------
+    settings : Settings
+    host : str
+        Interface to listen on.
+    port : int
+    """
+    configure_logging("api", SystemClock(), level=settings.log_level, secrets=settings.secret_values())
+    uvicorn.run(
+        build_app(settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS_MAX,
+        timeout_graceful_shutdown=_STOP_GRACE_S,
+    )
