@@ -15,6 +15,7 @@ from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
 from adapters.db.repos.listings import load_listings
 from web.api import problems
 from web.api.auth import auth_router
+from web.api.events import Bell, events_router
 from web.api.guard import refuse_unknown_parameters
 from web.api.parts import Parts
 from web.api.problems import Problem, ProblemDocument
@@ -52,6 +53,15 @@ def create_app(parts: Parts) -> FastAPI:
     FastAPI
         Its document is at ``/api/v1/openapi.json``; no pages, which would fetch scripts from elsewhere.
     """
+    bell = Bell(parts.reader.url.render_as_string(hide_password=False))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        # As many threads as connections: further requests wait in the loop, where they cost nothing.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE + POOL_OVERFLOW
+        async with bell.listening():
+            yield
+
     app = FastAPI(
         title="propdesk",
         version="1",
@@ -59,7 +69,7 @@ def create_app(parts: Parts) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan,
+        lifespan=lifespan,
         dependencies=[Depends(refuse_unknown_parameters)],
         separate_input_output_schemas=False,
     )
@@ -67,19 +77,13 @@ def create_app(parts: Parts) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     api.include_router(auth_router(parts))
     api.include_router(views_router(parts))
+    api.include_router(events_router(parts, bell))
     api.include_router(tables_router(parts, load_listings()))
     app.include_router(api)
     app.include_router(_state_router(parts))
     app.add_middleware(_Limits)
     _describe_problems(app)
     return app
-
-
-@asynccontextmanager
-async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
-    # As many threads as there are connections: further requests wait in the loop, where they cost nothing.
-    anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE + POOL_OVERFLOW
-    yield
 
 
 def _state_router(parts: Parts) -> APIRouter:

@@ -104,6 +104,8 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def on_http(_: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # what FastAPI says of a body that is not even text
+            return respond(Problem(422, "invalid-request", "The body is no JSON in UTF-8."))
         name = HTTPStatus(error.status_code).name.lower().replace("_", "-")
         kind = "too-large" if error.status_code == 413 else name
         sentence = {404: "There is nothing at this address.", 405: "This address does not take that method."}

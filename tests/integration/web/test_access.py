@@ -28,7 +28,11 @@ OPEN = {
 }
 """Operations for which nobody need be logged in; every other one must refuse."""
 PARTS = {"{day}": "2025-07-01", "{signal_id}": "none"}
-QUERIES = {"/api/v1/rules/why": "?rule=none", "/api/v1/rules/funnel": "?profile=desk"}
+QUERIES = {
+    "/api/v1/rules/why": "?rule=none",
+    "/api/v1/rules/funnel": "?profile=desk",
+    "/api/v1/events": "?follow=false",
+}
 
 
 def operations(desk: Desk) -> Iterator[tuple[str, str, dict[str, Any]]]:

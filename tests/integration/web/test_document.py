@@ -52,7 +52,8 @@ def desk(pg_role_urls: dict[str, str], pg_url: str) -> Iterator[Desk]:
 
 def operations(desk: Desk) -> list[APIOperation]:
     schema: BaseSchema = schemathesis.openapi.from_asgi("/api/v1/openapi.json", desk.app)
-    return [found.ok() for found in schema.get_all_operations()]
+    found = [found.ok() for found in schema.get_all_operations()]
+    return [operation for operation in found if operation.path != "/api/v1/events"]  # has no end
 
 
 def test_every_table_shows_its_rows_as_described(desk: Desk) -> None:

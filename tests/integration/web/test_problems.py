@@ -46,6 +46,7 @@ def check(answer: Any, status: int, kind: str) -> dict[str, Any]:
         ("GET", "/api/v1/signals/%00/why", None, 422, "invalid-request"),
         ("GET", "/api/v1/rules/why?rule=none", None, 404, "not-found"),
         ("POST", "/api/v1/auth/login", b"{", 422, "invalid-request"),
+        ("POST", "/api/v1/auth/login", b"\xff", 422, "invalid-request"),
         ("POST", "/api/v1/auth/login", b'{"login": "a", "password": "\\ud800"}', 422, "invalid-request"),
         (
             "POST",
