@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.db.engine import begin
 from adapters.db.repos.users import (
+    Actor,
     Session,
     count_attempt,
     end_session,
     forget_failures,
+    hold_user,
     open_session,
     read_password_hash,
     renew_hash,
@@ -29,6 +31,8 @@ from web.api.tokens import BadToken
 
 ATTEMPTS_PER_MINUTE: Final = 20
 """Logins and refreshes of one address: a desk behind one address fits, a list of passwords does not."""
+_CHECKS_MAX: Final = 2
+"""A hash that another login renewed meanwhile is checked once more; whoever is changed twice is refused."""
 _TOKEN_LENGTH_MAX: Final = 4_096
 _LIMIT: Final = RateLimitItemPerMinute(ATTEMPTS_PER_MINUTE)
 
@@ -142,16 +146,32 @@ def _log_in(parts: Parts, given: Credentials) -> Session:
         wait_s = max(1, int((locked_until - actor.at).total_seconds()))
         detail = "Too many wrong passwords in a row: this login is locked for a while."
         raise Problem(429, "locked", detail, {"Retry-After": str(wait_s)})
+    for _ in range(_CHECKS_MAX):
+        session = _check_and_open(parts, given, actor)
+        if session is not None:
+            return session
+    raise _refused()
+
+
+def _check_and_open(parts: Parts, given: Credentials, actor: Actor) -> Session | None:
+    """Open a session if the password is right; None if the user was changed while it was looked at."""
     with begin(parts.access) as connection:
         stored = read_password_hash(connection, given.login)
+    # Outside of a transaction: this takes long, and no lock of the database may wait for it.
     if not parts.passwords.matches(stored, given.password) or stored is None:
-        raise Problem(401, "unauthenticated", "Login and password do not belong together.")
+        raise _refused()
     renewed = parts.passwords.hash(given.password) if parts.passwords.is_outdated(stored) else None
     with begin(parts.access) as connection:
+        if not hold_user(connection, given.login, stored):
+            return None
         forget_failures(connection, given.login)
         if renewed is not None:
-            renew_hash(connection, given.login, renewed)
+            renew_hash(connection, given.login, stored, renewed)
         return open_session(connection, given.login, parts.session_time, actor)
+
+
+def _refused() -> Problem:
+    return Problem(401, "unauthenticated", "Login and password do not belong together.")
 
 
 def _count_address(parts: Parts, request: Request) -> None:

@@ -120,9 +120,34 @@ def set_password(connection: Connection, login: str, password_hash: str, by: Act
     _audit(connection, by, "USER_PASSWORD_SET", {"login": login})
 
 
-def renew_hash(connection: Connection, login: str, password_hash: str) -> None:
-    """Store the same password under newer parameters."""
-    _change(connection, login, "password_hash = %s", (password_hash,))
+def hold_user(connection: Connection, login: str, password_hash: str) -> bool:
+    """Keep a user from being changed until the transaction ends, if nothing has changed until now.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+    login : str
+    password_hash : str
+        The one that the password was checked against, before this transaction.
+
+    Returns
+    -------
+    bool
+        False if the password was set anew meanwhile, or the user disabled: the check is worth nothing then.
+    """
+    found = connection.execute(
+        "SELECT 1 FROM access.users WHERE login = %s AND password_hash = %s AND NOT is_disabled FOR UPDATE",
+        (login, password_hash),
+    ).fetchone()
+    return found is not None
+
+
+def renew_hash(connection: Connection, login: str, old: str, new: str) -> None:
+    """Store the same password under newer parameters, unless another password was set meanwhile."""
+    connection.execute(
+        "UPDATE access.users SET password_hash = %s WHERE login = %s AND password_hash = %s",
+        (new, login, old),
+    )
 
 
 def unlock(connection: Connection, login: str, by: Actor) -> None:

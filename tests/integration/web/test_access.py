@@ -1,16 +1,27 @@
 """Who gets in: every role at every route, sessions, locks, tokens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jwt
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
-from adapters.db.engine import psycopg_dsn
-from adapters.db.repos.users import FAILURES_MAX, LOCK_TIME
+from adapters.db.engine import begin, psycopg_dsn
+from adapters.db.repos.users import (
+    FAILURES_MAX,
+    LOCK_TIME,
+    forget_failures,
+    read_password_hash,
+    renew_hash,
+    set_disabled,
+    set_password,
+)
+from adapters.passwords import Passwords
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.user import UserRole
 from tests.support.web_api import KEY, PASSWORD, Desk
@@ -249,8 +260,6 @@ def test_logins_ends_and_thefts_are_in_the_audit_log(desk: Desk, client: TestCli
 def test_a_hash_of_older_parameters_is_renewed_at_login(
     desk: Desk, client: TestClient, pg_role_urls: dict[str, str]
 ) -> None:
-    from argon2 import PasswordHasher
-
     old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
     with psycopg.connect(psycopg_dsn(pg_role_urls["access"])) as connection:
         connection.execute("UPDATE access.users SET password_hash = %s WHERE login = 'viewer'", (old,))
@@ -261,6 +270,67 @@ def test_a_hash_of_older_parameters_is_renewed_at_login(
     assert row[0] != old
     assert not desk.parts.passwords.is_outdated(row[0])
     desk.login(client)
+
+
+@contextmanager
+def meanwhile(desk: Desk, change: Callable[[psycopg.Connection[Any]], None]) -> Iterator[None]:
+    """Change something each time when a password was looked at and its session is not yet open."""
+    look = Passwords.matches
+
+    def looking(self: Passwords, stored: str | None, password: str) -> bool:
+        is_right = look(self, stored, password)
+        with begin(desk.parts.access) as connection:
+            change(connection)
+        return is_right
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Passwords, "matches", looking)
+        yield
+
+
+@pytest.mark.parametrize("is_outdated", [False, True])
+def test_a_login_under_way_survives_no_password_reset_and_undoes_none(
+    desk: Desk, client: TestClient, is_outdated: bool
+) -> None:
+    actor = desk.parts.actor("test")
+    if is_outdated:  # a hash that the login would renew
+        old = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1).hash(PASSWORD)
+        with begin(desk.parts.access) as connection:
+            set_password(connection, "viewer", old, actor)
+    new = desk.parts.passwords.hash("a wholly new password")
+    with meanwhile(desk, lambda connection: set_password(connection, "viewer", new, actor)):
+        answer = client.post("/api/v1/auth/login", json={"login": "viewer", "password": PASSWORD})
+    assert answer.status_code == 401
+    with begin(desk.parts.access) as connection:
+        assert read_password_hash(connection, "viewer") == new
+        good = connection.execute(
+            "SELECT count(*) FROM access.sessions WHERE login = 'viewer' AND revoked_at IS NULL"
+        ).fetchone()
+        set_password(connection, "viewer", desk.parts.passwords.hash(PASSWORD), actor)
+    assert good == (0,)
+
+
+def test_who_is_disabled_during_the_login_is_refused_like_anybody(desk: Desk, client: TestClient) -> None:
+    actor = desk.parts.actor("test")
+    with meanwhile(desk, lambda connection: set_disabled(connection, "viewer", actor, is_disabled=True)):
+        answer = client.post("/api/v1/auth/login", json={"login": "viewer", "password": PASSWORD})
+    with begin(desk.parts.access) as connection:
+        set_disabled(connection, "viewer", actor, is_disabled=False)
+        forget_failures(connection, "viewer")
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:propdesk:problem:unauthenticated")
+
+
+def test_a_hash_that_another_login_renewed_meanwhile_is_checked_once_more(
+    desk: Desk, client: TestClient
+) -> None:
+    renewed = desk.parts.passwords.hash(PASSWORD)
+    with meanwhile(
+        desk,
+        lambda connection: renew_hash(
+            connection, "viewer", read_password_hash(connection, "viewer") or "", renewed
+        ),
+    ):
+        desk.login(client)
 
 
 def test_a_refused_password_is_not_repeated(client: TestClient) -> None:
