@@ -334,6 +334,13 @@ class Settings(BaseSettings):
     api_session_h: int = Field(
         default=12, ge=1, le=720, description="After this a person logs in anew, however active, hours."
     )
+    api_trusted_proxies: str = Field(
+        default="",
+        description=(
+            "Addresses or networks, by commas, of proxies before the API whose X-Forwarded-For is believed; "
+            "empty = nobody's."
+        ),
+    )
 
     # --- running ------------------------------------------------------------------------------------------
     run_timeout_s: int = Field(default=3_600, gt=0, description="A pipeline run is ended after this, s.")
@@ -375,6 +382,17 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith("postgresql+psycopg://"):
             raise ValueError("must start with postgresql+psycopg:// (the driver is always named)")
         return value
+
+    @field_validator("api_trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        found = [word.strip() for word in value.split(",") if word.strip()]
+        for word in found:
+            try:
+                ipaddress.ip_network(word)
+            except ValueError:
+                raise ValueError(f"{word!r} is no address and no network like 172.16.0.0/12") from None
+        return ",".join(found)
 
     @field_validator("category_allocations")
     @classmethod

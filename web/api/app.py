@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
 from adapters.db.repos.listings import load_listings
 from web.api import problems
-from web.api.auth import auth_router
+from web.api.auth import LOGINS_AT_ONCE, auth_router
 from web.api.events import Bell, events_router
 from web.api.guard import refuse_unknown_parameters
 from web.api.parts import Parts
@@ -57,8 +57,10 @@ def create_app(parts: Parts) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # As many threads as connections: further requests wait in the loop, where they cost nothing.
-        anyio.to_thread.current_default_thread_limiter().total_tokens = POOL_SIZE + POOL_OVERFLOW
+        # As many threads as connections, some of them for logins alone: further requests wait in the loop,
+        # where they cost nothing.
+        threads = anyio.to_thread.current_default_thread_limiter()
+        threads.total_tokens = POOL_SIZE + POOL_OVERFLOW - LOGINS_AT_ONCE
         async with bell.listening():
             yield
 
@@ -91,8 +93,8 @@ def _state_router(parts: Parts) -> APIRouter:
     errors = described(422, 503)
 
     @router.get("/health", response_model=State, responses=described(422))
-    def health() -> dict[str, str]:
-        """Tell that the process runs; looks at nothing else."""
+    async def health() -> dict[str, str]:
+        """Tell that the process runs; looks at nothing else, and waits for no thread."""
         return {"status": "ok"}
 
     @router.get("/ready", response_model=State, responses=errors)

@@ -3,6 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from limits import RateLimitItemPerMinute
@@ -31,9 +34,12 @@ from web.api.tokens import BadToken
 
 ATTEMPTS_PER_MINUTE: Final = 20
 """Logins and refreshes of one address: a desk behind one address fits, a list of passwords does not."""
+LOGINS_AT_ONCE: Final = 2
+"""Threads that look at passwords; others serve the tables, however many people log in."""
 _CHECKS_MAX: Final = 2
 """A hash that another login renewed meanwhile is checked once more; whoever is changed twice is refused."""
 _TOKEN_LENGTH_MAX: Final = 4_096
+_TURNS: Final[RunVar[CapacityLimiter]] = RunVar("propdesk_logins")
 _LIMIT: Final = RateLimitItemPerMinute(ATTEMPTS_PER_MINUTE)
 
 
@@ -93,13 +99,14 @@ def auth_router(parts: Parts) -> APIRouter:
     router = APIRouter(prefix="/auth", tags=["session"])
 
     @router.post("/login", response_model=TokenPair, responses=problems(401, 413, 422, 429, 503))
-    def login(request: Request, given: Credentials) -> Response:
+    async def login(request: Request, given: Credentials) -> Response:
         """Open a session.
 
         Five wrong passwords in a row lock a login for a quarter of an hour (429), whether it exists or not.
         """
         _count_address(parts, request)
-        return _tokens(parts, _log_in(parts, given))
+        session = await run_sync(_log_in, parts, given, limiter=_login_turns())
+        return _tokens(parts, session)
 
     @router.post("/refresh", response_model=TokenPair, responses=problems(401, 413, 422, 429, 503))
     def refresh(request: Request, given: RefreshRequest) -> Response:
@@ -136,6 +143,15 @@ def auth_router(parts: Parts) -> APIRouter:
         return answer(request, who)
 
     return router
+
+
+def _login_turns() -> CapacityLimiter:
+    """Give the turns of the running loop, as `anyio` keeps those of its threads."""
+    turns = _TURNS.get(None)
+    if turns is None:
+        turns = CapacityLimiter(LOGINS_AT_ONCE)
+        _TURNS.set(turns)
+    return turns
 
 
 def _log_in(parts: Parts, given: Credentials) -> Session:

@@ -62,8 +62,11 @@ def protected(parts: Parts, needed: UserRole) -> dict[str, Any]:
     }
 
 
-def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse a query that the route does not know: a misspelt filter must not answer with everything."""
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse a query that the route does not know: a misspelt filter must not answer with everything.
+
+    In the loop: as a plain function it would take a turn of the threads, which every route would wait for.
+    """
     route = request.scope.get("route")
     dependant = getattr(route, "dependant", None)
     known = {field.alias for field in dependant.query_params} if dependant else set()

@@ -1,7 +1,7 @@
 """Composition root of the API's process."""
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from fastapi import FastAPI
@@ -64,9 +64,23 @@ def serve(settings: Settings, host: str, port: int) -> None:
         build_app(settings),
         host=host,
         port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
         limit_concurrency=_CONNECTIONS_MAX,
         timeout_graceful_shutdown=_STOP_GRACE_S,
+        **server_options(settings),
     )
+
+
+def server_options(settings: Settings) -> dict[str, Any]:
+    """Give what the server is told of the world around it.
+
+    Its own default believes whoever comes from this machine about the address of the client: each guess of a
+    password could name an address of its own, and no limit by address would hold.
+    """
+    proxies = settings.api_trusted_proxies
+    return {
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": proxies.split(",") if proxies else [],
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+    }

@@ -1,17 +1,23 @@
 """Who gets in: every role at every route, sessions, locks, tokens."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx
 import jwt
 import psycopg
 import pytest
+import uvicorn
 from argon2 import PasswordHasher
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.testclient import TestClient
 
-from adapters.db.engine import begin, psycopg_dsn
+from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin, psycopg_dsn
 from adapters.db.repos.users import (
     FAILURES_MAX,
     LOCK_TIME,
@@ -22,12 +28,14 @@ from adapters.db.repos.users import (
     set_password,
 )
 from adapters.passwords import Passwords
+from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.user import UserRole
 from tests.support.web_api import KEY, PASSWORD, Desk
-from web.api.auth import ATTEMPTS_PER_MINUTE
+from web.api.auth import ATTEMPTS_PER_MINUTE, LOGINS_AT_ONCE
 from web.api.guard import ROLE_MARK
 from web.api.problems import MEDIA_TYPE
+from web.api.serve import server_options
 
 pytestmark = pytest.mark.integration
 
@@ -244,6 +252,69 @@ def test_an_address_has_so_many_attempts_a_minute(desk: Desk, client: TestClient
     refused = client.post("/api/v1/auth/login", json={"login": "viewer", "password": PASSWORD})
     assert refused.json()["type"] == "urn:propdesk:problem:too-many-attempts"
     assert refused.headers["retry-after"] == "60"
+
+
+def codes_of_refreshes(desk: Desk, settings: Settings, *headers: dict[str, str]) -> list[int]:
+    """Status of a bad refresh with each of the headers, from this machine, served as `web.api.serve` does."""
+    config = uvicorn.Config(desk.app, **server_options(settings))
+    config.load()
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app=config.loaded_app, client=("127.0.0.1", 5))
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            body = {"refresh_token": "none"}
+            answers = [await client.post("/api/v1/auth/refresh", json=body, headers=one) for one in headers]
+        return [answer.status_code for answer in answers]
+
+    return anyio.run(ask)
+
+
+def test_nobody_chooses_the_address_that_is_counted(desk: Desk, tmp_path: Path) -> None:
+    headers = [{"X-Forwarded-For": f"203.0.113.{n}"} for n in range(ATTEMPTS_PER_MINUTE + 1)]
+    alone = Settings(_env_file=None, home=tmp_path)
+    assert codes_of_refreshes(desk, alone, *headers) == [401] * ATTEMPTS_PER_MINUTE + [429]
+
+
+def test_a_trusted_proxy_tells_the_address_and_what_stood_before_it_does_not_count(
+    desk: Desk, tmp_path: Path
+) -> None:
+    behind = Settings(_env_file=None, home=tmp_path, api_trusted_proxies="127.0.0.1")
+    made_up = [{"X-Forwarded-For": f"203.0.113.{n}, 198.51.100.7"} for n in range(ATTEMPTS_PER_MINUTE + 1)]
+    another = {"X-Forwarded-For": "198.51.100.8"}
+    codes = codes_of_refreshes(desk, behind, *made_up, another)
+    assert codes == [401] * ATTEMPTS_PER_MINUTE + [429, 401]
+
+
+def test_logins_leave_threads_for_everybody_else(
+    desk: Desk, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = desk.headers(UserRole.VIEWER)
+    looked = threading.Semaphore(0)
+    may_end = threading.Event()
+
+    def slow(*_: object) -> bool:
+        looked.release()
+        assert may_end.wait(60)
+        return False
+
+    monkeypatch.setattr(Passwords, "matches", slow)
+    attempts = POOL_SIZE + POOL_OVERFLOW + 4
+    with ThreadPoolExecutor(attempts + 1) as pool:
+        logins = [
+            pool.submit(client.post, "/api/v1/auth/login", json={"login": f"slow{n}", "password": "x"})
+            for n in range(attempts)
+        ]
+        try:
+            for _ in range(LOGINS_AT_ONCE):
+                assert looked.acquire(timeout=30)
+            me = pool.submit(client.get, "/api/v1/auth/me", headers=headers)
+            health = client.get("/health")
+            assert (health.status_code, me.result(30).status_code) == (200, 200)
+        finally:
+            may_end.set()
+        assert {login.result(60).status_code for login in logins} == {401}
+    with begin(desk.parts.access) as connection:
+        connection.execute("DELETE FROM access.login_failures")
 
 
 def test_logins_ends_and_thefts_are_in_the_audit_log(desk: Desk, client: TestClient) -> None:

@@ -31,6 +31,14 @@ def test_the_environment_wins_over_the_runtime_file(tmp_path: Path, monkeypatch:
     assert load_settings(runtime=False).half_life_days == 10.0
 
 
+def test_trusted_proxies_are_networks_and_never_everybody(tmp_path: Path) -> None:
+    named = Settings(_env_file=None, home=tmp_path, api_trusted_proxies="10.0.0.1, 172.16.0.0/12,")
+    assert named.api_trusted_proxies == "10.0.0.1,172.16.0.0/12"
+    for word in ("*", "proxy", "10.0.0.1/8"):
+        with pytest.raises(ValidationError, match="no address and no network"):
+            Settings(_env_file=None, home=tmp_path, api_trusted_proxies=word)
+
+
 def test_an_empty_variable_means_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROPDESK_MONGO_URL", "")
     monkeypatch.setenv("PROPDESK_GATES_FILE", "")

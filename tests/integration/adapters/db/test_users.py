@@ -18,6 +18,7 @@ from adapters.db.repos.users import (
     count_attempt,
     end_session,
     forget_failures,
+    hold_user,
     open_session,
     read_password_hash,
     read_session,
@@ -190,6 +191,19 @@ def test_of_two_uses_at_once_one_wins_and_the_family_ends(pg_role_urls: dict[str
         assert sorted(pool.map(use, range(2))) == [False, True]
     with psycopg.connect(psycopg_dsn(pg_role_urls["access"])) as connection:
         assert read_session(connection, session.session_id, AT) is None
+
+
+def test_a_password_is_not_set_while_a_login_holds_its_user(pg_role_urls: dict[str, str]) -> None:
+    dsn = psycopg_dsn(pg_role_urls["access"])
+    with psycopg.connect(dsn) as connection:
+        add_user(connection, "held", UserRole.VIEWER, "old", actor())
+    with psycopg.connect(dsn) as login, psycopg.connect(dsn, options="-c lock_timeout=200") as reset:
+        assert not hold_user(login, "held", "another")
+        set_password(reset, "held", "old", actor())
+        reset.commit()
+        assert hold_user(login, "held", "old")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            set_password(reset, "held", "new", actor())
 
 
 def test_guesses_side_by_side_are_all_counted(pg_role_urls: dict[str, str]) -> None:
