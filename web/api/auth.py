@@ -33,7 +33,11 @@ from web.api.schemas import problems
 from web.api.tokens import BadToken
 
 ATTEMPTS_PER_MINUTE: Final = 20
-"""Logins and refreshes of one address: a desk behind one address fits, a list of passwords does not."""
+"""Logins of one address, bad refresh tokens of one address, refreshes of one session: each counted apart.
+
+A desk behind one address fits, a list of passwords does not. A good refresh token is counted by its session
+alone: no stranger behind the same address (in a container, everybody's) can stop those who are logged in.
+"""
 LOGINS_AT_ONCE: Final = 2
 """Threads that look at passwords; others serve the tables, however many people log in."""
 _CHECKS_MAX: Final = 2
@@ -104,19 +108,20 @@ def auth_router(parts: Parts) -> APIRouter:
 
         Five wrong passwords in a row lock a login for a quarter of an hour (429), whether it exists or not.
         """
-        _count_address(parts, request)
+        _count(parts, "login", _address(request))
         session = await run_sync(_log_in, parts, given, limiter=_login_turns())
         return _tokens(parts, session)
 
     @router.post("/refresh", response_model=TokenPair, responses=problems(401, 413, 422, 429, 503))
     def refresh(request: Request, given: RefreshRequest) -> Response:
         """Exchange a refresh token for new tokens; one that was used before ends its session."""
-        _count_address(parts, request)
         refused = Problem(401, "unauthenticated", "The refresh token is not good (any more): log in again.")
         try:
             claims = parts.tokens.read_refresh(given.refresh_token)
         except BadToken:
+            _count(parts, "bad-token", _address(request))
             raise refused from None
+        _count(parts, "session", claims.session_id)
         # Committed before it is refused: the end of a stolen family must not be rolled back.
         with begin(parts.access) as connection:
             session = rotate_session(
@@ -190,10 +195,14 @@ def _refused() -> Problem:
     return Problem(401, "unauthenticated", "Login and password do not belong together.")
 
 
-def _count_address(parts: Parts, request: Request) -> None:
-    address = request.client.host if request.client else "unknown"
-    if not parts.limiter.hit(_LIMIT, "login", address):
-        detail = f"More than {ATTEMPTS_PER_MINUTE} attempts within a minute from this address."
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _count(parts: Parts, what: str, whose: str) -> None:
+    if not parts.limiter.hit(_LIMIT, what, whose):
+        source = "of this session" if what == "session" else "from this address"
+        detail = f"More than {ATTEMPTS_PER_MINUTE} attempts within a minute {source}."
         raise Problem(429, "too-many-attempts", detail, {"Retry-After": "60"})
 
 

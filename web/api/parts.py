@@ -31,7 +31,7 @@ class Parts:
     session_time : timedelta
         How long a login lasts, however active.
     limiter : MovingWindowRateLimiter
-        Counts login attempts by address.
+        Counts logins and bad tokens by address, refreshes by session.
     """
 
     reader: Engine

@@ -243,15 +243,35 @@ def test_wrong_passwords_lock_a_login_whether_it_exists_or_not(
         connection.execute("DELETE FROM access.login_failures")
 
 
-def test_an_address_has_so_many_attempts_a_minute(desk: Desk, client: TestClient) -> None:
-    codes = [
-        client.post("/api/v1/auth/refresh", json={"refresh_token": "none"}).status_code
-        for _ in range(ATTEMPTS_PER_MINUTE + 1)
-    ]
-    assert codes == [401] * ATTEMPTS_PER_MINUTE + [429]
-    refused = client.post("/api/v1/auth/login", json={"login": "viewer", "password": PASSWORD})
-    assert refused.json()["type"] == "urn:propdesk:problem:too-many-attempts"
-    assert refused.headers["retry-after"] == "60"
+def test_an_address_has_so_many_logins_a_minute_and_so_many_bad_tokens(
+    desk: Desk, client: TestClient
+) -> None:
+    bodies = {
+        "/api/v1/auth/refresh": {"refresh_token": "none"},
+        "/api/v1/auth/login": {"login": "viewer", "password": PASSWORD},
+    }
+    for (path, body), status in zip(bodies.items(), (401, 200), strict=True):
+        answers = [client.post(path, json=body) for _ in range(ATTEMPTS_PER_MINUTE + 1)]
+        assert [answer.status_code for answer in answers] == [status] * ATTEMPTS_PER_MINUTE + [429]
+        assert answers[-1].json()["type"] == "urn:propdesk:problem:too-many-attempts"
+        assert answers[-1].headers["retry-after"] == "60"
+
+
+def test_a_stranger_at_the_same_address_stops_no_refresh_and_a_session_has_its_own_limit(
+    desk: Desk, client: TestClient
+) -> None:
+    pair = desk.login(client)
+    for n in range(ATTEMPTS_PER_MINUTE + 1):
+        client.post("/api/v1/auth/login", json={"login": f"stranger{n}", "password": "x"})
+        client.post("/api/v1/auth/refresh", json={"refresh_token": "none"})
+    codes = []
+    for _ in range(ATTEMPTS_PER_MINUTE + 1):
+        answer = client.post("/api/v1/auth/refresh", json={"refresh_token": pair["refresh_token"]})
+        codes.append(answer.status_code)
+        pair = answer.json() if answer.status_code == 200 else pair
+    assert codes == [200] * ATTEMPTS_PER_MINUTE + [429]
+    with begin(desk.parts.access) as connection:
+        connection.execute("DELETE FROM access.login_failures")
 
 
 def codes_of_refreshes(desk: Desk, settings: Settings, *headers: dict[str, str]) -> list[int]:
