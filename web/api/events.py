@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any, Final
 
-import orjson
 import psycopg
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
@@ -21,6 +20,7 @@ from adapters.db.repos.events import CHANNEL, newest_event, read_events
 from adapters.db.repos.users import Session, read_session
 from adapters.log import get_logger
 from propdesk.model.user import UserRole
+from web.api.answers import written
 from web.api.guard import ROLE_MARK, guard
 from web.api.parts import Parts
 from web.api.problems import Problem
@@ -168,7 +168,7 @@ def _read(parts: Parts, session_id: str, after: int) -> list[dict[str, Any]] | N
 
 
 def _written(row: dict[str, Any]) -> bytes:
-    return f"id: {row['event_id']}\nevent: {row['kind']}\ndata: ".encode() + orjson.dumps(row) + b"\n\n"
+    return f"id: {row['event_id']}\nevent: {row['kind']}\ndata: ".encode() + written(row) + b"\n\n"
 
 
 _EXAMPLE: Final = (

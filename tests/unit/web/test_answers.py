@@ -23,6 +23,9 @@ def request(*tags: str) -> Request:
         ([float("inf"), None], b'["Infinity",null]'),
         ({"a": (float("nan"),)}, b'{"a":[null]}'),
         (2**63 - 1, b"9223372036854775807"),
+        (2**63, b'"9223372036854775808"'),
+        ([-(2**63), -(2**63) - 1], b'[-9223372036854775808,"-9223372036854775809"]'),
+        (True, b"true"),
     ],
 )
 def test_what_json_cannot_say_is_a_word_or_null(value: Any, written: bytes) -> None:
