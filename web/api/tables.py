@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from adapters.db.engine import begin
 from adapters.db.repos.listings import FILTERABLE, SORTABLE, Listing
 from adapters.db.repos.pages import (
+    CURSOR_LENGTH_MAX,
     FILTERS_MAX,
     PAGE_ROWS_DEFAULT,
     PAGE_ROWS_MAX,
@@ -18,8 +19,6 @@ from web.api.answers import answer
 from web.api.guard import protected
 from web.api.parts import Parts
 from web.api.schemas import filter_schema, page_schema, problems, sort_pattern
-
-_CURSOR_LENGTH_MAX = 4_000
 
 
 def tables_router(parts: Parts, listings: tuple[Listing, ...]) -> APIRouter:
@@ -55,7 +54,7 @@ def _add_route(router: APIRouter, parts: Parts, listing: Listing) -> None:
         sort: Annotated[str | None, sort] = None,
         limit: Annotated[int, Query(ge=1, le=PAGE_ROWS_MAX, description="Rows.")] = PAGE_ROWS_DEFAULT,
         cursor: Annotated[
-            str | None, Query(max_length=_CURSOR_LENGTH_MAX, description="next_cursor of the page before.")
+            str | None, Query(max_length=CURSOR_LENGTH_MAX, description="next_cursor of the page before.")
         ] = None,
     ) -> Response:
         query = make_query(listing, filters=filter or (), sort=sort, limit=limit, cursor=cursor)

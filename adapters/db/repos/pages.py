@@ -30,7 +30,12 @@ FILTERS_MAX: Final = 12
 SORTS_MAX: Final = 4
 NULL_WORD: Final = "null"
 _FILTER: Final = re.compile(r"([a-z0-9_]{1,63})(!=|>=|<=|=|>|<)(.{0,200})", re.DOTALL)
-_CURSOR_LENGTH_MAX: Final = 4_000
+CURSOR_LENGTH_MAX: Final = 8_000
+SORTED_TEXT_MAX: Final = 120
+"""Characters of a text that its order looks at, beyond which the key decides: a cursor carries them.
+
+Keys are sorted by whole; an index holds them, which bounds their length.
+"""
 _INT64: Final = 2**63
 _OPERATORS: Final = {"=": "=", "!=": "IS DISTINCT FROM", ">=": ">=", "<=": "<=", ">": ">", "<": "<"}
 
@@ -50,10 +55,21 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One column of the order."""
+    """One column of the order; ``is_cut`` = only the beginning of its text counts."""
 
     column: ListedColumn
     is_descending: bool
+    is_cut: bool = False
+
+    @property
+    def expression(self) -> sql.Composable:
+        """What stands in the order, and is compared with a cursor."""
+        name = sql.Identifier(self.column.name)
+        return sql.SQL("left({}, {})").format(name, sql.Literal(SORTED_TEXT_MAX)) if self.is_cut else name
+
+    def place(self, value: object) -> object:
+        """Give the value of the expression for a row's value of the column."""
+        return value[:SORTED_TEXT_MAX] if self.is_cut and isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,8 @@ def make_query(
         ``column=value``, also with ``!=``, ``<``, ``<=``, ``>``, ``>=``; the value ``null`` with ``=`` and
         ``!=`` asks for absence. Of a list, ``=`` asks whether it holds the value. All must hold.
     sort : str, optional
-        Columns by commas, the first decides; ``-`` turns one round. Rows without a value come last.
+        Columns by commas, the first decides; ``-`` turns one round. Rows without a value come last. Of a text
+        outside of the key the first `SORTED_TEXT_MAX` characters count.
     limit : int
         1 to `PAGE_ROWS_MAX`.
     cursor : str, optional
@@ -198,7 +215,8 @@ def _order(listing: Listing, words: str) -> tuple[Term, ...]:
     terms: dict[str, Term] = {}
     for word in names:
         column = _known(listing, word.removeprefix("-"), SORTABLE, "sorted by")
-        terms.setdefault(column.name, Term(column, word.startswith("-")))
+        is_cut = column.kind is Kind.TEXT and column.name not in listing.key
+        terms.setdefault(column.name, Term(column, word.startswith("-"), is_cut))
     # In one direction with the first column an index of the key serves both.
     is_descending = next(iter(terms.values())).is_descending
     for name in listing.key:
@@ -210,14 +228,14 @@ def _ordering(term: Term) -> sql.Composed:
     direction = sql.SQL(" DESC" if term.is_descending else "")
     # Only where there can be any: an index fits the order as it stands otherwise.
     nulls = sql.SQL(" NULLS LAST" if term.column.is_nullable else "")
-    return sql.Identifier(term.column.name) + direction + nulls
+    return term.expression + direction + nulls
 
 
 def _behind(order: tuple[Term, ...], values: tuple[object, ...]) -> tuple[sql.Composable, list[object]]:
     """Say that a row comes after the one with these values."""
     directions = {term.is_descending for term in order}
     if len(directions) == 1 and not any(term.column.is_nullable for term in order):
-        names = sql.SQL(", ").join(sql.Identifier(term.column.name) for term in order)
+        names = sql.SQL(", ").join(term.expression for term in order)
         marks = sql.SQL(", ").join(sql.Placeholder() * len(order))
         sign = sql.SQL("<" if directions == {True} else ">")
         return sql.SQL("({}) {} ({})").format(names, sign, marks), list(values)
@@ -228,9 +246,9 @@ def _behind(order: tuple[Term, ...], values: tuple[object, ...]) -> tuple[sql.Co
             continue  # rows without a value are last: nothing comes after them by this column
         parts: list[sql.Composable] = []
         for before, value in zip(order[:index], values[:index], strict=True):
-            parts.append(sql.SQL("{} IS NOT DISTINCT FROM %s").format(sql.Identifier(before.column.name)))
+            parts.append(sql.SQL("{} IS NOT DISTINCT FROM %s").format(before.expression))
             bound.append(value)
-        name = sql.Identifier(term.column.name)
+        name = term.expression
         sign = sql.SQL("<" if term.is_descending else ">")
         later = sql.SQL("{} {} %s").format(name, sign)
         parts.append(sql.SQL("({} OR {} IS NULL)").format(later, name) if term.column.is_nullable else later)
@@ -240,15 +258,16 @@ def _behind(order: tuple[Term, ...], values: tuple[object, ...]) -> tuple[sql.Co
 
 
 def _write_cursor(query: PageQuery, day: date | None, values: Sequence[object]) -> str:
-    content = [query.fingerprint, _word(day), [_word(value) for value in values]]
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    places = [_word(term.place(value)) for term, value in zip(query.order, values, strict=True)]
+    content = json.dumps([query.fingerprint, _word(day), places], ensure_ascii=False)
+    return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
 def _read_cursor(
     cursor: str, fingerprint: str, order: tuple[Term, ...]
 ) -> tuple[date | None, tuple[object, ...]]:
     try:
-        if len(cursor) > _CURSOR_LENGTH_MAX:
+        if len(cursor) > CURSOR_LENGTH_MAX:
             raise ValueError
         padded = cursor + "=" * (-len(cursor) % 4)
         of, day, words = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -300,7 +319,8 @@ def _condition(condition: Filter) -> tuple[sql.Composable, list[object]]:
         absent = "IS NULL" if condition.operator == "=" else "IS NOT NULL"
         return sql.SQL("{} {}").format(name, sql.SQL(absent)), []
     if condition.column.kind is Kind.TEXTS:
-        holds = "%s = ANY({})" if condition.operator == "=" else "%s <> ALL({})"
+        # As `IS DISTINCT FROM` has it for the other kinds: a row without a list does not hold the value.
+        holds = "%s = ANY({})" if condition.operator == "=" else "(%s = ANY({})) IS NOT TRUE"
         return sql.SQL(holds).format(name), [condition.value]
     return sql.SQL("{} {} %s").format(name, sql.SQL(_OPERATORS[condition.operator])), [condition.value]
 

@@ -150,6 +150,24 @@ def test_filters(connection: psycopg.Connection[Any], condition: str, scopes: li
     assert [row["scope"] for row in page.rows] == scopes
 
 
+@pytest.mark.parametrize("sort", ["label", "-label", "label,-scope"])
+def test_long_texts_are_paged_by_their_beginning(connection: psycopg.Connection[Any], sort: str) -> None:
+    with connection.transaction(force_rollback=True):
+        for number, tail in enumerate("cab"):
+            label = '\N{GRINNING FACE}"' * 2_500 + tail
+            fill(connection, "ref.regimes", [{"trade_date": DAY, "scope": f"s{number}", "label": label}])
+        seen, cursor = [], None
+        for _ in range(4):
+            query = make_query(REGIMES, sort=sort, limit=1, cursor=cursor)
+            page = read_page(connection, query, ACCOUNT)
+            seen += [row["scope"] for row in page.rows]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+    assert seen == sorted(seen, reverse="-" in sort)
+    assert len(seen) == 3
+
+
 def test_a_cursor_serves_its_own_question_only(
     client: TestClient, viewer: dict[str, str], connection: psycopg.Connection[Any]
 ) -> None:
@@ -236,7 +254,13 @@ def test_tables_that_dbt_has_not_made_yet_are_empty_and_then_show_the_newest_day
              "desk_failed_gates": []},
         ],
     )  # fmt: skip
-    mini = {**rule, "level": "MINI", "as_of_date": date(2025, 7, 1), "rule_text": "m"}
+    mini = {
+        **rule,
+        "level": "MINI",
+        "as_of_date": date(2025, 7, 1),
+        "rule_text": "m",
+        "desk_failed_gates": None,
+    }
     fill(connection, "marts.mini_rules", [mini])
     leader = any_row(connection, "marts.advisor_leaderboard", 1)
     fill(connection, "marts.advisor_leaderboard", [{**leader, "as_of_date": date(2025, 7, 1)}])
@@ -249,6 +273,11 @@ def test_tables_that_dbt_has_not_made_yet_are_empty_and_then_show_the_newest_day
     assert ([row["rule_text"] for row in named["items"]], named["newest"]) == (["old"], None)
     failing = client.get("/api/v1/rules?filter=desk_failed_gates=mdd", headers=viewer).json()
     assert [row["rule_text"] for row in failing["items"]] == ["r1"]
+    others = client.get("/api/v1/rules?filter=desk_failed_gates!=mdd&sort=rule_text", headers=viewer).json()
+    assert [row["rule_text"] for row in others["items"]] == [
+        "m",
+        "r2",
+    ]  # m has no list, so none that holds it
 
     first = client.get("/api/v1/rules?sort=rule_text&limit=2", headers=viewer).json()
     fill(connection, "marts.rules_6d", [{**rule, "as_of_date": date(2025, 7, 2), "rule_text": "new"}])
