@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from adapters.db.engine import DatabaseUnreachable, begin
 from adapters.db.live import connect
-from adapters.db.repos.events import CHANNEL, newest_event, read_events
+from adapters.db.repos.events import CHANNEL, Horizon, newest_event, read_events
 from adapters.db.repos.users import Session, read_session
 from adapters.log import get_logger
 from propdesk.model.user import UserRole
@@ -30,6 +30,10 @@ BEAT_S: Final = 10.0
 """Longest silence of a stream: a proxy keeps it open, and a session that ended is noticed."""
 STREAMS_MAX: Final = 64
 BATCH: Final = 500
+UNSETTLED_S: Final = 0.1
+"""Next look while a writer is under way: one that adds nothing rings for nobody."""
+SETTLE_MAX_S: Final = 5.0
+"""A stream that begins now waits so long for the writers under way."""
 _DIAL_AGAIN_S: Final = 2.0
 _RETRY_MS: Final = 2_000
 _EVENT_MAX: Final = 2**63 - 1
@@ -87,6 +91,7 @@ class Bell:
 def events_router(parts: Parts, bell: Bell) -> APIRouter:
     """Make the route of the stream."""
     router = APIRouter(tags=["events"])
+    horizon = Horizon(parts.account_id)
     viewer = Annotated[Session, Depends(guard(parts, UserRole.VIEWER))]
     responses: dict[int | str, dict[str, Any]] = {
         200: {
@@ -119,8 +124,8 @@ def events_router(parts: Parts, bell: Bell) -> APIRouter:
             raise Problem(503, "not-ready", f"{STREAMS_MAX} streams are open already.", {"Retry-After": "60"})
         begin_at = after if last_event_id is None else last_event_id
         if begin_at is None:
-            begin_at = await run_in_threadpool(_newest, parts)
-        stream = _stream(parts, bell, session.session_id, begin_at, follow=follow)
+            begin_at = await _settled(parts, horizon)
+        stream = _stream(parts, bell, horizon, session.session_id, begin_at, follow=follow)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
@@ -128,17 +133,18 @@ def events_router(parts: Parts, bell: Bell) -> APIRouter:
 
 
 async def _stream(
-    parts: Parts, bell: Bell, session_id: str, after: int, *, follow: bool
+    parts: Parts, bell: Bell, horizon: Horizon, session_id: str, after: int, *, follow: bool
 ) -> AsyncIterator[bytes]:
     bell.streams += 1
     try:
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while True:
             ring = bell.ring
-            rows = await run_in_threadpool(_read, parts, session_id, after)
-            if rows is None:
+            found = await run_in_threadpool(_read, parts, horizon, session_id, after)
+            if found is None:
                 yield b"event: SESSION_ENDED\ndata: {}\n\n"
                 return
+            rows, is_more_to_come = found
             for row in rows:
                 after = row["event_id"]
                 yield _written(row)
@@ -146,12 +152,22 @@ async def _stream(
                 continue
             if not follow:
                 return
-            if not rows:
+            if not rows and not is_more_to_come:
                 yield b": alive\n\n"
             with suppress(TimeoutError):
-                await asyncio.wait_for(ring.wait(), BEAT_S)
+                await asyncio.wait_for(ring.wait(), UNSETTLED_S if is_more_to_come else BEAT_S)
     finally:
         bell.streams -= 1
+
+
+async def _settled(parts: Parts, horizon: Horizon) -> int:
+    """Wait until every event that is there now is settled, and give the newest: the next come behind it."""
+    newest = await run_in_threadpool(_newest, parts)
+    for _ in range(int(SETTLE_MAX_S / UNSETTLED_S)):
+        if await run_in_threadpool(_look, parts, horizon) >= newest:
+            return newest
+        await asyncio.sleep(UNSETTLED_S)
+    raise Problem(503, "not-ready", "Events are being written for long: try again.", {"Retry-After": "5"})
 
 
 def _newest(parts: Parts) -> int:
@@ -159,12 +175,20 @@ def _newest(parts: Parts) -> int:
         return newest_event(connection, parts.account_id)
 
 
-def _read(parts: Parts, session_id: str, after: int) -> list[dict[str, Any]] | None:
+def _look(parts: Parts, horizon: Horizon) -> int:
+    with begin(parts.reader) as connection:
+        return horizon.look(connection)[0]
+
+
+def _read(
+    parts: Parts, horizon: Horizon, session_id: str, after: int
+) -> tuple[list[dict[str, Any]], bool] | None:
     with begin(parts.access) as connection:
         if read_session(connection, session_id, parts.now()) is None:
             return None
     with begin(parts.reader) as connection:
-        return read_events(connection, parts.account_id, after, BATCH)
+        until, is_more_to_come = horizon.look(connection)
+        return read_events(connection, parts.account_id, after, until, BATCH), is_more_to_come
 
 
 def _written(row: dict[str, Any]) -> bytes:

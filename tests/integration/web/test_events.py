@@ -89,6 +89,56 @@ def test_what_was_missed_comes_first_and_what_happens_at_once(desk: Desk, pg_url
         assert messages(again) == ["three", "four"]
 
 
+def put(connection: psycopg.Connection[Any], message: str) -> None:
+    row = {"kind": "HALT", "severity": "info", "message": message, "event_ns": 1, "is_sent": False}
+    fill(connection, "trading.trade_events", [{**row, "account_id": ACCOUNT, "payload": "{}"}])
+
+
+def test_an_event_that_is_committed_after_a_later_one_is_not_missed(desk: Desk, pg_url: str) -> None:
+    dsn = psycopg_dsn(pg_url)
+    headers = desk.headers(UserRole.VIEWER)
+    with served(desk) as url, httpx.Client(headers=headers, timeout=30) as client:
+        happen(pg_url, "before")
+        assert messages(client.get(f"{url}?follow=false&after=0"))[-1] == "before"
+        with (
+            client.stream("GET", url) as stream,
+            psycopg.connect(dsn) as slow,
+            psycopg.connect(dsn) as third,
+        ):
+            lines = stream.iter_lines()
+            next(lines)
+            put(slow, "number first, commit last")
+            happen(pg_url, "number second")
+            held_back = messages(client.get(f"{url}?follow=false&after=0"))
+            put(third, "number third")  # begun behind that look: nothing waits for it
+            slow.commit()
+            assert [read(lines)["message"] for _ in range(2)] == [
+                "number first, commit last",
+                "number second",
+            ]
+            third.rollback()
+        assert held_back[-1] == "before"
+
+
+def test_a_writer_that_adds_nothing_holds_up_what_it_might_have_added_until_it_ends(
+    desk: Desk, pg_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "SETTLE_MAX_S", 0.2)
+    headers = desk.headers(UserRole.VIEWER)
+    with served(desk) as url, httpx.Client(headers=headers, timeout=30) as client:
+        with psycopg.connect(psycopg_dsn(pg_url)) as idle, client.stream("GET", url) as stream:
+            lines = stream.iter_lines()
+            next(lines)
+            put(idle, "never")
+            happen(pg_url, "held up")
+            refused = client.get(url)
+            idle.rollback()
+            begun = time.monotonic()
+            assert read(lines)["message"] == "held up"
+            assert time.monotonic() - begun < SEEN_WITHIN_S
+        assert (refused.status_code, refused.json()["type"]) == (503, "urn:propdesk:problem:not-ready")
+
+
 def test_more_than_a_batch_is_sent_whole(desk: Desk, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "BATCH", 2)
     happen(pg_url, *"abcde")
