@@ -16,6 +16,8 @@ CONNECT_TIMEOUT_S: Final = 10
 STATEMENT_TIMEOUT_S: Final = 900
 """No statement of the pipeline needs more; a hanging one must not hold its locks for ever."""
 LOCK_TIMEOUT_S: Final = 60
+IDLE_TIMEOUT_S: Final = 3_600
+"""A transaction may wait so long for its own process, which computes between its statements."""
 POOL_SIZE: Final = 4
 POOL_OVERFLOW: Final = 4
 
@@ -30,6 +32,7 @@ def create_engine(
     *,
     statement_timeout_s: int = STATEMENT_TIMEOUT_S,
     lock_timeout_s: int = LOCK_TIMEOUT_S,
+    idle_timeout_s: int = IDLE_TIMEOUT_S,
 ) -> Engine:
     """Make a pooled engine; nothing is connected yet.
 
@@ -41,6 +44,8 @@ def create_engine(
         Shown in ``pg_stat_activity``, e.g. ``propdesk-pipeline``.
     statement_timeout_s, lock_timeout_s : int
         Longest statement and longest wait for a lock, s, > 0.
+    idle_timeout_s : int
+        Longest time that a transaction does nothing, s, > 0; its connection is ended.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def create_engine(
     """
     options = (
         f"-c statement_timeout={statement_timeout_s * 1000} -c lock_timeout={lock_timeout_s * 1000} "
-        "-c timezone=UTC -c idle_in_transaction_session_timeout=3600000"
+        f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_timeout_s * 1000}"
     )
     return _create_engine(
         _checked(url),

@@ -5,8 +5,9 @@ misses nothing, and an announcement that is lost costs no more than the time unt
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any, Final
 
 import psycopg
@@ -29,6 +30,8 @@ from web.api.schemas import problems
 BEAT_S: Final = 10.0
 """Longest silence of a stream: a proxy keeps it open, and a session that ended is noticed."""
 STREAMS_MAX: Final = 64
+STREAMS_PER_USER_MAX: Final = 8
+"""Open pages of one person: nobody takes all streams."""
 BATCH: Final = 500
 UNSETTLED_S: Final = 0.1
 """Next look while a writer is under way: one that adds nothing rings for nobody."""
@@ -51,12 +54,30 @@ class Bell:
     def __init__(self, url: str) -> None:
         self._url = url
         self._ring = asyncio.Event()
-        self.streams = 0
+        self._streams: Counter[str] = Counter()
 
     @property
     def ring(self) -> asyncio.Event:
         """The next ring; to be taken before the rows are read, so that none falls between."""
         return self._ring
+
+    def refusal(self, login: str) -> str | None:
+        """Tell why a user can have no further stream; None if one can be opened."""
+        if self._streams.total() >= STREAMS_MAX:
+            return f"{STREAMS_MAX} streams are open already."
+        if self._streams[login] >= STREAMS_PER_USER_MAX:
+            return f"{STREAMS_PER_USER_MAX} streams of yours are open already: close a page."
+        return None
+
+    @contextmanager
+    def stream(self, login: str) -> Iterator[None]:
+        """Count a stream of a user for the length of a block."""
+        self._streams[login] += 1
+        try:
+            yield
+        finally:
+            self._streams[login] -= 1
+            self._streams += Counter()  # forgets who has none
 
     def strike(self) -> None:
         """Ring."""
@@ -74,6 +95,8 @@ class Bell:
                         self.strike()
             except (psycopg.OperationalError, DatabaseUnreachable) as error:
                 get_logger().warning("events_away", error=str(error))
+            except Exception:  # whatever it was: without a listener every stream is late
+                get_logger().exception("events_listener_failed")
             await asyncio.sleep(_DIAL_AGAIN_S)
 
     @asynccontextmanager
@@ -120,12 +143,13 @@ def events_router(parts: Parts, bell: Bell) -> APIRouter:
         ] = None,
     ) -> StreamingResponse:
         """Send events as they happen, and first those since the last one seen."""
-        if bell.streams >= STREAMS_MAX:
-            raise Problem(503, "not-ready", f"{STREAMS_MAX} streams are open already.", {"Retry-After": "60"})
+        refusal = bell.refusal(session.login)
+        if refusal is not None:
+            raise Problem(503, "not-ready", refusal, {"Retry-After": "60"})
         begin_at = after if last_event_id is None else last_event_id
         if begin_at is None:
             begin_at = await _settled(parts, horizon)
-        stream = _stream(parts, bell, horizon, session.session_id, begin_at, follow=follow)
+        stream = _stream(parts, bell, horizon, session, begin_at, follow=follow)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(stream, headers=headers, media_type="text/event-stream")
 
@@ -133,14 +157,13 @@ def events_router(parts: Parts, bell: Bell) -> APIRouter:
 
 
 async def _stream(
-    parts: Parts, bell: Bell, horizon: Horizon, session_id: str, after: int, *, follow: bool
+    parts: Parts, bell: Bell, horizon: Horizon, session: Session, after: int, *, follow: bool
 ) -> AsyncIterator[bytes]:
-    bell.streams += 1
-    try:
+    with bell.stream(session.login):
         yield f"retry: {_RETRY_MS}\n\n".encode()
         while True:
             ring = bell.ring
-            found = await run_in_threadpool(_read, parts, horizon, session_id, after)
+            found = await run_in_threadpool(_read, parts, horizon, session.session_id, after)
             if found is None:
                 yield b"event: SESSION_ENDED\ndata: {}\n\n"
                 return
@@ -156,8 +179,6 @@ async def _stream(
                 yield b": alive\n\n"
             with suppress(TimeoutError):
                 await asyncio.wait_for(ring.wait(), UNSETTLED_S if is_more_to_come else BEAT_S)
-    finally:
-        bell.streams -= 1
 
 
 async def _settled(parts: Parts, horizon: Horizon) -> int:

@@ -18,6 +18,8 @@ from web.api.tokens import Tokens
 READ_TIMEOUT_S: Final = 15
 """No page waits longer for a table; the query is ended, so that it holds no connection."""
 ACCESS_TIMEOUT_S: Final = 5
+IDLE_TIMEOUT_S: Final = 5
+"""No transaction here computes anything between its statements, and one of users holds their rows."""
 _CONNECTIONS_MAX: Final = 256
 _STOP_GRACE_S: Final = 5
 
@@ -34,10 +36,16 @@ def build_app(settings: Settings) -> FastAPI:
     return create_app(
         Parts(
             reader=create_engine(
-                settings.database_url("reader"), "propdesk-api", statement_timeout_s=READ_TIMEOUT_S
+                settings.database_url("reader"),
+                "propdesk-api",
+                statement_timeout_s=READ_TIMEOUT_S,
+                idle_timeout_s=IDLE_TIMEOUT_S,
             ),
             access=create_engine(
-                settings.database_url("access"), "propdesk-api-access", statement_timeout_s=ACCESS_TIMEOUT_S
+                settings.database_url("access"),
+                "propdesk-api-access",
+                statement_timeout_s=ACCESS_TIMEOUT_S,
+                idle_timeout_s=IDLE_TIMEOUT_S,
             ),
             passwords=Passwords(),
             tokens=Tokens(settings.api_signing_key(), clock, settings.api_access_token_s),

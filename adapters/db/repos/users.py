@@ -189,7 +189,13 @@ def forget_failures(connection: Connection, login: str) -> None:
 
 
 def open_session(connection: Connection, login: str, lasts: timedelta, by: Actor) -> Session:
-    """Begin a family of refresh tokens under an id of our own making (nobody can bring one along)."""
+    """Begin a family of refresh tokens under an id of our own making; forgets those that are over."""
+    # Nothing asks for a session that is over; who logged in when is in the audit log.
+    connection.execute(
+        "DELETE FROM access.sessions WHERE session_id IN "
+        "(SELECT session_id FROM access.sessions WHERE expires_at <= %s FOR UPDATE SKIP LOCKED)",
+        (by.at,),
+    )
     session_id = secrets.token_urlsafe(_SESSION_ID_BYTES)
     expires_at = by.at + lasts
     connection.execute(

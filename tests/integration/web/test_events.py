@@ -1,5 +1,6 @@
 """The stream of events over a real server: what is missed is sent first, what happens at once."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,6 +13,7 @@ import httpx
 import psycopg
 import pytest
 import uvicorn
+from structlog.testing import capture_logs
 
 from adapters.db.engine import psycopg_dsn
 from adapters.db.repos.users import set_disabled
@@ -180,8 +182,40 @@ def test_a_lost_announcement_is_made_good_by_the_next_look_and_the_line_is_diall
     assert ended == [(True,)]
 
 
-def test_streams_are_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "STREAMS_MAX", 1)
+def test_the_listener_survives_any_error_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_DIAL_AGAIN_S", 0.0)
+    bell = events.Bell("unused")
+    dialled = 0
+
+    async def dial(*_: str) -> None:
+        nonlocal dialled
+        dialled += 1
+        if dialled == 2:
+            raise asyncio.CancelledError
+        raise RuntimeError("of a kind that nobody expects")
+
+    monkeypatch.setattr(events, "connect", dial)
+    with capture_logs() as said, pytest.raises(asyncio.CancelledError):
+        asyncio.run(bell.listen())
+    assert [(line["event"], line["log_level"]) for line in said] == [("events_listener_failed", "error")]
+
+
+def test_one_user_does_not_take_every_stream(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "STREAMS_PER_USER_MAX", 1)
+    mine, anothers = desk.headers(UserRole.VIEWER), desk.headers(UserRole.ADMIN)
+    with served(desk) as url, httpx.stream("GET", url, headers=mine, timeout=30) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        codes = [
+            httpx.get(f"{url}?follow=false", headers=headers, timeout=30).status_code
+            for headers in (mine, anothers)
+        ]
+    assert codes == [503, 200]
+
+
+@pytest.mark.parametrize("bound", ["STREAMS_MAX", "STREAMS_PER_USER_MAX"])
+def test_streams_are_bounded(desk: Desk, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, bound, 1)
     headers = desk.headers(UserRole.VIEWER)
     with served(desk) as url:
         with httpx.stream("GET", url, headers=headers, timeout=30) as stream:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from adapters.db.engine import psycopg_dsn
+from adapters.db.engine import begin, create_engine, psycopg_dsn
 from adapters.db.repos.users import (
     FAILURES_MAX,
     LOCK_TIME,
@@ -31,6 +31,7 @@ from adapters.db.repos.users import (
 )
 from propdesk.core.errors import ConfigFault, GapFault
 from propdesk.model.user import UserRole
+from web.api.serve import IDLE_TIMEOUT_S
 
 pytestmark = pytest.mark.integration
 
@@ -191,6 +192,24 @@ def test_of_two_uses_at_once_one_wins_and_the_family_ends(pg_role_urls: dict[str
         assert sorted(pool.map(use, range(2))) == [False, True]
     with psycopg.connect(psycopg_dsn(pg_role_urls["access"])) as connection:
         assert read_session(connection, session.session_id, AT) is None
+
+
+def test_a_transaction_that_does_nothing_is_ended_in_seconds(pg_role_urls: dict[str, str]) -> None:
+    engine = create_engine(pg_role_urls["access"], "test-idle", idle_timeout_s=IDLE_TIMEOUT_S)
+    with begin(engine) as connection:
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == ("5s",)
+    engine.dispose()
+
+
+def test_sessions_that_are_over_are_forgotten_at_a_login(connection: Connection) -> None:
+    old = open_session(connection, "asha", LASTS, actor())
+    later = open_session(connection, "asha", LASTS, actor(AT + timedelta(seconds=1)))
+    new = open_session(connection, "asha", LASTS, actor(AT + LASTS))
+    kept = {
+        row[0] for row in connection.execute("SELECT session_id FROM access.sessions WHERE login = 'asha'")
+    }
+    assert kept == {later.session_id, new.session_id}
+    assert old.session_id not in kept
 
 
 def test_a_password_is_not_set_while_a_login_holds_its_user(pg_role_urls: dict[str, str]) -> None:
