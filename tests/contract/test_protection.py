@@ -59,6 +59,17 @@ async def lasting(desk: Desk, broker: DhanBroker, seconds: int = 2) -> list[Brok
     return list(await broker.snapshot())
 
 
+async def real_supers(desk: Desk) -> Any:
+    """What ``/super/orders`` shows, whatever a test has put in its place."""
+    return await type(desk.client.super_orders).read(desk.client.super_orders)
+
+
+def show_price(monkeypatch: pytest.MonkeyPatch, desk: Desk, shown: Any, price_paise: int) -> None:
+    """Let the list stand still and name another last price."""
+    rows = tuple(replace(row, last_price_paise=price_paise) for row in shown.rows)
+    monkeypatch.setattr(desk.client.super_orders, "read", _always(replace(shown, rows=rows)))
+
+
 def guards(desk: Desk) -> list[str]:
     """Correlation ids of every guard that ever reached the broker."""
     names = [row.detail["correlation_id"] for row in desk.world.ledger.of("ORDER")]
@@ -653,6 +664,83 @@ async def test_an_exit_by_its_own_target_that_does_not_fill_is_told_and_priced_a
     assert (await broker.exit(OUT)).guard == 0
     desk.price(100)
     assert (net(desk), guards(desk)) == (0, [])
+
+
+@pytest.mark.parametrize("is_guarded", [True, False], ids=["guard", "own target"])
+async def test_a_way_out_that_nobody_takes_is_not_written_again_at_the_same_price(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_guarded: bool
+) -> None:
+    """A circuit holds the price for ten minutes: the calls of an hour are for every order of the account."""
+    if is_guarded:
+        await naked(desk, broker)
+        await lasting(desk, broker)
+        await broker.protect(GUARD)
+    else:
+        await broker.place(PLACE)
+    show_price(monkeypatch, desk, await desk.client.super_orders.read(), 10_900)
+    await broker.exit(EXIT)
+    show_price(monkeypatch, desk, await real_supers(desk), 10_900)
+    written, told = broker.writes, 0
+    for _ in range(60):
+        before = [fact.update_id for fact in await broker.snapshot()]
+        desk.world.advance_by(10)
+        if [fact for fact in await broker.snapshot() if fact.update_id not in before and fact.guard]:
+            told += 1
+            assert (await broker.exit(EXIT)).guard == 0
+    assert broker.writes == written
+    assert 12 <= told <= 15, "in ten minutes: every 10 s at first, then more and more seldom"
+    show_price(monkeypatch, desk, await real_supers(desk), 9_800)
+    await broker.exit(EXIT)
+    desk.price(98)
+    assert (net(desk), broker.writes) == (0, written + 1), "another price is written"
+
+
+async def test_an_accepted_guard_is_held_for_there_while_the_list_may_be_late(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told as bare a second time its position would be closed, which has its stop."""
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    shown = await desk.client.orders.read()
+    await broker.protect(GUARD)
+    told = []
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.orders, "read", _always(shown))
+        for seconds in (10, 60, 288, 2):
+            told += [kinds(await lasting(desk, broker, seconds)).count(BrokerUpdateKind.NAKED)]
+    assert told == [1, 1, 1, 2], "what is missing for six minutes is missing"
+    assert (await broker.snapshot())[-1].kind is BrokerUpdateKind.COVERED
+
+
+async def test_an_accepted_guard_that_died_is_held_for_dead(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    guard = await broker.protect(GUARD)
+    await desk.client.orders.cancel(guard.broker_order_id)
+    last = (await lasting(desk, broker))[-1]
+    assert (last.kind, last.guard) == (BrokerUpdateKind.NAKED, 2)
+
+
+async def test_a_guard_that_a_list_shows_in_its_old_size_is_no_lost_stop_at_once(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    shown = await desk.client.orders.read()
+    small = replace(
+        shown,
+        rows=tuple(
+            replace(row, quantity=4) if row.correlation_id == f"{NAME}g1" else row for row in shown.rows
+        ),
+    )
+    await lasting(desk, broker)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.orders, "read", _always(small))
+        before = len(await lasting(desk, broker))
+        await broker.protect(FIT)
+        told = [len(await lasting(desk, broker, seconds)) - before for seconds in (15, 45)]
+    assert told == [0, 1], "told anew by the minute"
 
 
 async def test_a_part_that_cannot_be_closed_makes_no_exit_of_the_whole(

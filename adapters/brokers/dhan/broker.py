@@ -346,7 +346,8 @@ class DhanBroker:
         if has_exits(row):
             try:
                 with nothing_placed() if intent.guard else contextlib.nullcontext():
-                    await self._move_out(row, price)
+                    is_again = intent.correlation_id in self._exiting
+                    await self._move_out(row, price, is_again=is_again)
             except AccessRefused:
                 raise
             except Rejected as refusal:
@@ -400,7 +401,8 @@ class DhanBroker:
     def _told_again(self, intent: OrderIntent) -> Iterator[None]:
         """Let what stays uncovered be told in seconds, so that its way out is tried again.
 
-        Where everything is refused, that would be so again: then it is told by the minute.
+        Where everything is refused, that would be so again: then it is told by the minute. So is what was
+        guarded: a list may show the guard late, and what is told as bare a second time is closed.
         """
         name = intent.correlation_id
         try:
@@ -411,7 +413,8 @@ class DhanBroker:
             self._cover.tried(name, self._clock.now_ns(), is_refused=True)
             raise
         else:
-            self._cover.tried(name, self._clock.now_ns(), is_refused=False)
+            if intent.kind is IntentKind.EXIT:
+                self._cover.tried(name, self._clock.now_ns(), is_refused=False)
 
     async def _put_stop(self, intent: OrderIntent, row: SuperOrderRow, instrument: Instrument) -> BrokerAck:
         name, stop = intent.correlation_id, row.leg(LegName.STOP)
@@ -464,7 +467,7 @@ class DhanBroker:
         last = row.last_price_paise or self._day.last_price(intent.instrument_key)
         if last and has_exits(row):
             price = protected_price(last, row.order.side.opposite, self._instrument(intent))
-            await self._move_out(row, price)
+            await self._move_out(row, price, is_again=True)
         elif not is_leaving(row):
             raise Retryable(
                 f"Super order {row.order.order_id} repeats {intent.correlation_id} and stays open."
@@ -512,6 +515,8 @@ class DhanBroker:
             units = gone[order_id].quantity if order_id in gone else 0
             gap = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
             if gap is not None:
+                if self._guards.is_accepted_unlisted(name, standing_of(row, books), now_ns):
+                    continue
                 gap = replace(gap, guard=self._guards.due(name, gap.guard, now_ns))
             seen[name] = gap
         return (*facts, *self._cover.facts(seen, now_ns))
@@ -655,10 +660,14 @@ class DhanBroker:
         else:
             await self._supers.cancel(head.order_id, LegName.ENTRY)
 
-    async def _move_out(self, row: SuperOrderRow, price: int) -> None:
+    async def _move_out(self, row: SuperOrderRow, price: int, *, is_again: bool) -> None:
+        """Move an exit of a super order to the market; what was moved there before is not written again."""
         order_id = row.order.order_id
-        live = [leg.name for leg in row.legs if leg.status in MOVABLE]
+        live = {leg.name: leg.price_paise for leg in row.legs if leg.status in MOVABLE}
+        stop = row.last_price_paise or price
         if LegName.TARGET in live:
+            if is_again and live[LegName.TARGET] == price:
+                return
             try:
                 await self._supers.modify_target(order_id, price)
             except AccessRefused:
@@ -669,7 +678,8 @@ class DhanBroker:
                     raise
             else:
                 return
-        await self._supers.modify_stop(order_id, row.last_price_paise or price)
+        if not is_again or live.get(LegName.STOP) != stop:
+            await self._supers.modify_stop(order_id, stop)
 
 
 def _is_stuck(row: SuperOrderRow, refusal: Rejected) -> bool:

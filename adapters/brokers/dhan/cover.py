@@ -23,6 +23,9 @@ AGAIN_NS: Final = 60 * NS_PER_SECOND
 RETRY_NS: Final = 5 * NS_PER_SECOND
 """After how long a gap is told anew of which the way out was refused; twice as long with each refusal."""
 
+_BRISK_TRIES: Final = 3
+"""How many ways out one after the other get the time that filling takes; each later one gets twice that."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Open:
@@ -46,6 +49,7 @@ class Cover:
     def __init__(self, session_ns: int = 0) -> None:
         self._session_ns = session_ns
         self._open: dict[str, _Open] = {}
+        self._tries: dict[str, int] = {}
         self._facts: list[BrokerUpdate] = []
         self._last_ns = 0
 
@@ -60,16 +64,25 @@ class Cover:
         return bool(self._open)
 
     def tried(self, name: str, now_ns: int, *, is_refused: bool) -> None:
-        """Tell a gap that stays before its minute is over: what was done about it may have done nothing.
+        """Tell a gap that stays before its minute is over: the way out that was tried may have done nothing.
 
-        Refused again and again it is tried more and more seldom, in the end by the minute.
+        Refused or unfilled again and again it is tried more and more seldom, in the end by the minute: at
+        the limit of the day nobody may take it for hours, and the calls of all orders are counted together.
         """
         known = self._open.get(name)
         if known is None:
             return
         refusals = known.refusals + 1 if is_refused else 0
-        wait_ns = min(AGAIN_NS, RETRY_NS << (refusals - 1)) if is_refused else UNFILLED_NS
+        if is_refused:
+            wait_ns = min(AGAIN_NS, RETRY_NS << (refusals - 1))
+        else:
+            self._tries[name] = self._tries.get(name, 0) + 1
+            wait_ns = self._filling_ns(name)
         self._open[name] = replace(known, due_ns=min(known.due_ns, now_ns + wait_ns), refusals=refusals)
+
+    def _filling_ns(self, name: str) -> int:
+        """Give the time that a way out has to fill; those that were moved since do not begin anew."""
+        return min(AGAIN_NS, UNFILLED_NS << max(0, self._tries.get(name, 0) - _BRISK_TRIES))
 
     def facts(self, seen: Mapping[str, Gap | None], now_ns: int) -> list[BrokerUpdate]:
         """Take in a reading and give every fact so far, oldest first.
@@ -82,7 +95,9 @@ class Cover:
         """
         for name, gap in seen.items():
             self._close(name, gap, now_ns)
-            if gap is not None:
+            if gap is None:
+                self._tries.pop(name, None)
+            else:
                 self._watch(name, gap, now_ns)
         return list(self._facts)
 
@@ -98,7 +113,8 @@ class Cover:
     def _watch(self, name: str, gap: Gap, now_ns: int) -> None:
         known = self._open.get(name)
         if known is None:
-            known = _Open(gap, now_ns + (UNFILLED_NS if gap.is_leaving else LOST_NS), is_told=False)
+            wait_ns = self._filling_ns(name) if gap.is_leaving else LOST_NS
+            known = _Open(gap, now_ns + wait_ns, is_told=False)
         elif known.gap is not None and known.gap.guard != gap.guard:
             # another guard is due, since the last one ended: it is told soon, not after a minute
             known = replace(known, due_ns=min(known.due_ns, now_ns + LOST_NS))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import MOVABLE, Books, standing_of
+from adapters.brokers.dhan.facts import MOVABLE, Books, Standing, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.holding import held_of, to_guard
-from adapters.brokers.dhan.model import LegName, OrderStatus, SuperOrderRow
+from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import BookReader, require_certain, row_named
@@ -54,7 +54,7 @@ def nothing_placed() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A generation that was asked for without an answer, and since when its coming is waited for."""
+    """A generation that was asked for, and since when it is waited for in the lists."""
 
     generation: int
     since_ns: int
@@ -83,6 +83,7 @@ class Guards:
         self._books = books
         self._clock = clock
         self._unanswered: dict[str, _Asked] = {}
+        self._accepted: dict[str, _Asked] = {}
 
     def remember(self, asked: Mapping[str, int], now_ns: int) -> None:
         """Restore the generations that were asked for: of which nobody knows, the wait begins anew."""
@@ -124,11 +125,14 @@ class Guards:
             if held == 0:
                 await self._client.orders.cancel(guard.row.order_id)
                 return
+            order_type, quantity = "LIMIT" if trigger is None else "STOP_LOSS", guard.filled + held
+            if _is_as_asked(guard.row, order_type, quantity, limit, trigger):
+                return
             try:
                 await self._client.orders.modify(
                     guard.row.order_id,
-                    order_type="LIMIT" if trigger is None else "STOP_LOSS",
-                    quantity=guard.filled + held,
+                    order_type=order_type,
+                    quantity=quantity,
                     price_paise=limit,
                     trigger_paise=trigger,
                 )
@@ -181,7 +185,19 @@ class Guards:
             del self._unanswered[name]  # proved not to be there
             raise
         del self._unanswered[name]
+        self._accepted[name] = _Asked(generation, self._clock.now_ns())
         return order_id
+
+    def is_accepted_unlisted(self, name: str, standing: Standing, now_ns: int) -> bool:
+        """Whether the newest guard was accepted, and the list that leaves it out may only be late.
+
+        It is held for there, since what is told as bare a second time is closed. What the exchange did not
+        take is listed as such, and what is missing for longer than anything was ever late is missing.
+        """
+        accepted = self._accepted.get(name)
+        if accepted is None or now_ns - accepted.since_ns >= LATE_NS:
+            return False
+        return all(one.generation < accepted.generation for one in standing.guards)
 
     async def _certain(self, name: str) -> Books:
         books = await self._books.read(with_positions=True)
@@ -228,6 +244,12 @@ class Guards:
                 if answer.status is OrderStatus.CANCELLED:
                     ended.add(name)
         return ended, refused
+
+
+def _is_as_asked(row: OrderRow, order_type: str, quantity: int, limit: int, trigger: int | None) -> bool:
+    """Whether a guard stands as it would be written: calls and modifications are numbered."""
+    is_same = (row.order_type, row.quantity, row.price_paise) == (order_type, quantity, limit)
+    return is_same and (trigger is None or row.trigger_paise == trigger)
 
 
 def _units_to_place(books: Books, name: str, generation: int) -> int:

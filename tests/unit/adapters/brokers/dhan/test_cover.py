@@ -1,6 +1,7 @@
 """A gap is told if it lasts, anew while it stays, and so is its end; what cannot be read says nothing."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from adapters.brokers.dhan.cover import Cover
 from adapters.brokers.dhan.gaps import Gap
@@ -112,3 +113,18 @@ def test_what_is_naked_before_the_session_is_told_anew_when_it_begins() -> None:
     assert [readings.at(second, LOST) for second in (0, 2, 29.9, 30, 89, 90)] == [
         [], [NAKED], [], [NAKED], [], [NAKED],
     ]  # fmt: skip
+
+
+def test_ways_out_that_do_not_fill_are_told_more_seldom_although_their_price_moves() -> None:
+    readings, moments = Readings(), []
+    for second in range(0, 300, 10):
+        gap = replace(LEAVING, what=f"7|{9_900 - len(moments)}")
+        if NAKED in readings.at(second, gap):
+            moments.append(second)
+            readings.cover.tried("p", second * NS_PER_SECOND, is_refused=False)
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1]) == (20, 70), "each begins with the reading after the way out was moved"
+    readings.at(300, None)
+    readings.cover.tried("p", 300 * NS_PER_SECOND, is_refused=False)
+    assert [readings.at(second, LEAVING) for second in (301, 310, 311)] == [[], [], [NAKED]], "begun anew"
