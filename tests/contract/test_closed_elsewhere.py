@@ -10,6 +10,7 @@ from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.errors import Rejected, Retryable
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
+from sandbox.faults import Fault, FaultKind
 from tests.contract.conftest import Desk
 from tests.contract.test_broker_matrix import PLACE, dhan_broker, intent
 from tests.contract.test_protection import EXIT, FIT, GUARD, OUT, kinds, lasting, naked, net
@@ -150,3 +151,45 @@ async def test_a_sale_by_hand_ends_what_repeats_an_order_before_ours(desk: Desk,
     assert net(desk) == 10
     desk.price(99)
     assert net(desk) == 0
+
+
+OTHER = "pABCBBBBBBBBBBBBBBBB"
+
+
+async def test_the_second_order_of_a_security_that_a_person_closes_is_seen(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 10)
+    assert exits_of(await lasting(desk, broker)) == [(10, CLOSED_ELSEWHERE)]
+    await broker.protect(FIT)
+    desk.world.advance_by(600)
+    desk.price(100)
+    await broker.place(replace(PLACE, correlation_id=OTHER))
+    desk.world.advance_by(60)
+    await by_hand(desk, Side.SELL, 10)
+    told = [fact for fact in await lasting(desk, broker) if fact.correlation_id == OTHER]
+    assert (exits_of(told), told[-1].kind) == ([(10, CLOSED_ELSEWHERE)], EXCESS)
+    with pytest.raises(Retryable, match="Others closed"):
+        await broker.exit(replace(EXIT, correlation_id=OTHER))
+    await broker.protect(replace(FIT, correlation_id=OTHER))
+    for price in (101, 99, 98):
+        desk.price(price)
+    assert net(desk) == 0
+
+
+async def test_a_guard_stays_where_a_person_closed_another_order(desk: Desk, broker: DhanBroker) -> None:
+    await broker.place(PLACE)
+    desk.world.faults.arm(Fault(FaultKind.STOP_MISSING))
+    await broker.place(replace(PLACE, correlation_id=OTHER))
+    await lasting(desk, broker)
+    await broker.protect(replace(GUARD, correlation_id=OTHER))
+    await by_hand(desk, Side.SELL, 10)
+    told = await lasting(desk, broker)
+    await broker.protect(FIT)
+    assert [fact.correlation_id for fact in told if fact.kind is EXCESS] == [PLACE.correlation_id]
+    await broker.protect(replace(FIT, correlation_id=OTHER))
+    desk.price(100)
+    assert net(desk) == 10
+    desk.price(98)
+    assert net(desk) == 0, "by its guard"

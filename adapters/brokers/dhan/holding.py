@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Iterator
 
 from adapters.brokers.dhan.doubt import ids_of
-from adapters.brokers.dhan.facts import Books, Filled, age, is_ours, rests, standing_of, surplus
+from adapters.brokers.dhan.facts import (
+    Books,
+    Filled,
+    age,
+    has_exits,
+    is_leaving,
+    is_ours,
+    rests,
+    standing_of,
+    surplus,
+)
 from adapters.brokers.dhan.model import LegName, OrderRow, PositionRow, SuperOrderRow, TradeRow
 from propdesk.core.ids import split_guard_id
 from propdesk.model.enums import Side
@@ -23,11 +33,39 @@ def held_of(parent: SuperOrderRow, books: Books) -> int | None:
     """Units of a super order that the account's position still has room for.
 
     The position is one number for all our orders in a security, long and short: what it falls short of
-    their sum was closed by somebody else, and is taken off this order. None where the positions were not
-    read or have no row of the security, which proves nothing: flat ones stay listed.
+    their sum was closed by somebody else, and is taken off them, off each its share. None where the
+    positions were not read or have no row of the security, which proves nothing: flat ones stay listed.
     """
-    short = _shortfall(security_of(parent.order), parent.order.side, books)
-    return None if short is None else max(0, standing_of(parent, books).open_quantity - short)
+    key, side = security_of(parent.order), parent.order.side
+    short = _shortfall(key, side, books)
+    if short is None:
+        return None
+    missing = _missing(short, [row for row in _ours_in(key, books) if row.order.side is side], books)
+    return standing_of(parent, books).open_quantity - missing.get(parent.order.order_id, 0)
+
+
+def _missing(short: int, ours: list[SuperOrderRow], books: Books) -> dict[str, int]:
+    """Share out what the position falls short of orders of one side, by order id.
+
+    First goes what others are known to have closed. The rest nobody can tell: it goes where it takes no
+    live guard away, and to orders with exits of their own last, since those would sell it all the same.
+    """
+    gone, repeats = closed_elsewhere(books), _repeats(books)
+    standings = {row.order.order_id: standing_of(row, books) for row in ours}
+    missing = {name: gone[name].quantity for name in standings if name in gone}
+    short = max(0, short - sum(missing.values()))
+    in_order = sorted(
+        ours, key=lambda row: (not is_leaving(row), row.order.order_id not in repeats, age(row))
+    )
+    bare = [row for row in in_order if not has_exits(row)]
+    for rows, keeps_guards in ((bare, True), (bare, False), (in_order, False)):
+        for name in (row.order.order_id for row in rows):
+            guarded = sum(guard.left for guard in standings[name].guards) if keeps_guards else 0
+            room = standings[name].open_quantity - missing.get(name, 0) - guarded
+            units = max(0, min(room, short))
+            missing[name] = missing.get(name, 0) + units
+            short -= units
+    return missing
 
 
 def to_guard(parent: SuperOrderRow, books: Books) -> int:
@@ -82,30 +120,44 @@ def _shared_out(
     ours: Iterable[SuperOrderRow], fills: list[TradeRow], short: int, books: Books
 ) -> Iterator[tuple[str, Filled]]:
     """Share what others closed of one side of a position out: what repeats an order first, then by age."""
-    repeats = {row.order.order_id for rows in surplus(books.supers).values() for row in rows}
-    taken = 0
+    repeats, left = _repeats(books), {index: trade.quantity for index, trade in enumerate(fills)}
     for row in sorted(ours, key=lambda row: (row.order.order_id not in repeats, age(row))):
         standing = standing_of(row, books)
         closing, quantity = _closing_fills(row, fills, standing.entered_ns)
-        units = min(standing.open_quantity, short - taken, quantity - taken)
+        closing.sort(key=lambda index: fills[index].at_ns or 0)
+        taken = sum(fills[index].quantity - left[index] for index in closing)
+        units = min(standing.open_quantity, short, quantity - taken)
         if units > 0:
-            taken += units
-            total = sum(trade.quantity for trade in closing)
-            notional = sum(trade.quantity * trade.price_paise for trade in closing)
-            yield (
-                row.order.order_id,
-                Filled(units, notional * units // total, max(trade.at_ns or 0 for trade in closing)),
-            )
+            short -= units
+            yield row.order.order_id, _take(units, closing, fills, left)
 
 
-def _closing_fills(
-    row: SuperOrderRow, fills: list[TradeRow], since_ns: int | None
-) -> tuple[list[TradeRow], int]:
-    """Give the fills of others against an order since it was entered, and what they closed of it net."""
-    later = [trade for trade in fills if since_ns is not None and (trade.at_ns or 0) >= since_ns]
-    closing = [trade for trade in later if trade.side is not row.order.side]
-    against = sum(trade.quantity for trade in closing)
-    return closing, against - sum(trade.quantity for trade in later if trade.side is row.order.side)
+def _repeats(books: Books) -> set[str]:
+    return {row.order.order_id for rows in surplus(books.supers).values() for row in rows}
+
+
+def _take(units: int, closing: list[int], fills: list[TradeRow], left: dict[int, int]) -> Filled:
+    """Take units off the earliest fills of which some are left: no fill closes two orders."""
+    notional = at_ns = 0
+    rest = units
+    for index in closing:
+        part = min(rest, left[index])
+        if part:
+            left[index] -= part
+            rest -= part
+            notional += part * fills[index].price_paise
+            at_ns = max(at_ns, fills[index].at_ns or 0)
+    return Filled(units - rest, notional, at_ns)
+
+
+def _closing_fills(row: SuperOrderRow, fills: list[TradeRow], since_ns: int | None) -> tuple[list[int], int]:
+    """Say which fills of others were against an order since its entry, and what they closed of it net."""
+    later = [
+        index for index, trade in enumerate(fills) if since_ns is not None and (trade.at_ns or 0) >= since_ns
+    ]
+    closing = [index for index in later if fills[index].side is not row.order.side]
+    against = sum(fills[index].quantity for index in closing)
+    return closing, against - sum(fills[index].quantity for index in later if index not in closing)
 
 
 def strangers(books: Books) -> list[TradeRow]:

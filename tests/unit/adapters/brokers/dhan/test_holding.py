@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.brokers.dhan.facts import Books
-from adapters.brokers.dhan.holding import closed_elsewhere, may_be_closed_elsewhere
+from adapters.brokers.dhan.holding import closed_elsewhere, held_of, may_be_closed_elsewhere
 from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, PositionRow, SuperOrderRow, TradeRow
 from propdesk.model.enums import Side
 from tests.unit.adapters.brokers.dhan.test_facts import NAME, fill, head, parent
@@ -70,3 +70,32 @@ def test_positions_are_asked_for_where_others_traded_against_what_is_open() -> N
     assert may_be_closed_elsewhere(books(0, SOLD))
     assert not may_be_closed_elsewhere(books(0))
     assert not may_be_closed_elsewhere(books(0, replace(SOLD, side=Side.BUY)))
+
+
+def test_each_order_that_others_closed_one_after_the_other_is_seen() -> None:
+    """The second was bought after the first had been sold by hand, and is sold by hand, too."""
+    early, late = replace(SOLD, quantity=10, at_ns=3), replace(SOLD, quantity=10, at_ns=9, price_paise=9_000)
+    gone = closed_elsewhere(books(0, early, late))
+    assert {name: (one.quantity, one.average_paise, one.at_ns) for name, one in gone.items()} == {
+        "1": (10, 10_100, 3),
+        "2": (10, 9_000, 9),
+    }
+    assert list(closed_elsewhere(books(10, early))) == ["1"], "sold before the second was bought"
+
+
+def test_what_a_position_falls_short_of_is_taken_off_each_order_once() -> None:
+    """First off what others closed, else off what has no exit that would sell it all the same."""
+    bare = replace(FIRST, legs=()), replace(SECOND, legs=())
+    told = replace(books(10, replace(SOLD, quantity=10)), supers=(FIRST, bare[1]))
+    assert [held_of(row, told) for row in told.supers] == [0, 10]
+    for supers, held in ((bare, [0, 10]), ((FIRST, bare[1]), [10, 0]), ((bare[0], SECOND), [0, 10])):
+        untold = replace(books(10), supers=supers)
+        assert [held_of(row, untold) for row in supers] == held
+    assert held_of(FIRST, replace(books(0), positions=())) is None
+
+
+def test_what_a_position_falls_short_of_takes_no_live_guard_away() -> None:
+    bare = replace(FIRST, legs=()), replace(SECOND, legs=())
+    resting = replace(stranger(f"{NAME}g1"), status=OrderStatus.PENDING, filled_quantity=0)
+    guarded = replace(books(10, row=resting), supers=bare)
+    assert [held_of(row, guarded) for row in bare] == [10, 0], "though the first is the older one"
