@@ -7,7 +7,7 @@ import pytest
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.model import LegName
 from adapters.brokers.dhan.orders import OrderRequest
-from propdesk.core.errors import Rejected, Retryable
+from propdesk.core.errors import Rejected, Retryable, SchemaFault
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
 from sandbox.faults import Fault, FaultKind
@@ -193,3 +193,23 @@ async def test_a_guard_stays_where_a_person_closed_another_order(desk: Desk, bro
     assert net(desk) == 10
     desk.price(98)
     assert net(desk) == 0, "by its guard"
+
+
+@pytest.mark.parametrize("is_repeat", [False, True], ids=["exit", "neutralise"])
+async def test_no_exit_is_moved_while_nobody_knows_what_others_closed(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_repeat: bool
+) -> None:
+    for _ in range(1 + is_repeat):
+        await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 10)
+
+    async def positions() -> object:
+        raise SchemaFault("A row of the positions cannot be read.")
+
+    call = broker.neutralise(intent(IntentKind.NEUTRALISE)) if is_repeat else broker.exit(EXIT)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.client.portfolio, "positions", positions)
+        with pytest.raises(Retryable, match="cannot be read"):
+            await call
+    desk.price(100)
+    assert net(desk) == 10 * is_repeat

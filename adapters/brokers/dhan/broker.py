@@ -28,7 +28,7 @@ from adapters.brokers.dhan.facts import (
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.gaps import Gap, gap_of
 from adapters.brokers.dhan.guard import Guards, nothing_placed
-from adapters.brokers.dhan.holding import closed_elsewhere
+from adapters.brokers.dhan.holding import closed_elsewhere, require_known
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
@@ -311,6 +311,7 @@ class DhanBroker:
         row = self._row(books, intent)
         head, standing = row.order, standing_of(row, books)
         failed = await self._withdraw_first(row, books)
+        require_known(books)
         gone = closed_elsewhere(books).get(head.order_id)
         if gone is not None and has_exits(row):
             raise Retryable(f"Others closed {gone.quantity} of {head.order_id}: its exits go first.")
@@ -448,6 +449,7 @@ class DhanBroker:
         name = intent.correlation_id
         books = await self._books.read_as_needed()
         require_certain(books, name)
+        require_known(books)
         kept, gone = self._row(books, intent), closed_elsewhere(books)
         for guard in surplus_guards(books, name):
             await self._client.orders.cancel(guard.order_id)

@@ -15,6 +15,7 @@ from adapters.brokers.dhan.facts import (
     surplus,
 )
 from adapters.brokers.dhan.model import LegName, OrderRow, PositionRow, SuperOrderRow, TradeRow
+from propdesk.core.errors import Retryable
 from propdesk.core.ids import split_guard_id
 from propdesk.model.enums import Side
 
@@ -189,6 +190,18 @@ def may_be_closed_elsewhere(books: Books) -> bool:
         for row in books.supers
         if is_ours(row.order.correlation_id)
     )
+
+
+def require_known(books: Books) -> None:
+    """Refuse to move an exit while others may have closed what it would sell and no positions tell.
+
+    Raises
+    ------
+    Retryable
+        Until the positions can be read; nothing was sent.
+    """
+    if books.positions is None and may_be_closed_elsewhere(books):
+        raise Retryable("Others may have closed what is held, and the positions cannot be read.")
 
 
 def _in(fills: list[TradeRow], row: SuperOrderRow) -> list[TradeRow]:
