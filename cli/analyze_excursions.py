@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import JsonOption, emit, say, show_table
+from cli.output import JsonOption, say, show_figures
 from propdesk.core.errors import SchemaFault
 
 if TYPE_CHECKING:
@@ -207,14 +207,7 @@ def excursions(
     """Measure worst and best moves and what prices did after each exit."""
     found = measure(trades, prices)
     say(f"{len(found)} trades in {trades}")
-    if as_json:
-        emit(found)
-        return
-    rows = [
-        (trade_id, *(None if value != value else round(value, 4) for value in figures.values()))
-        for trade_id, figures in found.items()
-    ]
-    show_table("Excursions, percent", ("trade_id", *FIGURES), rows)
+    show_figures("Excursions, percent", found, FIGURES, as_json=as_json)
 
 
 def register(group: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import JsonOption, emit, say, show_table
+from cli.output import JsonOption, say, show_figures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,14 +165,7 @@ def options(
     """Measure implied volatility, its rank, and what time, forward and volatility brought."""
     found = measure(trades, risk_free)
     say(f"{len(found)} option trades in {trades}")
-    if as_json:
-        emit(found)
-        return
-    rows = [
-        (trade_id, *(None if value != value else round(value, 4) for value in figures.values()))
-        for trade_id, figures in found.items()
-    ]
-    show_table("Options", ("trade_id", *FIGURES), rows)
+    show_figures("Options", found, FIGURES, as_json=as_json)
 
 
 def register(group: typer.Typer) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -298,7 +298,9 @@ def _write_prices(
     with store.stage() as stage, ThreadPoolExecutor(max_workers=1) as packer:
         for index, day in enumerate(market.daily.days):
             stage.add(
-                "daily", day, bars_table([(k, _one(b, index)) for k, b in zip(names, daily, strict=True)])
+                "daily",
+                day,
+                bars_table([(k, b.take(slice(index, index + 1))) for k, b in zip(names, daily, strict=True)]),
             )
         for index, day in enumerate(market.days):
             tell("Prices", index, len(market.days))
@@ -315,16 +317,6 @@ def _write_prices(
         if packed is not None:
             packed.result()
     return total
-
-
-def _one(bars: Any, index: int) -> Any:
-    from propdesk.ports import BarArrays
-
-    at = slice(index, index + 1)
-    return BarArrays(
-        bars.start_ns[at], bars.open_paise[at], bars.high_paise[at], bars.low_paise[at], bars.close_paise[at],
-        bars.volume[at], bars.interval_ns,
-    )  # fmt: skip
 
 
 def _contract_days(

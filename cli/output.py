@@ -106,6 +106,20 @@ def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     console.print(table)
 
 
+def show_figures(
+    title: str, found: Mapping[str, Mapping[str, float]], names: Sequence[str], *, as_json: bool
+) -> None:
+    """Print the figures of each ``trade_id``: as JSON, or as a table with a dash where one is NaN."""
+    if as_json:
+        emit(found)
+        return
+    rows = [
+        (trade_id, *(None if value != value else round(value, 4) for value in figures.values()))
+        for trade_id, figures in found.items()
+    ]
+    show_table(title, ("trade_id", *names), rows)
+
+
 def _shown(cell: object) -> str:
     if cell is None:
         return "–"

@@ -39,6 +39,18 @@ class BarArrays:
     volume: NDArray[np.int64]
     interval_ns: int
 
+    def take(self, rows: "NDArray[np.int64] | slice") -> "BarArrays":
+        """Pick bars by position: of a slice parts of the same arrays, of positions copies."""
+        return BarArrays(
+            self.start_ns[rows],
+            self.open_paise[rows],
+            self.high_paise[rows],
+            self.low_paise[rows],
+            self.close_paise[rows],
+            self.volume[rows],
+            self.interval_ns,
+        )
+
 
 class PriceSource(Protocol):
     """Stored prices; keys as in `propdesk.model.instrument`."""

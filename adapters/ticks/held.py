@@ -1,7 +1,6 @@
 """Prices that are read once and looked at by several."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -68,13 +67,4 @@ def _between(bars: BarArrays, begin_ns: int, end_ns: int) -> BarArrays:
     low, high = np.searchsorted(bars.start_ns, (begin_ns, end_ns))
     if low == 0 and high == len(bars.start_ns):
         return bars
-    at = slice(int(low), int(high))
-    return replace(
-        bars,
-        start_ns=bars.start_ns[at],
-        open_paise=bars.open_paise[at],
-        high_paise=bars.high_paise[at],
-        low_paise=bars.low_paise[at],
-        close_paise=bars.close_paise[at],
-        volume=bars.volume[at],
-    )
+    return bars.take(slice(int(low), int(high)))

@@ -105,19 +105,7 @@ def _on_minutes(bars: BarArrays) -> KeyBars:
 def _writable(bars: BarArrays) -> BarArrays:
     if bars.close_paise.flags.writeable:
         return bars
-    return _picked(bars, np.arange(len(bars.start_ns)))
-
-
-def _picked(bars: BarArrays, rows: Int) -> BarArrays:
-    return BarArrays(
-        bars.start_ns[rows],
-        bars.open_paise[rows],
-        bars.high_paise[rows],
-        bars.low_paise[rows],
-        bars.close_paise[rows],
-        bars.volume[rows],
-        bars.interval_ns,
-    )
+    return bars.take(np.arange(len(bars.start_ns)))
 
 
 def _in_sessions(bars: BarArrays, hours: "DaySessions", wanted: Bool) -> KeyBars:
@@ -126,7 +114,7 @@ def _in_sessions(bars: BarArrays, hours: "DaySessions", wanted: Bool) -> KeyBars
     place = np.minimum(np.searchsorted(hours.days, numbers), len(hours.days) - 1)
     rows = np.flatnonzero((hours.days[place] == numbers) & wanted[place])
     at = place[rows]
-    moved = replace(_picked(bars, rows), start_ns=hours.open_ns[at])
+    moved = replace(bars.take(rows), start_ns=hours.open_ns[at])
     return KeyBars(moved, hours.close_ns[at], np.ones(len(rows), bool))
 
 
@@ -147,7 +135,7 @@ def _joined(parts: list[KeyBars]) -> KeyBars | None:
     order = np.argsort(whole.start_ns, kind="stable")
     end_ns = np.concatenate([part.end_ns for part in parts])
     is_daily = np.concatenate([part.is_daily for part in parts])
-    return KeyBars(_picked(whole, order), end_ns[order], is_daily[order])
+    return KeyBars(whole.take(order), end_ns[order], is_daily[order])
 
 
 @dataclass(frozen=True, slots=True)

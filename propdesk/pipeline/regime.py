@@ -82,8 +82,8 @@ def _row(
         bars.start_ns, [reach, midnight, midnight + NS_PER_DAY], side="left"
     )
     told = [one for one in actions if one.known_on <= day]
-    known = label_for(in_terms_of(_between(bars, begin, before), told, previous), previous, config)
-    whole = in_terms_of(_between(bars, begin, until), actions, day)
+    known = label_for(in_terms_of(bars.take(slice(begin, before)), told, previous), previous, config)
+    whole = in_terms_of(bars.take(slice(begin, until)), actions, day)
     realised = label_for(whole, day, config).label if until > before else None
     return (
         day,
@@ -96,19 +96,6 @@ def _row(
         known.close_to_ema20,
         known.log_return_20,
         known.lean_threshold,
-    )
-
-
-def _between(bars: BarArrays, begin: int, end: int) -> BarArrays:
-    part = slice(begin, end)
-    return BarArrays(
-        bars.start_ns[part],
-        bars.open_paise[part],
-        bars.high_paise[part],
-        bars.low_paise[part],
-        bars.close_paise[part],
-        bars.volume[part],
-        bars.interval_ns,
     )
 
 
