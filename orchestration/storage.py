@@ -4,13 +4,16 @@ A range run plans one event per asset and day before its first step. The stock s
 several fresh connections; here they go in one insert, and a planned check is kept once per run and not
 once per day (its daily rows would stay "planned" for ever, each with a copy of the whole partition
 definition). And the stock storages open a connection for each of their statements, several a second in every
-process: half of the daemon's processor time, and a server process each.
+process: half of the daemon's processor time, and a server process each. Every look of a sensor builds the
+storages anew, so that a process keeps its engines, and looks once whether the tables are there.
 
 Relies on names private to Dagster, so the release is pinned and `tests/integration/orchestration` holds
 what is relied on; without ``storage.custom`` in dagster.yaml the stock storage serves the same database.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from dagster import DagsterEventType
@@ -25,12 +28,24 @@ from sqlalchemy import Engine, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 POOL_RECYCLE_S: Final = 300
+_HAVE_TABLES: Final[set[str]] = set()
+"""Databases in which this process has made Dagster's tables, or seen them."""
 _MATERIALISATION: Final = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 _CHECK: Final = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
 
 
-def _pooled(postgres_url: str, token_provider: PgTokenProvider | None) -> Engine:
-    """Give an engine that keeps one connection open and opens more when threads need them at once."""
+def _pooled(postgres_url: str, token_provider: PgTokenProvider | None, purpose: str) -> Engine:
+    """Give this process's engine for a purpose: one connection stays open, threads that need more open them.
+
+    A forked process must not speak over its parent's connections, and gets an engine of its own.
+    """
+    return _engine_of(os.getpid(), postgres_url, token_provider, purpose)
+
+
+@lru_cache(maxsize=16)
+def _engine_of(
+    _process: int, postgres_url: str, token_provider: PgTokenProvider | None, _purpose: str
+) -> Engine:
     return create_pg_engine(
         postgres_url,
         token_provider,
@@ -52,7 +67,7 @@ class BatchingEventLogStorage(PostgresEventLogStorage):
         token_provider: PgTokenProvider | None = None,
     ) -> None:
         super().__init__(postgres_url, should_autocreate_tables, inst_data, token_provider)
-        self._engine = _pooled(postgres_url, token_provider)
+        self._engine = _pooled(postgres_url, token_provider, "events")
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events of one batch; planned ones in bulk, the rest as the parent does.
@@ -125,20 +140,25 @@ class BatchingStorage(DagsterPostgresStorage):
         self._event_log_storage = BatchingEventLogStorage(
             postgres_url, should_autocreate_tables, token_provider=token_provider
         )
-        self._run_storage._engine = _pooled(postgres_url, token_provider)
-        self._schedule_storage._engine = _pooled(postgres_url, token_provider)
+        self._run_storage._engine = _pooled(postgres_url, token_provider, "runs")
+        self._schedule_storage._engine = _pooled(postgres_url, token_provider, "schedules")
 
     @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "BatchingStorage":
         """Build the storage from the values in dagster.yaml."""
-        return cls(
+        postgres_url = pg_url_from_config(config_value)
+        wanted = bool(config_value.get("should_autocreate_tables", True))
+        storage = cls(
             inst_data=inst_data,
-            postgres_url=pg_url_from_config(config_value),
-            should_autocreate_tables=config_value.get("should_autocreate_tables", True),
+            postgres_url=postgres_url,
+            should_autocreate_tables=wanted and postgres_url not in _HAVE_TABLES,
             token_provider=get_token_provider_from_config(config_value),
         )
+        if wanted:
+            _HAVE_TABLES.add(postgres_url)
+        return storage
 
 
 def without_partitions(event: EventLogEntry) -> EventLogEntry:

@@ -1,5 +1,7 @@
 """What `orchestration.storage` relies on in Dagster's private storage API, on a real PostgreSQL."""
 
+import itertools
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +32,7 @@ from runtime.servers import OWNER, ServerSet, create_database
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::Warning:dagster")]
 
 DAYS = DailyPartitionsDefinition("2025-01-01", end_date="2025-03-01", timezone="Asia/Kolkata")
+NUMBERS = itertools.count(1)
 RANGE = {
     "dagster/asset_partition_range_start": "2025-01-01",
     "dagster/asset_partition_range_end": "2025-01-10",
@@ -49,7 +52,8 @@ def table() -> MaterializeResult:
 def instance(
     servers: ServerSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[DagsterInstance]:
-    name = "dagster_storage_test"
+    # A process looks for Dagster's tables once per database: each test has a database of its own name.
+    name = f"dagster_storage_test_{next(NUMBERS)}"
     with psycopg.connect(servers.superuser_dsn, autocommit=True) as connection:
         create_database(connection, name, OWNER)
     url = servers.role_url(OWNER, name).replace("+psycopg:", "+psycopg2:")
@@ -130,3 +134,28 @@ def test_every_storage_keeps_its_connection(instance: DagsterInstance) -> None:
                 seen.add(connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one())
         engine.dispose()
         assert len(seen) == 1
+
+
+def test_a_second_instance_opens_no_connection(instance: DagsterInstance) -> None:
+    """Each look of a sensor makes an instance: connecting and looking for tables was most of its cost."""
+    names = ("event_log_storage", "run_storage", "schedule_storage")
+    engines = [getattr(instance, name)._engine for name in names]
+    opened: list[object] = []
+    for engine in engines:
+        sa.event.listen(engine, "connect", lambda *args: opened.append(args))
+
+    with DagsterInstance.from_ref(instance.get_ref()) as again:
+        assert [getattr(again, name)._engine for name in names] == engines
+        assert again.get_runs(limit=1) == []
+        assert again.all_instigator_state() == []
+
+    assert len(opened) <= 2, "at most the first connection of runs and of schedules"
+
+
+def test_a_forked_process_gets_connections_of_its_own(
+    instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = instance.run_storage._engine  # type: ignore[attr-defined]
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with DagsterInstance.from_ref(instance.get_ref()) as child:
+        assert child.run_storage._engine is not parent  # type: ignore[attr-defined]
