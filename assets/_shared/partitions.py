@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Final
 
-from dagster import AssetExecutionContext, DailyPartitionsDefinition, Failure
+from dagster import AssetExecutionContext, DailyPartitionsDefinition, Failure, TimeWindow
 
 from adapters.calendar import load_calendar
 from adapters.settings import load_settings
@@ -28,10 +28,10 @@ class DayRange:
 
 
 class MarketDayPartitions(DailyPartitionsDefinition):
-    """Dagster's daily partitions that spell their exclusions out once for their hash.
+    """Dagster's daily partitions that remember what is asked of them a thousand times a run.
 
-    The stock class does so each time it is asked, some thousand times a run: several milliseconds each with a
-    calendar of years.
+    The stock class spells its exclusions out each time for its hash, several milliseconds with a calendar of
+    years, and looks for the day before by going through them.
     """
 
     @cached_property
@@ -40,6 +40,22 @@ class MarketDayPartitions(DailyPartitionsDefinition):
 
     def __hash__(self) -> int:
         return self._hash
+
+    @cached_property
+    def _windows_before(self) -> dict[float, TimeWindow]:
+        return {}
+
+    def get_prev_partition_window(self, start_dt: datetime, respect_bounds: bool = True) -> TimeWindow | None:
+        """Give the window before a moment; a step that reads 250 days back asks for each of them."""
+        if respect_bounds:
+            return super().get_prev_partition_window(start_dt, respect_bounds)
+        moment = start_dt.timestamp()
+        if moment not in self._windows_before:
+            found = super().get_prev_partition_window(start_dt, respect_bounds=False)
+            if found is None:
+                return None
+            self._windows_before[moment] = found
+        return self._windows_before[moment]
 
 
 def build_market_days(calendar: MarketCalendar, first_day: date) -> MarketDayPartitions:

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,14 @@ WIDTH_IN: Final = 4.6
 HEIGHT_IN: Final = 1.9
 DPI: Final = 100
 SERIES_MAX: Final = 6
+CHARACTER_IN: Final = 0.056
+"""Width that a character of a label takes at its size of 6 points, a wide one in most fonts."""
+_MARGIN_IN: Final = 0.12
+_TICKS_IN: Final = 0.6
+"""Beside the axes: their numbers, and what they count written along them."""
+_BELOW_IN: Final = 0.4
+_LEAST_IN: Final = 1.2
+"""What stays for the axes, however long the labels are."""
 _SHADES: Final = (1.0, 0.66, 0.33)
 """How much of a colour is left where it runs into the white around it."""
 _PALETTE: Final = ("#4C72B0", "#DD8452", "#55A868", "#C44E52", "#937860", "#8172B3", "#8C8C8C")
@@ -49,6 +57,7 @@ def bars(
         axes.invert_yaxis()
         axes.set_xlabel(unit, fontsize=7)
         _count_whole(axes.xaxis)
+        _leave_room(figure, left=_width(labels))
     else:
         _say_empty(axes)
     return _finished(figure, title)
@@ -92,6 +101,7 @@ def stacked_days(
         _count_whole(axes.yaxis)
         if len(parts) > 1:
             axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        _leave_room(figure, left=_TICKS_IN, legend=parts if len(parts) > 1 else ())
     else:
         _say_empty(axes)
     return _finished(figure, title)
@@ -127,10 +137,12 @@ def histogram(values: Sequence[float], title: str, unit: str, counted: str = "ro
     known = known[np.isfinite(known)]
     if known.size:
         low, high = np.quantile(known, [0.01, 0.99])
-        axes.hist(known[(known >= low) & (known <= high)], bins=40, color=_PALETTE[0])
+        heights, edges = np.histogram(known[(known >= low) & (known <= high)], bins=40)
+        axes.stairs(heights, edges, fill=True, color=_PALETTE[0])
         axes.set_xlabel(unit, fontsize=7)
         axes.set_ylabel(counted, fontsize=7)
         _count_whole(axes.yaxis)
+        _leave_room(figure, left=_TICKS_IN)
     else:
         _say_empty(axes)
     return _finished(figure, title)
@@ -157,23 +169,42 @@ def curves(lines: Mapping[str, Sequence[float]], title: str, unit: str, along: s
         axes.legend(fontsize=6, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
         axes.set_ylabel(unit, fontsize=7)
         axes.set_xlabel(along, fontsize=7)
+        _leave_room(figure, left=_TICKS_IN, legend=lines)
     else:
         _say_empty(axes)
     return _finished(figure, title)
 
 
 def _canvas(title: str) -> "tuple[Figure, Axes]":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # a second to import: only who draws pays
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # a second to import: only who draws pays
 
-    figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN), dpi=DPI)
     axes = figure.add_subplot()
     axes.set_title(title, fontsize=8)
     axes.tick_params(labelsize=6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure, axes
+
+
+def _width(labels: Iterable[str]) -> float:
+    """Give the inches that the longest label needs beside the axes."""
+    return max(map(len, labels), default=0) * CHARACTER_IN + _MARGIN_IN
+
+
+def _leave_room(figure: "Figure", left: float, legend: Collection[str] = ()) -> None:
+    """Set the axes' borders by what stands beside them, in inches.
+
+    Matplotlib's own layouts lay every text out three times for it: more than all the drawing.
+    """
+    right = _width(legend) + 3 * _MARGIN_IN if legend else 2 * _MARGIN_IN  # strokes stand before a legend
+    scale = min(1.0, (WIDTH_IN - _LEAST_IN) / (left + right))
+    figure.subplots_adjust(
+        left=left * scale / WIDTH_IN,
+        right=1 - right * scale / WIDTH_IN,
+        bottom=_BELOW_IN / HEIGHT_IN,
+        top=1 - 2 * _MARGIN_IN / HEIGHT_IN,
+    )
 
 
 def _count_whole(axis: "Axis") -> None:
@@ -206,12 +237,14 @@ def _reduced_palette() -> "Image":
 
 
 def _finished(figure: "Figure", title: str) -> MarkdownMetadataValue:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    raw, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(raw, format="png", metadata={"Software": None})
-    drawn = Image.open(raw).convert("RGB")
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # `savefig` would draw twice, pack and unpack
+    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
     reduced = drawn.quantize(palette=_reduced_palette(), dither=Image.Dither.NONE)
+    small = io.BytesIO()
     reduced.save(small, format="png", optimize=True)
     return MetadataValue.md(
         f"![{title}](data:image/png;base64,{base64.b64encode(small.getvalue()).decode()})"

@@ -40,6 +40,21 @@ def test_a_calendar_without_closed_days_excludes_nothing() -> None:
     assert build_market_days(calendar, date(2026, 1, 2)).exclusions is None
 
 
+def test_the_day_before_is_the_stock_definitions_asked_once_or_again() -> None:
+    days = build_market_days(load_calendar(), date(2024, 1, 1))
+    stock = DailyPartitionsDefinition(
+        start_date="2024-01-01", timezone=TIMEZONE, end_offset=1, exclusions=days.exclusions
+    )
+    for _ in range(2):
+        at = days.time_window_for_partition_key("2024-03-04").start
+        for _ in range(60):  # from January on beyond the first partition
+            for bounded in (True, False):
+                found = days.get_prev_partition_window(at, respect_bounds=bounded)
+                assert found == stock.get_prev_partition_window(at, respect_bounds=bounded)
+            assert found is not None
+            at = found.start
+
+
 def context_of(first: str, last: str):  # type: ignore[no-untyped-def]
     days = build_market_days(load_calendar(), date(2024, 1, 1))
     from dagster import asset
