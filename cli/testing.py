@@ -29,11 +29,14 @@ class Check:
         Program in the environment's folder, and arguments.
     about : str
         How long it takes.
+    is_beside : bool
+        It runs on one processor while the ones that follow run; its output is shown at the end, if it failed.
     """
 
     title: str
     words: tuple[str, ...]
     about: str
+    is_beside: bool = False
 
 
 WORKERS = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20")
@@ -45,7 +48,7 @@ own begins with those of many tests, and the few long ones of whole days would c
 CHECKS = (
     Check("ruff check", ("ruff", "check", "."), "1 s"),
     Check("ruff format", ("ruff", "format", "--check", "."), "1 s"),
-    Check("mypy --strict", ("mypy",), "1 min when cold"),
+    Check("mypy --strict", ("mypy",), "1 min when cold, beside what follows", is_beside=True),
     Check("import contracts", ("lint-imports",), "10 s"),
 )
 
@@ -80,13 +83,25 @@ def run_all(checks: Sequence[Check]) -> int:
         pytest last: its closing line then ends the output of a good run.
     """
     failed = []
+    beside: dict[str, subprocess.Popen[str]] = {}
     for check in checks:
         say(f"▸ {check.title} ({check.about})")
         begun = time.monotonic()
+        if check.is_beside:
+            if (started := start_one(check.words)) is None:
+                failed.append(check.title)
+            else:
+                beside[check.title] = started
+            continue
         if not run_one(check.words):
             failed.append(check.title)
         if check is not checks[-1]:
             say(f"  {'failed' if check.title in failed else 'done'} in {time.monotonic() - begun:.1f} s")
+    for title, process in beside.items():
+        said, _ = process.communicate()
+        if process.returncode:
+            failed.append(title)
+            say(said.rstrip())
     if failed:
         say(f"Failed: {', '.join(failed)}.")
     return EXIT_FAILURE if failed else EXIT_OK
@@ -94,11 +109,21 @@ def run_all(checks: Sequence[Check]) -> int:
 
 def run_one(words: Sequence[str]) -> bool:
     """Run one tool of this environment in the clone; returns whether it succeeded."""
+    process = start_one(words, is_shown=True)
+    return process is not None and process.wait() == 0
+
+
+def start_one(words: Sequence[str], *, is_shown: bool = False) -> "subprocess.Popen[str] | None":
+    """Start one tool of this environment in the clone; its output is kept unless it is shown."""
     folder = os.path.dirname(sys.executable)
-    program = os.path.join(folder, words[0])
-    env = {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+    kept = None if is_shown else subprocess.PIPE
     try:
-        return subprocess.run([program, *words[1:]], cwd=CLONE_ROOT, env=env, check=False).returncode == 0
+        return subprocess.Popen(
+            [os.path.join(folder, words[0]), *words[1:]],
+            cwd=CLONE_ROOT,
+            env={**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])},
+            stdout=kept, stderr=None if is_shown else subprocess.STDOUT, text=True,
+        )  # fmt: skip
     except FileNotFoundError:
         say(f"{words[0]} is not installed; run `python3 run.py test`, which installs it.")
-        return False
+        return None

@@ -65,6 +65,8 @@ def rerun(settings: Settings, first: date, day: date) -> dict[str, str]:
 
 def main() -> int:
     """Run each day that standard input names and print what became of it."""
+    import orchestration.preload  # noqa: F401  what stands is not looked through for garbage with every step
+
     # What the live collection held has landed; what it holds now was not known then.
     settings = load_settings().model_copy(update={"mongo_url": None})
     for line in sys.stdin:

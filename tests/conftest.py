@@ -22,6 +22,13 @@ from tests.support.desk_settings import desk_settings
 
 SEED_DEFAULT = 7
 _TEMPLATE = "propdesk_template"
+_POSTGRES_OPTIONS = {
+    "shared_buffers": "64MB",
+    # No test takes the machine's power away; one that kills the server finds what the system has taken.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+}
 _numbers = itertools.count(1)
 
 hypothesis.settings.register_profile(
@@ -72,7 +79,7 @@ def servers() -> Iterator[ServerSet]:
     folder = Path(tempfile.mkdtemp(prefix="propdesk-tests-"))
     folder.chmod(0o755)
     try:
-        with ServerSet(Home(folder / "home"), postgres_options={"shared_buffers": "64MB"}) as running:
+        with ServerSet(Home(folder / "home"), postgres_options=_POSTGRES_OPTIONS) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -347,4 +347,6 @@ def take_in(settings: Settings, path: Path, player: Player) -> None:
 
 if __name__ == "__main__":
     with redirect_stdout(sys.stderr):
+        import orchestration.preload  # noqa: F401  as the process that runs are forked from
+
         play(load_settings(runtime=False), Path(sys.argv[1]))

@@ -67,6 +67,8 @@ def main() -> int:
         plant()
     if sys.argv[1] == "play":
         with redirect_stdout(sys.stderr):
+            import orchestration.preload  # noqa: F401  as the process that runs are forked from
+
             play(load_settings(runtime=False), Path(sys.argv[2]))
         return 0
     from orchestration.rerun import main as rerun

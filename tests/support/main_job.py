@@ -215,6 +215,8 @@ def _backfill(settings: Settings, first: str, last: str) -> dict[str, object]:
 
 def main() -> int:
     """Backfill each range that standard input names and print what became of it."""
+    import orchestration.preload  # noqa: F401  as the process that runs are forked from
+
     settings = load_settings(runtime=False)
     for line in sys.stdin:
         first, last = line.split()

@@ -37,6 +37,25 @@ def test_a_good_run_is_zero_and_says_nothing_after_the_last_check(
     assert capsys.readouterr().err.splitlines()[-1] == "▸ last (1 s)"
 
 
+def beside(code: str) -> Check:
+    return Check("slow", ("python", "-c", code), "beside", is_beside=True)
+
+
+def test_what_ran_beside_the_others_is_waited_for_and_told_when_it_failed(
+    ran: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_all([beside("print('line 7: wrong type'); raise SystemExit(1)"), *checks("good")]) == 1
+    assert ran == ["good"]
+    assert capsys.readouterr().err.splitlines()[-2:] == ["line 7: wrong type", "Failed: slow."]
+
+
+def test_what_ran_well_beside_the_others_says_nothing_after_the_last_check(
+    ran: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_all([beside("print('all is well')"), *checks("last")]) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "▸ last (1 s)"
+
+
 def test_nothing_to_run_is_no_failure(ran: list[str]) -> None:
     assert run_all([]) == 0
     assert ran == []
