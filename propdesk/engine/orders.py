@@ -303,7 +303,10 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
     if kind is BrokerUpdateKind.FILL_UNPRICED:
         return update.quantity > order.filled_quantity
     if kind in _FILLS:
-        return update.quantity > order.exited_quantity
+        beyond = update.quantity - order.quantity
+        return update.quantity - max(0, beyond) > order.exited_quantity or beyond > order.oversold_units
+    if kind is BrokerUpdateKind.OVERSOLD:
+        return update.quantity > order.oversold_units
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
         return order.state != OrderState.DEAD
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
@@ -340,17 +343,25 @@ def _fold_update(
         return _ended(live, order, update)
     if kind in (BrokerUpdateKind.REJECTED, BrokerUpdateKind.OUTCOME_UNKNOWN):
         return _faulted(turn, live, order, update)
+    return _marked(turn, order, update), None
+
+
+def _marked(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
+    """Take in a fact that concerns the order and not its leg."""
+    kind = update.kind
     if kind is BrokerUpdateKind.FILL_UNPRICED:
-        return replace(order, filled_quantity=max(order.filled_quantity, update.quantity)), None
+        return replace(order, filled_quantity=max(order.filled_quantity, update.quantity))
+    if kind is BrokerUpdateKind.OVERSOLD:
+        return _oversold(turn, order, update.quantity)
     if kind in _COVER:
-        return _covered(turn, order, update), None
+        return _covered(turn, order, update)
     if kind is BrokerUpdateKind.GUARD_UNUSED:
-        return _give_back(order, update), None
+        return _give_back(order, update)
     if kind in _DOUBTS:
-        return _doubted(turn, order, update), None
+        return _doubted(turn, order, update)
     if order.state in (OrderState.PREPARED, OrderState.UNKNOWN):
-        return replace(order, state=OrderState.WORKING), None
-    return order, None
+        return replace(order, state=OrderState.WORKING)
+    return order
 
 
 def _doubted(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
@@ -469,6 +480,8 @@ def _entry_filled(live: LiveGroup, order: LegOrder, update: BrokerUpdate) -> tup
 def _exit_filled(
     turn: Turn, live: LiveGroup, order: LegOrder, update: BrokerUpdate
 ) -> tuple[LegOrder, LegEvent | None]:
+    if update.quantity > order.quantity:
+        order, update = _cut_down(turn, order, update)
     if update.quantity <= order.exited_quantity:
         return order, None
     if update.reason == CLOSED_ELSEWHERE:
@@ -497,6 +510,28 @@ def _exit_filled(
         update.ambiguous,
     )
     return order, event
+
+
+def _cut_down(turn: Turn, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, BrokerUpdate]:
+    """Cut an exit down to what was ordered: of what it closed last, at the average price of that."""
+    room, news = order.quantity - order.exited_quantity, update.quantity - order.exited_quantity
+    paid = update.fill_notional_paise - order.exited_notional_paise
+    notional = order.exited_notional_paise + _average(paid * room, news)
+    cut = replace(update, quantity=order.quantity, notional_paise=notional)
+    return _oversold(turn, order, update.quantity - order.quantity), cut
+
+
+def _oversold(turn: Turn, order: LegOrder, units: int) -> LegOrder:
+    """Say that more was closed of an order than it held, and block entries until a person has looked.
+
+    The account holds the other side of it: that is in no book of ours, so nothing of ours may touch it.
+    """
+    if units <= order.oversold_units:
+        return order
+    text = f"{order.correlation_id}: {units} units more were closed than it held"
+    turn.notify("OVERSOLD", "critical", text)
+    turn.trip(ACCOUNT_SCOPE, Cause.OVERSOLD, KillLevel.ENTRIES_BLOCKED, "engine", text)
+    return replace(order, oversold_units=units)
 
 
 def _reason(update: BrokerUpdate, order: LegOrder) -> ExitReason | None:

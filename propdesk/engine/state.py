@@ -87,7 +87,8 @@ class LegOrder:
     asked for twice. ``surplus_fact`` names the fact that told last of an order repeating this one, with
     ``surplus_wanted`` its end was asked for; ``surplus_orders`` are the broker's ids of all that repeated it.
     ``doubt_fact`` names the fact that something unreadable may
-    concern it: it is frozen. ``changes`` counts the stop and target changes asked for.
+    concern it: it is frozen. ``changes`` counts the stop and target changes asked for. ``oversold_units``
+    were closed beyond what it held: they are in no leg and in no result.
     """
 
     correlation_id: str
@@ -118,6 +119,7 @@ class LegOrder:
     surplus_orders: tuple[str, ...] = field(default=(), metadata=ADDED)
     doubt_fact: str = field(default="", metadata=ADDED)
     changes: int = field(default=0, metadata=ADDED)
+    oversold_units: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class BrokerUpdateKind(StrEnum):
     TARGET_FILLED = "TARGET_FILLED"
     STOP_FILLED = "STOP_FILLED"
     EXIT_FILLED = "EXIT_FILLED"
+    OVERSOLD = "OVERSOLD"
     CANCELLED = "CANCELLED"
     GAPPED_THROUGH = "GAPPED_THROUGH"
     MODIFIED = "MODIFIED"
@@ -113,7 +114,8 @@ class BrokerUpdate:
     """One fact from the broker about the order named by our correlation id.
 
     ``quantity`` is cumulative for fills; ``price_paise`` the average price of it, ``notional_paise`` the
-    exact sum where the average had to be rounded. FILL_UNPRICED: so much of the entry has filled at a price
+    exact sum where the average had to be rounded. OVERSOLD: so many units more were closed than it can have
+    held. FILL_UNPRICED: so much of the entry has filled at a price
     that is not known yet. NAKED: that many filled units have no live stop at the broker, EXCESS: its guards
     would sell that many more than are held; COVERED ends both. Of these three a later one (``ts_ns``) stands
     for all before. GUARD_UNUSED: the call was done without the guard that it might have placed. SURPLUS: the

@@ -37,6 +37,7 @@ class Cause(StrEnum):
     UNREADABLE = "UNREADABLE"
     ACCESS_REFUSED = "ACCESS_REFUSED"
     SURPLUS_ORDER = "SURPLUS_ORDER"
+    OVERSOLD = "OVERSOLD"
     NAKED = "NAKED"
     HALT = "HALT"
     MANUAL = "MANUAL"
@@ -64,6 +65,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
     Cause.ACCESS_REFUSED: ResetRule.BROKER,
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
+    Cause.OVERSOLD: ResetRule.PERSON,
     Cause.NAKED: ResetRule.AUTOMATIC,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,

@@ -11,11 +11,12 @@ from propdesk.core.errors import Rejected, Retryable, SchemaFault
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
 from sandbox.faults import Fault, FaultKind
-from tests.contract.conftest import Desk
-from tests.contract.test_broker_matrix import PLACE, dhan_broker, intent
+from tests.contract.conftest import START, Desk
+from tests.contract.test_broker_matrix import NAME, PLACE, dhan_broker, intent
 from tests.contract.test_protection import EXIT, FIT, GUARD, OUT, kinds, lasting, naked, net
 
 EXIT_FILLED, EXCESS, NAKED = BrokerUpdateKind.EXIT_FILLED, BrokerUpdateKind.EXCESS, BrokerUpdateKind.NAKED
+STOP_FILLED = BrokerUpdateKind.STOP_FILLED
 
 
 @pytest.fixture
@@ -94,7 +95,29 @@ async def test_what_is_left_after_a_sale_by_hand_is_guarded_or_left_for_its_size
     for price in (100, 99, 98, 97):
         desk.price(price)
     assert net(desk) == 0
-    assert exits_of(await lasting(desk, broker))[-1][0] == 10
+    told = [fact for fact in await lasting(desk, broker) if fact.kind in (EXIT_FILLED, STOP_FILLED)]
+    by_others, ours = told
+    assert (by_others.quantity, by_others.reason, by_others.ts_ns) == (6, CLOSED_ELSEWHERE, START)
+    kind, reason = (STOP_FILLED, "") if way == "guarded" else (EXIT_FILLED, "SQUARE_OFF")
+    assert (ours.kind, ours.quantity, ours.reason) == (kind, 10, reason)
+    assert ours.ts_ns > START
+
+
+async def test_what_others_close_after_an_exit_of_ours_is_the_last_word(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    (guard,) = [row for row in (await desk.client.orders.read()).rows if row.correlation_id == f"{NAME}g1"]
+    await desk.client.orders.modify(guard.order_id, order_type="LIMIT", quantity=4, price_paise=9_900)
+    desk.price(100)
+    assert net(desk) == 6
+    desk.world.advance_by(5)
+    await by_hand(desk, Side.SELL, 6)
+    assert net(desk) == 0
+    last = [fact for fact in await lasting(desk, broker) if fact.kind in (EXIT_FILLED, STOP_FILLED)][-1]
+    assert (last.kind, last.quantity, last.reason) == (EXIT_FILLED, 10, CLOSED_ELSEWHERE)
 
 
 @pytest.mark.parametrize(("first", "then"), [(Side.SELL, None), (Side.BUY, Side.SELL), (Side.SELL, Side.BUY)])

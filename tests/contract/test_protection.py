@@ -515,6 +515,32 @@ async def test_two_guards_that_live_are_told(
     assert net(desk) == 0
 
 
+@pytest.mark.parametrize("pieces", [1, 2], ids=["filled", "filled in part"])
+async def test_what_two_guards_sold_beyond_what_was_held_is_told_apart(
+    desk: Desk, broker: DhanBroker, pieces: int
+) -> None:
+    """The first guard came later than anything was ever waited for; both sold before one was withdrawn."""
+    if pieces == 2:
+        desk.world.faults.arm(Fault(FaultKind.PARTIAL_ENTRY, values={"pieces": 2}))
+    await naked(desk, broker)
+    held = net(desk)
+    await broker.cancel(CANCEL)
+    head = (await desk.client.super_orders.read()).rows[0].order
+    await desk.client.super_orders.cancel(head.order_id, LegName.TARGET)
+    for number, limit in ((1, 9_900), (2, 9_800)):
+        guard = f"{NAME}g{number}"
+        segment, security, product = head.exchange_segment, head.security_id, Product.INTRADAY
+        await desk.client.orders.place(
+            OrderRequest(guard, Side.SELL, segment, security, product, held, limit)
+        )
+    desk.price(100)
+    assert net(desk) == -held
+    told = {fact.kind: fact for fact in await broker.snapshot()}
+    sold = told[BrokerUpdateKind.STOP_FILLED]
+    assert (sold.quantity, sold.fill_notional_paise) == (held, held * 10_000)
+    assert told[BrokerUpdateKind.OVERSOLD].quantity == held
+
+
 async def test_a_fault_before_the_guard_is_not_the_fault_of_the_guard(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
     lost = Fault(FaultKind.TIME_OUT, path="/super/orders", method="DELETE", values={"effect": True})

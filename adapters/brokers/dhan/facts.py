@@ -331,12 +331,15 @@ def facts_of(
     head, before = parent.order, books.carried.get(parent.order.correlation_id)
     at_ns = head.updated_ns or head.created_ns or now_ns
     fills = fills_of(parent, books)
-    left = _exit_facts(head, fills, exiting.get(head.correlation_id), at_ns, elsewhere, before)
+    entry = fills.get(LegName.ENTRY)
+    filled = max(entry.quantity if entry else 0, head.filled_quantity) + (before.quantity if before else 0)
+    wanted = ordered or head.quantity
+    is_over = before is not None or head.status.is_dead or _has_ended_short(head, filled, wanted)
+    reason = exiting.get(head.correlation_id)
+    left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, filled if is_over else wanted)
     if before is not None:
         return left  # of its entry an earlier day has told
     facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
-    entry = fills.get(LegName.ENTRY)
-    filled = max(entry.quantity if entry else 0, head.filled_quantity)
     if entry:
         facts.append(_fill(head, BrokerUpdateKind.ENTRY_FILLED, entry, entry.at_ns or at_ns))
     if filled > (entry.quantity if entry else 0):
@@ -345,7 +348,7 @@ def facts_of(
     facts += left
     if head.status is OrderStatus.REJECTED:
         facts.append(_fact(head, BrokerUpdateKind.REJECTED, at_ns, reason=head.reason))
-    elif head.status.is_dead or _has_ended_short(head, filled, ordered or head.quantity):
+    elif is_over:
         why = head.reason if head.status is not OrderStatus.EXPIRED else "EXPIRED"
         facts.append(_fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason=why))
     return facts
@@ -366,26 +369,50 @@ def _exit_facts(
     at_ns: int,
     elsewhere: Filled | None,
     before: Filled | None,
+    most: int,
 ) -> list[BrokerUpdate]:
     """Tell the units closed by both legs, by others and on days before together, if any were today.
 
-    The later fill names the kind.
+    The latest of them names the kind; what others closed before that is told by itself, too. ``most`` is what
+    can have been held: what was closed beyond it is OVERSOLD.
     """
     exits = {name: fills[name] for name in _EXITS if name in fills}
-    parts = [*exits.values(), *(one for one in (elsewhere, before) if one is not None)]
-    total = Filled(sum(f.quantity for f in parts), sum(f.notional_paise for f in parts), 0)
+    total = _sum_of(*exits.values(), elsewhere, before)
+    told: list[BrokerUpdate] = []
+    later = max(exits, key=lambda name: exits[name].at_ns, default=None)
     if elsewhere is not None:
-        kind, when = BrokerUpdateKind.EXIT_FILLED, elsewhere.at_ns or at_ns
-        return [_fill(head, kind, total, when, CLOSED_ELSEWHERE)]
-    if not exits:
-        return []
-    later = max(exits, key=lambda name: exits[name].at_ns)
-    kind = BrokerUpdateKind.STOP_FILLED if later is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
-    if reason:
-        # the daemon watches the target of a guarded order itself
-        is_target = reason == ExitReason.TARGET.value
-        kind = BrokerUpdateKind.TARGET_FILLED if is_target else BrokerUpdateKind.EXIT_FILLED
-    return [_fill(head, kind, total, exits[later].at_ns or at_ns, reason or "")]
+        is_last = later is None or elsewhere.at_ns >= exits[later].at_ns
+        closed = _at_most(total if is_last else _sum_of(elsewhere, before), most)
+        when = elsewhere.at_ns or at_ns
+        told.append(_fill(head, BrokerUpdateKind.EXIT_FILLED, closed, when, CLOSED_ELSEWHERE))
+        later = None if is_last else later
+    if later is not None:
+        kind, when = _way_out(later, reason), exits[later].at_ns or at_ns
+        told.append(_fill(head, kind, _at_most(total, most), when, reason or ""))
+    if told and total.quantity > most:
+        told.append(_fact(head, BrokerUpdateKind.OVERSOLD, told[-1].ts_ns, total.quantity - most))
+    return told
+
+
+def _way_out(leg: LegName, reason: str | None) -> BrokerUpdateKind:
+    if not reason:
+        return BrokerUpdateKind.STOP_FILLED if leg is LegName.STOP else BrokerUpdateKind.TARGET_FILLED
+    # the daemon watches the target of a guarded order itself
+    is_target = reason == ExitReason.TARGET.value
+    return BrokerUpdateKind.TARGET_FILLED if is_target else BrokerUpdateKind.EXIT_FILLED
+
+
+def _sum_of(*parts: Filled | None) -> Filled:
+    known = [part for part in parts if part is not None]
+    return Filled(sum(part.quantity for part in known), sum(part.notional_paise for part in known), 0)
+
+
+def _at_most(filled: Filled, most: int) -> Filled:
+    """Cut fills down to so many units, at the average price of all of them."""
+    if filled.quantity <= most:
+        return filled
+    notional = (2 * filled.notional_paise * most + filled.quantity) // (2 * filled.quantity)
+    return replace(filled, quantity=most, notional_paise=notional)
 
 
 def _fill(

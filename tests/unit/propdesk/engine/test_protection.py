@@ -560,6 +560,46 @@ def test_what_others_closed_is_over_and_told() -> None:
     assert [order.correlation_id for order in live.orders if order.exited_quantity == 0] == [second]
 
 
+@pytest.mark.parametrize("heard", [0, 0.5, 1])
+def test_more_closed_than_was_ordered_is_told_once_and_booked_as_what_was_held(heard: float) -> None:
+    """Two guards sold the same units: the rest is the account's, not the books'."""
+    day = filled()
+    order, whole = sent(day, IntentKind.PLACE)[0].correlation_id, sent(day, IntentKind.PLACE)[0].quantity
+    known = int(whole * heard)
+    if known:
+        day.feed(fact(BrokerUpdateKind.STOP_FILLED, order, known, 9_900), at(602))
+    twice = fact(BrokerUpdateKind.STOP_FILLED, order, 2 * whole, 9_800)
+    for repeat in range(2):
+        day.feed(
+            replace(
+                twice, update_id=f"twice{repeat}", notional_paise=known * 9_900 + (2 * whole - known) * 9_800
+            ),
+            at(603),
+        )
+    (trade,) = day.all("trades")
+    assert (trade.quantity, trade.gross_pnl_paise) == (whole, -known * 100 - (whole - known) * 200)
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "OVERSOLD"]
+    assert [one.severity for one in told] == ["critical"]
+    assert f"{whole} units more" in told[0].text
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "bought back", at(604)), at(604))
+    day.feed(replace(twice, update_id="once more"), at(605))
+    assert day.state.level() is KillLevel.ACTIVE
+
+
+def test_that_more_was_closed_than_was_held_blocks_entries() -> None:
+    """The broker knows that less had filled than was ordered when its entry ended."""
+    day = filled()
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    for quantity, blocks in ((5, True), (5, False), (6, True)):
+        day.feed(
+            replace(fact(BrokerUpdateKind.OVERSOLD, order, quantity), update_id=f"o{blocks}{quantity}"),
+            at(602),
+        )
+        assert (day.state.level() is KillLevel.ENTRIES_BLOCKED) is blocks
+        day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "bought back", at(603)), at(603))
+
+
 def test_what_lapses_at_the_close_is_not_closed_for_it() -> None:
     day = filled()
     order = sent(day, IntentKind.PLACE)[0].correlation_id
@@ -918,6 +958,11 @@ def _order(**changes: Any) -> LegOrder:
     [
         (_order(), BrokerUpdateKind.STOP_FILLED, 10, None, True),
         (_order(exited_quantity=10), BrokerUpdateKind.STOP_FILLED, 10, None, False),
+        (_order(exited_quantity=10), BrokerUpdateKind.STOP_FILLED, 14, None, True),
+        (_order(exited_quantity=10, oversold_units=4), BrokerUpdateKind.STOP_FILLED, 14, None, False),
+        (_order(exited_quantity=4, oversold_units=4), BrokerUpdateKind.STOP_FILLED, 14, None, True),
+        (_order(oversold_units=3), BrokerUpdateKind.OVERSOLD, 4, None, True),
+        (_order(oversold_units=4), BrokerUpdateKind.OVERSOLD, 4, None, False),
         (_order(), BrokerUpdateKind.ENTRY_FILLED, 10, None, False),
         (_order(priced_quantity=5), BrokerUpdateKind.ENTRY_FILLED, 10, None, True),
         (_order(), BrokerUpdateKind.ACKNOWLEDGED, 0, None, False),
