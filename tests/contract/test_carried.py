@@ -105,6 +105,15 @@ async def test_what_a_person_sells_of_a_carried_position_is_over(desk: Desk) -> 
     ]
 
 
+@pytest.mark.parametrize("ordered", [14, 20])
+async def test_of_an_entry_that_filled_in_part_the_rest_is_over_the_next_day(
+    desk: Desk, ordered: int
+) -> None:
+    """The process died before its rest lapsed at the close, which no list of today tells."""
+    told = words(await lasting(desk, carrying(desk, ordered=lambda _: ordered)))
+    assert told == ([(BrokerUpdateKind.CANCELLED, 14)] if ordered == 20 else []) + [(NAKED, 10)]
+
+
 @pytest.mark.parametrize(("shares", "guarded"), [(25, 10), (7, 7), (0, 0)])
 async def test_delivered_shares_are_guarded_as_far_as_they_are_there(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, shares: int, guarded: int

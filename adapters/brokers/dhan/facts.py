@@ -338,7 +338,9 @@ def facts_of(
     reason = exiting.get(head.correlation_id)
     left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, filled if is_over else wanted)
     if before is not None:
-        return left  # of its entry an earlier day has told
+        # of its fills an earlier day has told, not always that the rest of it lapsed at its close
+        lapsed = _fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason="EXPIRED")
+        return [*left, lapsed] if filled < wanted else left
     facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
     if entry:
         facts.append(_fill(head, BrokerUpdateKind.ENTRY_FILLED, entry, entry.at_ns or at_ns))
