@@ -738,6 +738,33 @@ async def test_an_accepted_guard_is_held_for_there_while_the_list_may_be_late(
     assert (await broker.snapshot())[-1].kind is BrokerUpdateKind.COVERED
 
 
+async def test_a_guard_that_lives_is_due_however_long_after_a_restart(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told as the next one, it would make the reducer close what a fit of the guard protects."""
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    again = dhan_broker(desk)
+    again.remember(frozenset(), Remembered(guards={NAME: 1}))
+    await again.snapshot()
+    desk.world.advance_by(400)
+    show_price(monkeypatch, desk, await real_supers(desk), 9_900)  # at its trigger, and not triggered
+    told = [fact for fact in await lasting(desk, again, 10) if fact.kind is BrokerUpdateKind.NAKED]
+    assert [fact.guard for fact in told] == [1]
+
+
+async def test_a_guard_that_the_broker_refused_is_not_waited_for(desk: Desk, broker: DhanBroker) -> None:
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    desk.world.faults.arm(Fault(FaultKind.RATE_LIMIT, path="/orders", method="POST", count=9))
+    with pytest.raises(Retryable):
+        await broker.protect(GUARD)
+    desk.world.faults.disarm()
+    told = await lasting(desk, broker, 400)
+    assert (told[-1].kind, told[-1].guard) == (BrokerUpdateKind.NAKED, 1)
+
+
 async def test_an_accepted_guard_that_died_is_held_for_dead(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
     await lasting(desk, broker)

@@ -517,9 +517,10 @@ class DhanBroker:
             units = gone[order_id].quantity if order_id in gone else 0
             gap = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
             if gap is not None:
-                if self._guards.is_accepted_unlisted(name, standing_of(row, books), now_ns):
+                standing = standing_of(row, books)
+                if self._guards.is_accepted_unlisted(name, standing, now_ns):
                     continue
-                gap = replace(gap, guard=self._guards.due(name, gap.guard, now_ns))
+                gap = replace(gap, guard=self._guards.due(name, standing, now_ns))
             seen[name] = gap
         return (*facts, *self._cover.facts(seen, now_ns))
 

@@ -89,20 +89,18 @@ class Guards:
         """Restore the generations that were asked for: of which nobody knows, the wait begins anew."""
         self._unanswered |= {name: _Asked(generation, now_ns) for name, generation in asked.items()}
 
-    def due(self, name: str, listed: int, now_ns: int) -> int:
+    def due(self, name: str, standing: Standing, now_ns: int) -> int:
         """Give the generation that is due of an order; of its lists none may be in doubt.
 
-        Parameters
-        ----------
-        listed : int
-            The one for which the lists leave room.
+        That is the one for which the lists leave room: one that lives is itself due. Of one that they have
+        never shown it is the next, once it was waited for.
         """
         asked = self._unanswered.get(name)
-        if asked is not None and listed > asked.generation:
+        if asked is not None and any(one.generation >= asked.generation for one in standing.guards):
             del self._unanswered[name]
             asked = None
         if asked is None or now_ns - asked.since_ns < LATE_NS:
-            return listed
+            return standing.next_guard
         return asked.generation + 1
 
     async def fit(self, name: str, *, limit: int, trigger: int | None) -> None:
