@@ -67,7 +67,8 @@ class StateSheet:
         uncovered = frozenset(o.correlation_id for o in orders if o.naked_units or o.excess_units)
         guards = {o.correlation_id: o.guard_asked for o in orders if o.guard_asked}
         cover_ns = max((order.cover_ns for order in orders), default=0)
-        return Remembered(exiting, in_doubt, uncovered, guards, cover_ns)
+        order_ids = {o.correlation_id: o.broker_order_id for o in orders if o.broker_order_id}
+        return Remembered(exiting, in_doubt, uncovered, guards, cover_ns, order_ids)
 
     def day_sheet(self) -> DaySheet:
         """Give the broker its view."""

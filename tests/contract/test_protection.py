@@ -985,12 +985,16 @@ async def test_an_order_that_repeats_one_of_ours_is_told_anew_until_it_is_flat(
     assert BrokerUpdateKind.TARGET_FILLED not in told
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
 async def test_a_repeat_does_not_pass_for_ours_where_a_list_leaves_ours_out(
-    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
 ) -> None:
-    await broker.place(PLACE)
+    ours = await broker.place(PLACE)
     await broker.place(PLACE)
     await broker.neutralise(intent(IntentKind.NEUTRALISE))
+    if is_restarted:
+        broker = dhan_broker(desk)
+        broker.remember(frozenset(), Remembered(order_ids={NAME: ours.broker_order_id}))
     desk.price(100)
     shown = await desk.client.super_orders.read()
     younger = max(shown.rows, key=lambda row: row.order.order_id)

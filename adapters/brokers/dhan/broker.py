@@ -140,6 +140,8 @@ class Remembered:
     cover_ns : int
         Newest moment at which anything was told of stops, ns UTC: later words are younger, whatever the clock
         says now.
+    order_ids : mapping of str to str
+        The broker's ids of our orders: another one of such a correlation id is a repeat.
     """
 
     exiting: Mapping[str, WantedExit] = field(default_factory=dict)
@@ -147,6 +149,7 @@ class Remembered:
     uncovered: Collection[str] = ()
     guards: Mapping[str, int] = field(default_factory=dict)
     cover_ns: int = 0
+    order_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +220,8 @@ class DhanBroker:
     def remember(self, seen: frozenset[str], known: Remembered) -> None:
         """Restore after a restart: the facts that are journalled, and what they say of our orders."""
         self._told |= seen
+        for name, order_id in known.order_ids.items():
+            self._books.own(name, order_id)
         self._doubts.remember(known.in_doubt)
         self._cover.remember(known.uncovered, self._clock.now_ns(), known.cover_ns)
         self._guards.remember(known.guards, self._clock.now_ns())
