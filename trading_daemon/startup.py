@@ -122,7 +122,9 @@ class Startup:
         earlier = tuple(
             fact
             for fact in await self.broker.snapshot(orders.keys())
-            if fact.update_id not in today and is_news(orders[fact.correlation_id], fact)
+            if fact.update_id not in today
+            and fact.correlation_id in orders  # what came between the two snapshots may be of any order
+            and is_news(orders[fact.correlation_id], fact)
         )
         if earlier or reconciled.untold_earlier:
             facts = len(earlier) + len(reconciled.untold_earlier)

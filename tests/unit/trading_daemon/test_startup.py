@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,8 @@ from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.engine.recover import Recovered
 from propdesk.engine.state import EngineState
 from propdesk.model.live import InboxRow
-from propdesk.model.messages import ContextChanged, DayOpened
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, ContextChanged, DayOpened
+from tests.unit.propdesk.engine.test_protection import fact, swing_carried
 from tests.unit.trading_daemon.tasks.test_order_manager import Quiet
 from tests.unit.trading_daemon.test_feeds import CLOSE, DAY, OPEN, Growing, minute
 from trading_daemon.bus import Bus, Envelope
@@ -78,12 +79,23 @@ class Silent:
         return ()
 
 
-async def start_with(waiting: Sequence[InboxRow]) -> tuple[Decider, Bus]:
-    bus, clock, decider = Bus(), ManualClock(minute(OPEN)), Decider()
+async def start_with(
+    waiting: Sequence[InboxRow], decider: Decider | None = None, broker: Any = None
+) -> tuple[Decider, Bus]:
+    bus, clock, decider = Bus(), ManualClock(minute(OPEN)), decider or Decider()
     feed = StoreFeed(Growing(clock), DAY, clock, minute(OPEN), minute(CLOSE))
     context = SimpleNamespace(trade_date=DAY, signal_fresh_ns=60)
     day = SimpleNamespace(opened=OPENED, aliases=None, context=context)
-    parts: list[Any] = [bus, decider, Silent(), Silent(), SimpleNamespace(heard=set()), feed, clock, day]
+    parts: list[Any] = [
+        bus,
+        decider,
+        Silent(),
+        broker or Silent(),
+        SimpleNamespace(heard=set()),
+        feed,
+        clock,
+        day,
+    ]
     startup = Startup(*parts, recovered(0, "", ready=False), Quiet(), StartMode.LIVE)
     await asyncio.wait_for(startup.run(waiting), 5)
     return decider, bus
@@ -100,3 +112,27 @@ async def test_more_waiting_rows_than_the_bus_holds_are_decided_in_batches() -> 
     assert taken == [(n,) for n in range(count)]
     assert max(len(batch) for batch in decider.batches) == BATCH_ENVELOPES_MAX
     assert bus.is_quiescent()
+
+
+class Carrying(Silent):
+    """A broker that hears something between two snapshots, and tells of all orders whatever it is asked."""
+
+    def __init__(self, *facts: BrokerUpdate) -> None:
+        self.facts: tuple[BrokerUpdate, ...] = ()
+        self._later = facts
+
+    async def snapshot(self, orders: Collection[str] = ()) -> tuple[BrokerUpdate, ...]:  # type: ignore[override]
+        told = self.facts
+        self.facts = self._later
+        return told
+
+
+async def test_news_of_todays_orders_is_no_news_of_carried_ones() -> None:
+    _, day, order = swing_carried()
+    decider = Decider()
+    decider.position.state = day.state
+    carried = fact(BrokerUpdateKind.STOP_FILLED, order, 1, 9_800)
+    today = fact(BrokerUpdateKind.ENTRY_FILLED, "of-today", 1, 9_800)
+    await start_with((), decider, Carrying(today, carried))
+    told = [event for batch in decider.batches for envelope in batch for event in envelope.events]
+    assert told[1:] == [carried, today, carried], "once as news, then with all that is unheard"
