@@ -497,6 +497,8 @@ def _exit_filled(
         exited_quantity=update.quantity,
         exited_notional_paise=update.fill_notional_paise,
     )
+    if open_units_of(order) == 0:
+        order = replace(order, naked_units=0)
     orders = _orders_of(put_order(live, order), order.leg_number)
     exited = sum(o.exited_quantity for o in orders)
     notional = sum(o.exited_notional_paise for o in orders)

@@ -37,12 +37,15 @@ def guard(turn: Turn, live: LiveGroup) -> LiveGroup:
 
 
 def check_cover(turn: Turn) -> None:
-    """Block entries while anything is held without a stop, before the open what is carried, too (§6.2)."""
+    """Block entries while anything is held without a stop, before the open what is carried, too (§6.2).
+
+    What was closed is naked again where somebody bought it back: a person's to close.
+    """
     names = [
         order.correlation_id
-        for live in turn.open_groups()
+        for live in turn.groups.values()
         for order in live.orders
-        if order.naked_units > 0 and open_units_of(order) > 0
+        if order.naked_units > 0
     ]
     if not names:
         turn.clear(ACCOUNT_SCOPE, Cause.NAKED, "engine", "everything held has its stop")

@@ -546,6 +546,24 @@ def test_entries_are_blocked_while_anything_is_held_without_a_stop(end: str) -> 
     assert day.state.level() is KillLevel.ACTIVE
 
 
+def test_what_was_bought_back_blocks_entries_and_nothing_of_ours_touches_it() -> None:
+    """A person closed the position, then bought it again: no order of ours stands for it."""
+    day = filled()
+    for place in sent(day, IntentKind.PLACE):
+        sold = fact(
+            BrokerUpdateKind.EXIT_FILLED, place.correlation_id, place.quantity, 10_000, CLOSED_ELSEWHERE
+        )
+        day.feed(sold, at(602))
+    order = sent(day, IntentKind.PLACE)[0].correlation_id
+    assert all(live.is_closed for live in day.state.groups.values())
+    before = len(day.all("commands"))
+    day.feed(naked(day, order, 1, "back"), at(602, 1))
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    assert not any(isinstance(command, OrderIntent) for command in day.all("commands")[before:])
+    day.feed(covered(order, 2), at(602, 2))
+    assert day.state.level() is KillLevel.ACTIVE
+
+
 def test_what_others_closed_is_over_and_told() -> None:
     day = filled()
     first, second = (place.correlation_id for place in sent(day, IntentKind.PLACE))
