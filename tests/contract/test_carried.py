@@ -7,7 +7,7 @@ import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.carried import CarriedOrder
-from adapters.brokers.dhan.model import HoldingRow
+from adapters.brokers.dhan.model import HoldingRow, Listing, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import Rejected, Retryable
@@ -120,10 +120,11 @@ async def test_delivered_shares_are_guarded_as_far_as_they_are_there(
 ) -> None:
     """On the second day shares are holdings, among which may be a person's own."""
     broker = carrying(desk, units=0, product=Product.CNC)
+    odd = UnreadableRow("holdings", "", "", "999", "Dhan sent 1.5 as a quantity.")
 
-    async def holdings() -> tuple[HoldingRow, ...]:
+    async def holdings() -> Listing[HoldingRow]:
         row = HoldingRow(CARRIED.instrument.security_id, "TCS", "", shares, shares, 10_000)
-        return (row,) if shares else ()
+        return Listing((row,) if shares else (), (odd,))
 
     monkeypatch.setattr(desk.client.portfolio, "holdings", holdings)
     if guarded:

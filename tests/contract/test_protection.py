@@ -8,7 +8,7 @@ import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker, Remembered, WantedExit
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
-from adapters.brokers.dhan.model import LegName, OrderStatus, Placed, UnreadableRow
+from adapters.brokers.dhan.model import LegName, Listing, OrderStatus, Placed, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import OutcomeUnknown, Rejected, Retryable
@@ -590,12 +590,12 @@ async def test_a_list_without_the_position_takes_no_guard_away_and_puts_none(
 ) -> None:
     await naked(desk, broker)
     with monkeypatch.context() as patch:
-        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        patch.setattr(desk.client.portfolio, "positions", _always(Listing((), ())))
         with pytest.raises(Rejected, match="no position"):
             await broker.protect(GUARD)
     await broker.protect(GUARD)
     with monkeypatch.context() as patch:
-        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        patch.setattr(desk.client.portfolio, "positions", _always(Listing((), ())))
         assert BrokerUpdateKind.EXCESS not in kinds(await lasting(desk, broker))
         await broker.protect(FIT)
     for price in (99, 97):
@@ -608,7 +608,7 @@ async def test_exits_stay_where_no_guard_can_take_their_place(
 ) -> None:
     await naked(desk, broker)
     with monkeypatch.context() as patch:
-        patch.setattr(desk.client.portfolio, "positions", _always(()))
+        patch.setattr(desk.client.portfolio, "positions", _always(Listing((), ())))
         with pytest.raises(Rejected, match="no position"):
             await broker.protect(GUARD)
     desk.price(101)

@@ -11,7 +11,7 @@ from propdesk.core.errors import Retryable
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind
 from tests.contract.conftest import Desk
 from tests.contract.test_broker_matrix import NAME, PLACE, dhan_broker, intent
-from tests.contract.test_protection import EXIT, GUARD, net
+from tests.contract.test_protection import EXIT, GUARD, naked, net
 
 OTHER = "pABCBBBBBBBBBBBBBBBB"
 CANCEL = intent(IntentKind.CANCEL_ENTRY)
@@ -127,3 +127,27 @@ async def test_a_leg_that_cannot_be_read_is_no_lost_stop(
     told = await broker.snapshot()
     assert by_kind(told, BrokerUpdateKind.UNREADABLE) == [NAME]
     assert by_kind(told, BrokerUpdateKind.NAKED) == []
+
+
+@pytest.mark.parametrize(("security", "is_ours"), [("999", False), ("", True), (None, True)])
+async def test_an_unreadable_position_bars_what_is_held_of_its_own_security_only(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, security: str | None, is_ours: bool
+) -> None:
+    """Without a position no guard is put, and no exit of what others may have closed is moved."""
+    await naked(desk, broker)
+    await broker.snapshot()
+    real = DhanHttp.read
+
+    async def read(self: DhanHttp, asked: str, **words: Any) -> Any:
+        body = await real(self, asked, **words)
+        if asked != "/positions":
+            return body
+        odd = {**body[0], "netQty": "1.5"}
+        return [*body, odd if security is None else {**odd, "securityId": security}]
+
+    monkeypatch.setattr(DhanHttp, "read", read)
+    if is_ours:
+        with pytest.raises(Retryable, match=r"1\.5"):
+            await broker.protect(GUARD)
+    else:
+        assert (await broker.protect(GUARD)).guard == 1

@@ -1,5 +1,6 @@
 """What Dhan tells, as typed values: prices in paise, quantities in units, moments in ns UTC."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -111,6 +112,17 @@ class Listing(Generic[T]):
             hole = self.unreadable[0]
             raise SchemaFault(f"Dhan sent an unreadable row of the {hole.book}: {hole.text}")
         return self.rows
+
+    def whole_of(self, securities: Collection[str]) -> tuple[T, ...]:
+        """Give the rows of a list without holes where these securities may be.
+
+        Raises
+        ------
+        SchemaFault
+            If a row is unreadable that names one of them, or none at all.
+        """
+        near = (hole for hole in self.unreadable if not hole.security_id or hole.security_id in securities)
+        return Listing(self.rows, tuple(near)).whole()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 from adapters.brokers.dhan import parse
 from adapters.brokers.dhan.faults import Refusal
 from adapters.brokers.dhan.http import DhanHttp, Pace
-from adapters.brokers.dhan.model import Funds, HoldingRow, Margin, PositionRow
+from adapters.brokers.dhan.model import Funds, HoldingRow, Listing, Margin, PositionRow
 from adapters.brokers.dhan.orders import OrderRequest, rupees
 from propdesk.model.enums import Product
 
@@ -19,10 +19,10 @@ class Portfolio:
     def __init__(self, http: DhanHttp) -> None:
         self._http = http
 
-    async def positions(self) -> tuple[PositionRow, ...]:
-        """Read the day's positions, flat ones included."""
+    async def positions(self) -> Listing[PositionRow]:
+        """Read the day's positions, flat ones included, and which rows could not be read."""
         body = await self._http.read("/positions")
-        return parse.listing(parse.rows_of(body, "positions"), parse.position_row, "positions").whole()
+        return parse.listing(parse.rows_of(body, "positions"), parse.position_row, "positions")
 
     async def exit_all(self) -> None:
         """Ask the broker to close every position; verify by `positions`, its answer proves nothing."""
@@ -40,15 +40,15 @@ class Portfolio:
         }
         await self._http.write("POST", "/positions/convert", body)
 
-    async def holdings(self) -> tuple[HoldingRow, ...]:
-        """Read the demat holdings; Dhan words "none" as an error."""
+    async def holdings(self) -> Listing[HoldingRow]:
+        """Read the demat holdings, and which rows could not be read; Dhan words "none" as an error."""
         try:
             body = await self._http.read("/holdings")
         except Refusal as refusal:
             if refusal.code == _NO_HOLDINGS:
-                return ()
+                return Listing((), ())
             raise
-        return parse.listing(parse.rows_of(body, "holdings"), parse.holding_row, "holdings").whole()
+        return parse.listing(parse.rows_of(body, "holdings"), parse.holding_row, "holdings")
 
     async def funds(self) -> Funds:
         """Read the account's money."""

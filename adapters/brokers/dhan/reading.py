@@ -1,6 +1,6 @@
 """Readings of Dhan's three books, and what is found in them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from adapters.brokers.dhan.carried import CarriedOrder, carried_row, with_holdings
@@ -58,7 +58,7 @@ class BookReader:
             orders.rows,
             trades.rows,
             unreadable,
-            await self._positions() if with_positions else None,
+            await self._positions(rows) if with_positions else None,
             {order.correlation_id: order.closed for order in carried},
         )
 
@@ -84,15 +84,17 @@ class BookReader:
         if not is_doubtful and not may_be_closed_elsewhere(books):
             return books
         try:
-            return replace(books, positions=await self._positions())
+            return replace(books, positions=await self._positions(ours))
         except (BrokerFault, DataFault):
             return books
 
-    async def _positions(self) -> tuple[PositionRow, ...]:
-        positions, carried = await self._client.portfolio.positions(), self._carried()
+    async def _positions(self, rows: Iterable[SuperOrderRow]) -> tuple[PositionRow, ...]:
+        """Read what is held of the securities of some orders; of others a row may be unreadable."""
+        ours, carried = {row.order.security_id for row in rows}, self._carried()
+        positions = (await self._client.portfolio.positions()).whole_of(ours)
         if not any(order.is_delivered for order in carried):
             return positions
-        return with_holdings(positions, await self._client.portfolio.holdings(), carried)
+        return with_holdings(positions, (await self._client.portfolio.holdings()).whole_of(ours), carried)
 
 
 def require_certain(books: Books, name: str) -> None:

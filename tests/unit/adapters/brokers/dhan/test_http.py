@@ -333,7 +333,7 @@ async def test_no_holdings_is_an_error_at_dhan_and_an_empty_list_here() -> None:
 
     async with client(handler, config(jwt(86_400))) as dhan:
         code = "DH-1111"
-        assert await dhan.portfolio.holdings() == ()
+        assert (await dhan.portfolio.holdings()).whole() == ()
         code = "DH-905"
         with pytest.raises(Refusal):
             await dhan.portfolio.holdings()
