@@ -861,30 +861,53 @@ async def test_an_exit_placed_and_not_filled_is_closed_by_an_order_of_its_own(
     assert net(desk) == 0
 
 
-async def test_an_exit_that_died_at_the_exchange_is_naked_although_its_order_is_closed(
-    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch
+ENDED, ALIVE = (OrderStatus.CANCELLED,), (OrderStatus.PENDING,)
+
+
+@pytest.mark.parametrize(
+    ("orders", "has_own_id"),
+    [(ENDED, False), (ENDED, True), (ALIVE, True), ((), False), ((*ENDED, *ALIVE), False)],
+    ids=["ended", "ended, by its id", "alive", "not listed", "one of two alive"],
+)
+async def test_beside_an_exit_at_the_exchange_nothing_is_sold_unless_its_order_has_ended(
+    desk: Desk,
+    broker: DhanBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    orders: tuple[OrderStatus, ...],
+    has_own_id: bool,
 ) -> None:
+    """The leg says TRIGGERED, its order CLOSED, and Dhan takes no cancel: only the order book tells."""
     ack = await broker.place(PLACE)
     for leg in (LegName.STOP, LegName.TARGET):
-        await desk.client.super_orders.cancel(ack.broker_order_id, leg)
+        await desk.client.super_orders.cancel(ack.broker_order_id, leg)  # a second one is refused
     shown = await desk.client.super_orders.read()
+    (row,) = shown.rows
     states = {LegName.STOP: OrderStatus.TRIGGERED, LegName.TARGET: OrderStatus.CANCELLED}
-    closed = replace(
-        shown,
-        rows=tuple(
-            replace(
-                row,
-                order=replace(row.order, status=OrderStatus.CLOSED),
-                legs=tuple(replace(leg, status=states[leg.name]) for leg in row.legs),
-            )
-            for row in shown.rows
-        ),
-    )
-    monkeypatch.setattr(desk.client.super_orders, "read", _always(closed))
+    leg_id = "777" if has_own_id else ack.broker_order_id
+    legs = tuple(replace(leg, status=states[leg.name], order_id=leg_id) for leg in row.legs)
+    closed = replace(row, order=replace(row.order, status=OrderStatus.CLOSED), legs=legs)
+
+    async def read() -> Any:
+        listed = await type(desk.client.orders).read(desk.client.orders)
+        (stop,) = (one for one in listed.rows if one.leg is LegName.STOP)
+        name = "" if has_own_id else NAME
+        exits = (
+            replace(stop, order_id=f"77{7 + number}", correlation_id=name, status=status)
+            for number, status in enumerate(orders)
+        )
+        return replace(listed, rows=(*(one for one in listed.rows if one is not stop), *exits))
+
+    monkeypatch.setattr(desk.client.super_orders, "read", _always(replace(shown, rows=(closed,))))
+    monkeypatch.setattr(desk.client.orders, "read", read)
     assert (await lasting(desk, broker, 10))[-1].kind is BrokerUpdateKind.NAKED
-    await broker.exit(OUT)
-    desk.price(100)
-    assert net(desk) == 0
+    if orders == ENDED:
+        await broker.exit(OUT)
+        desk.price(100)
+        assert net(desk) == 0
+    else:
+        with pytest.raises(Retryable, match="still shows an exit"):
+            await broker.exit(OUT)
+        assert (net(desk), guards(desk)) == (10, [])
 
 
 @pytest.mark.parametrize("way", ["doubt", "stale", "refused"])

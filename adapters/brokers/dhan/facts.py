@@ -215,6 +215,19 @@ def is_leaving(parent: SuperOrderRow) -> bool:
     return is_closed or any(leg.status in _LEAVING for leg in parent.legs)
 
 
+def has_ended(leg: SuperLeg, parent: SuperOrderRow, books: Books) -> bool:
+    """Whether the order of an exit that was placed at the exchange is over, on the word of the order book.
+
+    The leg itself says TRIGGERED for ever: neither that its order filled nor that it died.
+    """
+    shared = books.index.supers.get(parent.order.correlation_id, [])
+    linked = books.index.linked.get(leg.order_id, ()) if leg.order_id != parent.order.order_id else ()
+    near = (row for row in books.index.near(parent.order) if _belongs(row, parent, shared, books))
+    rows = [row for row in (*linked, *near) if row.leg is leg.name]
+    over = (row.status.is_dead or row.status is OrderStatus.TRADED for row in rows)
+    return bool(rows) and all(over)
+
+
 def is_ours(correlation_id: str) -> bool:
     """Whether a correlation id has the shape of `propdesk.core.ids.correlation_id`."""
     return correlation_id.startswith(PREFIX) and len(correlation_id) == 20 and correlation_id.isalnum()

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.brokers.dhan.client import DhanClient
-from adapters.brokers.dhan.facts import MOVABLE, Books, Standing, standing_of
+from adapters.brokers.dhan.facts import MOVABLE, Books, Standing, has_ended, standing_of
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.holding import held_of, to_guard
-from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperOrderRow
+from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.orders import OrderRequest
 from adapters.brokers.dhan.protection import protected_price
 from adapters.brokers.dhan.reading import BookReader, require_certain, row_named
@@ -206,8 +206,9 @@ class Guards:
         """Take away what is left of both exits of an order and read everything again.
 
         An exit is dead where the list says so, where Dhan says that our cancel ended it, or where Dhan
-        refuses to cancel it for its state and the list does not show it at rest. A cancel under way ends
-        nothing yet.
+        refuses to cancel it for its state and nothing shows it alive: it is not at rest, and where it was
+        placed at the exchange, the order book shows the end of its order. A cancel under way ends nothing
+        yet.
         """
         name = row.order.correlation_id
         ended, refused = await self.end_exits(row)
@@ -215,9 +216,9 @@ class Guards:
         row = row_named(books, name)
         for exit_name in _EXITS:
             leg = row.leg(exit_name)
-            is_at_rest = exit_name in refused and leg is not None and leg.status in MOVABLE
+            is_alive = exit_name in refused and leg is not None and _may_fill(leg, row, books)
             is_doubtful = exit_name not in refused | ended and (leg is None or not leg.status.is_dead)
-            if is_at_rest or is_doubtful:
+            if is_alive or is_doubtful:
                 raise Retryable(f"Super order {row.order.order_id} still shows an exit; nothing was placed.")
         return books
 
@@ -242,6 +243,12 @@ class Guards:
                 if answer.status is OrderStatus.CANCELLED:
                     ended.add(name)
         return ended, refused
+
+
+def _may_fill(leg: SuperLeg, row: SuperOrderRow, books: Books) -> bool:
+    """Whether an exit that Dhan refuses to cancel may sell all the same: at rest, or at the exchange."""
+    at_exchange = leg.status in (OrderStatus.TRIGGERED, OrderStatus.PART_TRADED)
+    return leg.status in MOVABLE or (at_exchange and not has_ended(leg, row, books))
 
 
 def _is_as_asked(row: OrderRow, order_type: str, quantity: int, limit: int, trigger: int | None) -> bool:
