@@ -218,6 +218,26 @@ async def test_a_guard_stays_where_a_person_closed_another_order(desk: Desk, bro
     assert net(desk) == 0, "by its guard"
 
 
+async def test_what_a_person_left_of_a_repeat_is_never_held_for_ended(desk: Desk, broker: DhanBroker) -> None:
+    """Its exits would sell more than is left of it, and a repeat has no guard."""
+    await broker.place(PLACE)
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, 4)
+    end, told = intent(IntentKind.NEUTRALISE), set()
+    for _ in range(2):
+        with pytest.raises(Retryable, match="stays open"):
+            await broker.neutralise(end)
+        facts = await lasting(desk, broker, 60)
+        told |= {fact.update_id for fact in facts if fact.kind is BrokerUpdateKind.SURPLUS}
+    assert len(told) == 2, "told anew"
+    desk.price(100)
+    assert net(desk) == 16
+    await by_hand(desk, Side.SELL, 6)
+    await broker.neutralise(end)
+    desk.price(98)
+    assert net(desk) == 0, "ours goes on under its own stop"
+
+
 @pytest.mark.parametrize("is_repeat", [False, True], ids=["exit", "neutralise"])
 async def test_no_exit_is_moved_while_nobody_knows_what_others_closed(
     desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_repeat: bool

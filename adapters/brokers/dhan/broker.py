@@ -14,6 +14,7 @@ from adapters.brokers.dhan.doubt import Doubts, doubtful
 from adapters.brokers.dhan.facts import (
     MOVABLE,
     Books,
+    Filled,
     Standing,
     facts_of,
     has_exits,
@@ -444,7 +445,8 @@ class DhanBroker:
 
         Notes
         -----
-        Idempotent, and cannot reverse a position, as `exit`.
+        Idempotent, and cannot reverse a position, as `exit`. What others closed a part of loses its exits,
+        which would sell more than is left; it has no guards, so the rest is a person's to close.
 
         Raises
         ------
@@ -466,6 +468,9 @@ class DhanBroker:
                 await self._guards.end_exits(row)  # a person closed it: moved, they would sell it again
             elif standing_of(row, books).open_quantity and row.order.order_id not in gone:
                 await self._move_surplus_out(row, intent)
+        left = [row for row in surplus(books.supers).get(name, ()) if _is_left_over(row, books, gone)]
+        if left:
+            raise Retryable(f"Others closed a part of {left[0].order.order_id}: what is left stays open.")
         self._surpluses.hasten(name, self._clock.now_ns())
         self._wake.set()
         return BrokerAck(name, kept.order.order_id)
@@ -688,6 +693,12 @@ class DhanBroker:
                 return
         if not is_again or live.get(LegName.STOP) != stop:
             await self._supers.modify_stop(order_id, stop)
+
+
+def _is_left_over(row: SuperOrderRow, books: Books, gone: Mapping[str, Filled]) -> bool:
+    """Whether others closed a part of an order, and something of it is left."""
+    closed = gone.get(row.order.order_id)
+    return closed is not None and standing_of(row, books).open_quantity > closed.quantity
 
 
 def _is_stuck(row: SuperOrderRow, refusal: Rejected) -> bool:
