@@ -193,6 +193,8 @@ def sync_levels(turn: Turn, live: LiveGroup) -> LiveGroup:
         for order in _orders_of(live, leg.leg_number):
             if not _is_alive(order) or order.exit_wanted is not None or order.doubt_fact:
                 continue
+            if order.naked_units and not turn.is_session:
+                continue  # nothing of it rests that could be moved; its guard will have the level
             moves_stop = leg.stop_paise not in (None, order.wanted_stop_paise)
             moves_target = leg.target_paise not in (None, order.wanted_target_paise)
             if moves_stop + moves_target > max(CHANGES_MAX - order.changes, 0):
@@ -441,7 +443,7 @@ def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     # there is no second way to put a stop under a position: what cannot be guarded is closed
     is_bare = order.naked_units > 0 and update.answers is IntentKind.EMERGENCY_STOP
     refusals = REFUSALS_MAX if is_bare else order.refusals + 1
-    if turn.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED):
+    if turn.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED) or not turn.is_session:
         refusals = order.refusals  # everything is refused: that says nothing of this order
     order = replace(order, refusals=refusals, **_FORGET.get(update.answers, _FORGET_ALL))
     if update.kind is not BrokerUpdateKind.REJECTED:

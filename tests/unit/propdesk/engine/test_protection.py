@@ -937,6 +937,38 @@ def test_a_carried_position_gets_its_stop_when_the_session_begins(is_told_before
     assert of(next_day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 0)], "not guarded in a minute"
 
 
+@pytest.mark.parametrize("is_told_first", [False, True])
+def test_a_stop_moved_before_the_open_is_that_of_the_guard_and_closes_nothing(is_told_first: bool) -> None:
+    """Nothing rests yet, so each change is refused, and ten refusals close a position in the session."""
+    tomorrow = date(2025, 7, 2)
+    day, next_day, order = swing_carried()
+    next_day._answer = lambda asked: (  # type: ignore[assignment,method-assign]
+        (
+            replace(
+                fact(BrokerUpdateKind.REJECTED, asked.correlation_id, answers=asked.kind),
+                update_id=asked.intent_id,
+            ),
+        )
+        if asked.kind is IntentKind.MODIFY_STOP
+        else ()
+    )
+    told = naked(day, order)
+    if is_told_first:
+        next_day.feed(replace(told, update_id="n", ts_ns=at(534, day=tomorrow)), at(534, day=tomorrow))
+    moved = {"stoploss_paise": 9_900, "received_ns": at(535, day=tomorrow)}
+    next_day.followup(make_followup(1, FollowupKind.UPDATE_STOPLOSS, **moved))
+    for minute in range(536, 556):
+        moment = at(minute, day=tomorrow)
+        next_day.feed(replace(told, update_id=f"n{minute}", ts_ns=moment), moment)
+        next_day.feed(TimerFired("MINUTE", moment), moment)
+    asked = [i.correlation_id for i in sent(next_day, IntentKind.MODIFY_STOP)]
+    assert asked.count(order) == (0 if is_told_first else 1)
+    assert len(asked) > 10, "of the other one nobody told that its stop is gone"
+    (guard,) = sent(next_day, IntentKind.EMERGENCY_STOP)
+    assert (guard.stop_paise, guard.created_ns) == (9_900, at(555, day=tomorrow))
+    assert {live.exit_goal for live in next_day.state.groups.values()} == {None}
+
+
 def test_the_timer_puts_no_stop_under_what_was_naked_yesterday_only() -> None:
     _, next_day, _ = swing_carried()
     opened = at(556, day=date(2025, 7, 2))
