@@ -121,8 +121,7 @@ def load_day(settings: Settings, trade_date: date, *, is_over: bool = False) -> 
     opened = DayOpened(
         trade_date=trade_date.isoformat(),
         ruleset_version=snapshot.ruleset_version,
-        # What is carried has its margin and its prices before pre-market is over, too.
-        opening_corpus_paise=max(ready.opening_corpus_paise or closing or 0, 0),
+        opening_corpus_paise=_opening_paise(ready, closing),
         ready=ready.is_ready and not is_over,
         ts_ns=0,
         context_hash=stored.context_hash,
@@ -151,12 +150,21 @@ def restore_day(settings: Settings, trade_date: date, stored: StoredContext) -> 
     opened = DayOpened(
         trade_date=trade_date.isoformat(),
         ruleset_version=snapshot.ruleset_version,
-        opening_corpus_paise=max(ready.opening_corpus_paise or closing or 0, 0),
+        opening_corpus_paise=_opening_paise(ready, closing),
         ready=False,
         ts_ns=0,
         context_hash=stored.context_hash,
     )
     return Day(context, stored, opened, aliases, ready.version)
+
+
+def _opening_paise(ready: Readiness, closing_paise: int | None) -> int:
+    """Give the corpus that a day opens with: what is carried has its margin before pre-market is over, too.
+
+    More than all of it may be lost: what is below zero stays so, or each day would forgive it.
+    """
+    opening = ready.opening_corpus_paise
+    return (closing_paise or 0) if opening is None else opening
 
 
 def _agree_corpus(connection: Connection, ready: Readiness) -> Readiness:

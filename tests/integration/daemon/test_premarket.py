@@ -24,7 +24,7 @@ from propdesk.core.errors import GapFault, InvariantViolated, StaleFault
 from propdesk.indicators.regime import RegimeReading
 from propdesk.model.enums import GateProfile, Regime
 from tests.support.daemon_day import ADVISORS, DAY
-from trading_daemon.day import load_day
+from trading_daemon.day import load_day, restore_day
 from trading_daemon.main import RunResult
 from trading_daemon.premarket import STEPS
 from trading_daemon.session import ensure_ready, premarket
@@ -83,6 +83,18 @@ def test_a_step_that_ends_meanwhile_is_kept(
         ours.commit()
         running.result(20)
     assert "late" in read_readiness(connection, account, DAY).steps
+
+
+@pytest.mark.parametrize("closing_paise", [-12_345, 0, None])
+def test_a_day_opens_with_what_the_day_before_left_even_below_zero(
+    daemon_settings: Settings, monkeypatch: pytest.MonkeyPatch, closing_paise: int | None
+) -> None:
+    ensure_ready(daemon_settings, DAY)
+    monkeypatch.setattr("trading_daemon.day.closing_corpus", lambda *_: closing_paise)
+    day = load_day(daemon_settings, DAY)
+    expected = daemon_settings.corpus_paise if closing_paise is None else closing_paise
+    assert (day.opened.opening_corpus_paise, day.opened.ready) == (expected, closing_paise is None)
+    assert restore_day(daemon_settings, DAY, day.stored).opened.opening_corpus_paise == expected
 
 
 def test_the_minimums_of_matching_are_frozen_with_the_rules_they_judged(
