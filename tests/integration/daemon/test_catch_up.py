@@ -31,6 +31,7 @@ from tests.integration.daemon.starts import (
 from tests.support.daemon_day import DAY
 from trading_daemon.bus import Envelope
 from trading_daemon.session import ensure_ready
+from trading_daemon.tasks.order_manager import OrderManager
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +73,37 @@ def test_facts_that_nobody_heard_are_told_at_the_start(
     minutes, facts = heard(connection, settings)
     assert minutes == [at(minute) for minute in range(OPEN + 1, FIRST + 3)]
     assert len(facts) == len(set(facts))
+
+
+def test_a_start_hands_on_when_earlier_processes_sent_what(
+    make_account: Callable[[], Settings],
+    bars: dict[str, BarArrays],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They count towards the rates of the minute, the hour and the day."""
+    settings = make_account()
+    live(settings, FIRST, FIRST, *ideas(bars))
+    handed: list[tuple[int, ...]] = []
+
+    class Watched(OrderManager):
+        def __init__(self, *parts: Any, sent_ns: tuple[int, ...], **words: Any) -> None:
+            handed.append(sent_ns)
+            super().__init__(*parts, sent_ns=sent_ns, **words)
+
+    monkeypatch.setattr("trading_daemon.bootstrap.OrderManager", Watched)
+
+    async def start() -> None:
+        async with started(settings, ManualClock(at(FIRST + 1))):
+            pass
+
+    asyncio.run(start())
+    sent = connection.execute(
+        "SELECT sent_ns FROM trading.order_intents WHERE account_id = %s AND sent_ns IS NOT NULL ORDER BY 1",
+        (settings.account_id,),
+    ).fetchall()
+    assert sent, "something must have left"
+    assert handed == [tuple(moment for (moment,) in sent)]
 
 
 class _Died(Exception):
