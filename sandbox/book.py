@@ -75,6 +75,7 @@ class Order:
     pieces: int = 1
     is_blocked: bool = False
     is_hidden: bool = False
+    is_after_market: bool = False
 
     @property
     def is_live(self) -> bool:

@@ -20,6 +20,7 @@ Answer = tuple[int, Any]
 """HTTP status and JSON body; None = no body."""
 
 _ORDER_TYPES = frozenset({"LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_MARKET"})
+_AMO_TIMES = frozenset({"PRE_OPEN", "OPEN", "OPEN_30", "OPEN_60"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,10 @@ class Rest:
         kind, price, trigger = self._terms(listing, side, kind, price, trigger)
         self._check_terms(listing, side, product, quantity, price, trigger)
         correlation = self._correlation(body, may_repeat=is_sliced)
-        return exchange.new_order(
+        is_after_market = bool(body.get("afterMarketOrder"))
+        if is_after_market:
+            checks.word_of(body, "amoTime", _AMO_TIMES)
+        order = exchange.new_order(
             Role.PLAIN,
             listing,
             side=side,
@@ -109,6 +113,8 @@ class Rest:
             validity=validity,
             correlation_id=correlation,
         )
+        order.is_after_market = is_after_market
+        return order
 
     def _terms(
         self, listing: Listing, side: Side, kind: str, price: int, trigger: int

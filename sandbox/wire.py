@@ -48,7 +48,7 @@ def order_row(order: Order, knobs: Knobs) -> dict[str, Any]:
         "disclosedQuantity": 0,
         "price": rupees(order.price_paise),
         "triggerPrice": rupees(order.trigger_paise),
-        "afterMarketOrder": False,
+        "afterMarketOrder": order.is_after_market,
         "boProfitValue": 0.0,
         "boStopLossValue": 0.0,
         "legName": order.role.value if observed or order.role is not Role.PLAIN else None,

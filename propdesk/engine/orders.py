@@ -390,8 +390,8 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     """Remember what is held without a stop, or guarded without need; `engine.protection` acts on it.
 
     There is one emergency stop per loss: what is naked still, or once more after its guard has ended, is
-    closed, by way of the same limit that closes what refuses its changes. Outside the session every order
-    has lapsed, and nothing can be done about it.
+    closed, by way of the same limit that closes what refuses its changes. Before the session it may be asked
+    for, too, and be refused or end at its begin: then there is another one.
     """
     if update.ts_ns <= order.cover_ns:
         return order
@@ -405,8 +405,8 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     if turn.is_session or not order.naked_units:
         what = update.reason or "no live stop"
         turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units: {what}")
-    was_told = order.naked_units > 0 and order.cover_ns >= turn.open_ns  # before, nothing could be asked
-    is_again = turn.is_session and (was_told or 0 < order.guard_asked < update.guard)
+    was_told = turn.is_session and order.cover_ns >= turn.open_ns
+    is_again = was_told and (order.naked_units > 0 or 0 < order.guard_asked < update.guard)
     return replace(
         after,
         naked_units=update.quantity,

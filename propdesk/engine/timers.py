@@ -48,7 +48,7 @@ def tend_order(turn: Turn, correlation_id: str, *, with_guards: bool) -> None:
     live = turn.groups[group_id]
     if not live.is_closed:
         _tend(turn, live, with_guards=with_guards)
-    elif with_guards and turn.is_session:
+    elif with_guards and turn.may_guard:
         turn.put_group(guard(turn, live))  # a guard may outlive the group
 
 
@@ -69,7 +69,7 @@ def _tend(turn: Turn, live: LiveGroup, *, with_guards: bool = True) -> None:
     elif live.cancel_goal:
         actions = (*actions, *withdraw_actions(live))
     live = carry_out(turn, live, (*actions, *reached_targets(turn, live)))
-    if with_guards and turn.is_session:
+    if with_guards and turn.may_guard:
         live = guard(turn, live)
     live = settle_legs(turn, sync_levels(turn, live))
     if live != before:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from propdesk.core.calendar import Segment, SessionHours
+from propdesk.core.calendar import Segment, SessionHours, ist_date
+from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.core.ids import derived_id
 from propdesk.engine.context import DayContext
 from propdesk.engine.state import (
@@ -23,6 +24,9 @@ from propdesk.model.messages import Command, CorpusEntry, Decision, Notify, Trac
 from propdesk.risk import kill_switch
 from propdesk.risk.kill_switch import LevelChange
 from propdesk.strategy.crowd import CrowdChange, apply_change
+
+GUARD_LEAD_NS: Final = 10 * NS_PER_MINUTE
+"""How long before the session the last stop is asked for that is to rest at its begin."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -126,6 +130,16 @@ class Turn:
     def is_session(self) -> bool:
         """Whether the cash segment trades now."""
         return self.open_ns <= self.now_ns < self._hours.close_ns
+
+    @property
+    def may_guard(self) -> bool:
+        """Whether a stop may be asked for now: in the session, or this morning for its begin.
+
+        Not in the last minutes before it: of a stop that nobody answers for it must be known by then whether
+        it is there, since no other one is asked for meanwhile.
+        """
+        is_morning = ist_date(self.now_ns) == self.context.trade_date
+        return self.is_session or (is_morning and self.now_ns < self.open_ns - GUARD_LEAD_NS)
 
     @property
     def is_over(self) -> bool:

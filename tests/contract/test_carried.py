@@ -7,16 +7,18 @@ import pytest
 
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.carried import CarriedOrder
-from adapters.brokers.dhan.model import HoldingRow, Listing, UnreadableRow
+from adapters.brokers.dhan.guard import LATE_NS
+from adapters.brokers.dhan.model import HoldingRow, Listing, OrderStatus, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import Rejected, Retryable
+from propdesk.engine.turn import GUARD_LEAD_NS
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
 from sandbox.book import Position
 from tests.contract.conftest import KEY, START, Desk
 from tests.contract.test_broker_matrix import NAME, dhan_broker, intent
-from tests.contract.test_protection import EXIT, GUARD, OUT, guards, lasting, net
+from tests.contract.test_protection import EXIT, FIT, GUARD, OUT, _always, guards, lasting, net
 from tests.support.instruments import equity
 
 NAKED, STOP_FILLED = BrokerUpdateKind.NAKED, BrokerUpdateKind.STOP_FILLED
@@ -134,6 +136,58 @@ async def test_delivered_shares_are_guarded_as_far_as_they_are_there(
             await broker.protect(GUARD)
     rows = (await desk.client.orders.read()).whole()
     assert [(row.product, row.quantity) for row in rows] == ([("CNC", guarded)] if guarded else [])
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+async def test_what_guards_before_the_open_rests_for_it(desk: Desk, is_early: bool) -> None:
+    broker = carrying(desk, open_ns=START + (3_600 * NS_PER_SECOND if is_early else 0))
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    (order,) = desk.world.exchange.orders.values()
+    assert (order.is_after_market, order.trigger_paise) == (is_early, 9_900)
+    assert (await lasting(desk, broker))[-1].kind is BrokerUpdateKind.COVERED
+    await broker.modify(intent(IntentKind.MODIFY_STOP, stop_paise=9_950))
+    desk.world.advance_by(3_600)
+    desk.price(99.45)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
+
+
+def test_by_the_open_it_is_known_whether_a_stop_of_the_morning_is_there() -> None:
+    assert LATE_NS < GUARD_LEAD_NS, "none is placed beside one that may still appear"
+
+
+async def test_a_stop_for_the_open_whose_state_nobody_knows_stays_a_stop(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The states of an after-market order are not documented; as a limit it would sell at the open."""
+    broker = carrying(desk, open_ns=START + 3_600 * NS_PER_SECOND)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    listed = await desk.client.orders.read()
+    rows = tuple(replace(row, status=OrderStatus.UNKNOWN) for row in listed.rows)
+    monkeypatch.setattr(desk.client.orders, "read", _always(replace(listed, rows=rows)))
+    assert (await lasting(desk, broker, 10))[-1].kind is NAKED
+    await broker.protect(FIT)
+    desk.price(100)
+    assert net(desk) == 10
+    desk.price(98.9)
+    assert net(desk) == 0
+
+
+async def test_an_open_far_beyond_a_stop_that_rests_is_left_at_its_price(desk: Desk) -> None:
+    """The limit of the stop is two per cent below its trigger, and the market lower: nobody takes it."""
+    broker = carrying(desk, open_ns=START + 3_600 * NS_PER_SECOND)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    desk.world.advance_by(3_600)
+    desk.price(93)
+    assert net(desk) == 10
+    assert (await lasting(desk, broker, 10))[-1].kind is NAKED
+    with pytest.raises(Rejected, match="beyond its stop"):
+        await broker.protect(FIT)
+    await broker.exit(EXIT)
+    desk.price(93)
+    assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
 
 
 async def test_what_is_naked_before_the_open_is_told_anew_at_the_open(desk: Desk) -> None:

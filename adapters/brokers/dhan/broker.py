@@ -27,9 +27,9 @@ from adapters.brokers.dhan.facts import (
     surplus_guards,
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
-from adapters.brokers.dhan.gaps import Gap, gap_of
+from adapters.brokers.dhan.gaps import Gap, gap_of, is_beyond
 from adapters.brokers.dhan.guard import Guards, nothing_placed
-from adapters.brokers.dhan.holding import closed_elsewhere, require_known
+from adapters.brokers.dhan.holding import closed_elsewhere, require_known, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
@@ -91,7 +91,8 @@ class DaySheet:
     carried : callable
         Orders of earlier days that were open when today began.
     open_ns : int
-        When the session begins, ns UTC: what is naked before then is told anew at that moment.
+        When the session begins, ns UTC: what is naked before then is told anew at that moment, and what is
+        to guard it is placed for it.
     """
 
     instrument: Callable[[str], Instrument | None]
@@ -192,7 +193,7 @@ class DhanBroker:
         self._clock = RisingClock(clock)
         self._supers = client.super_orders
         self._books = BookReader(client, day.carried, day.last_price)
-        self._guards = Guards(client, self._books, self._clock)
+        self._guards = Guards(client, self._books, self._clock, day.open_ns)
         self._cover = Cover(day.open_ns)
         self._elsewhere = Lasting()
         self._surpluses = Surpluses()
@@ -393,8 +394,10 @@ class DhanBroker:
             with nothing_placed():
                 await self._guards.end_exits(row)
         elif guard is not None:
+            if is_beyond(row, guard) and guard.left == to_guard(row, books):
+                raise Rejected(f"The price of {name} is beyond its stop, which rests: there is the way out.")
             limit, trigger = guard.row.price_paise, None
-            if guard.is_stop:
+            if guard.may_wait:  # without its trigger it would leave at once
                 trigger = intent.stop_paise or guard.row.trigger_paise
                 limit = protected_price(trigger, guard.row.side, instrument)
             await self._guards.fit(name, limit=limit, trigger=trigger)

@@ -163,6 +163,11 @@ class Guard:
         """Whether it waits for its trigger; one that was triggered, or is a limit, is a way out only."""
         return self.row.order_type == "STOP_LOSS" and self.row.status in _WAITING
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether it may wait for its trigger: a stop in a state that nobody knows protects, or not."""
+        return self.row.order_type == "STOP_LOSS" and self.row.status not in _LEAVING
+
 
 MOVABLE = (OrderStatus.PENDING, OrderStatus.TRANSIT, OrderStatus.UNKNOWN)
 """States in which an exit leg may be moved, and sells if its level is reached."""

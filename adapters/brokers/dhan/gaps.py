@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from adapters.brokers.dhan.facts import Books, has_exits, is_leaving, rests, standing_of
+from adapters.brokers.dhan.facts import Books, Guard, has_exits, is_leaving, rests, standing_of
 from adapters.brokers.dhan.holding import to_guard
 from adapters.brokers.dhan.model import LegName, SuperOrderRow
 
@@ -67,7 +67,7 @@ def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0, *, is_exit_asked:
         leaves = guard is None and is_leaving(parent)
         what = "leaving" if leaves else "naked"
         return replace(head, naked=held - guarded, is_leaving=leaves, what=what)
-    if guard is None or (guard.is_stop and not _is_passed(parent, guard.row.trigger_paise)):
+    if guard is None or (guard.is_stop and not is_beyond(parent, guard)):
         return None
     what = f"{guard.row.order_id}|{guard.row.price_paise}"
     return replace(head, naked=held, is_leaving=True, what=what)
@@ -79,7 +79,7 @@ def _unfilled(parent: SuperOrderRow, gap: Gap) -> Gap:
     return replace(gap, is_leaving=True, what=f"exit|{levels}", reason="the way out has not filled")
 
 
-def _is_passed(parent: SuperOrderRow, trigger_paise: int) -> bool:
-    """Whether the price is at or beyond a stop that still rests."""
-    last = parent.last_price_paise
-    return last > 0 and parent.order.side.sign * (last - trigger_paise) <= 0
+def is_beyond(parent: SuperOrderRow, guard: Guard) -> bool:
+    """Whether the price is at or beyond the trigger of a guard that still rests."""
+    last, trigger_paise = parent.last_price_paise, guard.row.trigger_paise
+    return last > 0 < trigger_paise and parent.order.side.sign * (last - trigger_paise) <= 0

@@ -68,6 +68,8 @@ class Guards:
     client : DhanClient
     books : BookReader
     clock : Clock
+    open_ns : int, optional
+        When the session begins, ns UTC: what is placed before then rests for it as an after-market order.
 
     Notes
     -----
@@ -78,10 +80,11 @@ class Guards:
     may still appear is not sent a second time, and what that rests on is committed with the intent.
     """
 
-    def __init__(self, client: DhanClient, books: BookReader, clock: Clock) -> None:
+    def __init__(self, client: DhanClient, books: BookReader, clock: Clock, open_ns: int = 0) -> None:
         self._client = client
         self._books = books
         self._clock = clock
+        self._open_ns = open_ns
         self._unanswered: dict[str, _Asked] = {}
         self._accepted: dict[str, _Asked] = {}
 
@@ -175,6 +178,7 @@ class Guards:
             units,
             protected_price(price, side, instrument) if is_stop else price,
             price if is_stop else None,
+            is_after_market=self._clock.now_ns() < self._open_ns,
         )
         self._unanswered[name] = _Asked(generation, self._clock.now_ns())
         try:

@@ -27,6 +27,7 @@ class OrderRequest:
     price_paise: int | None
     trigger_paise: int | None = None
     validity: str = "DAY"
+    is_after_market: bool = False
 
     @property
     def order_type(self) -> str:
@@ -62,6 +63,8 @@ def order_body(order: OrderRequest) -> dict[str, Any]:
     }
     if order.trigger_paise is not None:
         body["triggerPrice"] = rupees(order.trigger_paise)
+    if order.is_after_market:
+        body |= {"afterMarketOrder": True, "amoTime": "OPEN"}
     return body
 
 

@@ -920,10 +920,14 @@ def swing_carried(opening_paise: int = CORPUS_PAISE) -> tuple[Day, Day, str]:
     return day, next_day, order
 
 
+TOMORROW = date(2025, 7, 2)
+
+
 @pytest.mark.parametrize("is_told_before", [False, True])
 def test_a_carried_position_gets_its_stop_when_the_session_begins(is_told_before: bool) -> None:
+    """Shortly before that none is asked for: by the begin it must be known whether it is there."""
     day, next_day, order = swing_carried()
-    moments = [at(minute, day=date(2025, 7, 2)) for minute in ((540, 555) if is_told_before else (555,))]
+    moments = [at(minute, day=TOMORROW) for minute in ((546, 555) if is_told_before else (555,))]
     for number, moment in enumerate(moments):
         assert sent(next_day, IntentKind.EMERGENCY_STOP) == []
         told = replace(naked(day, order), update_id=f"n{number}", ts_ns=moment)
@@ -932,40 +936,75 @@ def test_a_carried_position_gets_its_stop_when_the_session_begins(is_told_before
     (guard,) = sent(next_day, IntentKind.EMERGENCY_STOP)
     assert (guard.correlation_id, guard.guard, guard.stop_paise) == (order, 1, 9_800)
     assert sent(next_day, IntentKind.EXIT) == []
-    again = at(556, day=date(2025, 7, 2))
+    again = at(556, day=TOMORROW)
     next_day.feed(replace(naked(day, order), update_id="again", ts_ns=again), again)
     assert of(next_day, order, IntentKind.EXIT) == [(IntentKind.EXIT, 0)], "not guarded in a minute"
 
 
+@pytest.mark.parametrize("end", ["rests", "refused", "ended at the open"])
+def test_a_carried_position_gets_a_stop_for_the_open_in_the_morning(end: str) -> None:
+    day, next_day, order = swing_carried()
+    stop, early, opened = IntentKind.EMERGENCY_STOP, at(531, day=TOMORROW), at(555, 2, day=TOMORROW)
+    next_day.feed(replace(naked(day, order), ts_ns=early), early)
+    (guard,) = sent(next_day, stop)
+    assert (guard.correlation_id, guard.guard, guard.stop_paise) == (order, 1, 9_800)
+    if end == "refused":  # whether the broker takes a stop in the morning is its own affair
+        refused = fact(BrokerUpdateKind.REJECTED, order, answers=stop)
+        next_day.feed(replace(refused, guard=1), early + 1)
+    else:
+        next_day.feed(replace(covered(order, 0), ts_ns=early + 1), early + 1)
+        assert next_day.state.level() is KillLevel.ACTIVE
+    if end != "rests":
+        due = 1 if end == "refused" else 2
+        next_day.feed(replace(naked(day, order, guard=due), update_id="open", ts_ns=opened), opened)
+    next_day.feed(TimerFired("MINUTE", at(556, day=TOMORROW)), at(556, day=TOMORROW))
+    asked = {"rests": [1], "refused": [1, 1], "ended at the open": [1, 2]}[end]
+    assert of(next_day, order, stop) == [(stop, number) for number in asked]
+    assert sent(next_day, IntentKind.EXIT) == []
+    if end != "rests":
+        again = at(556, 5, day=TOMORROW)
+        told = naked(day, order, guard=due + 1)
+        next_day.feed(replace(told, update_id="again", ts_ns=again), again)
+        assert of(next_day, order, IntentKind.EXIT) == [(IntentKind.EXIT, due + 1)], "one in the session"
+
+
+def test_no_stop_is_asked_for_on_the_day_before() -> None:
+    day, next_day, order = swing_carried()
+    evening = at(1_200)
+    next_day.feed(replace(naked(day, order), ts_ns=evening), evening)
+    assert sent(next_day, IntentKind.EMERGENCY_STOP) == []
+
+
 @pytest.mark.parametrize("is_told_first", [False, True])
 def test_a_stop_moved_before_the_open_is_that_of_the_guard_and_closes_nothing(is_told_first: bool) -> None:
-    """Nothing rests yet, so each change is refused, and ten refusals close a position in the session."""
-    tomorrow = date(2025, 7, 2)
+    """Each change is refused, since nothing rests; in the session ten refusals close a position."""
     day, next_day, order = swing_carried()
-    next_day._answer = lambda asked: (  # type: ignore[assignment,method-assign]
-        (
-            replace(
-                fact(BrokerUpdateKind.REJECTED, asked.correlation_id, answers=asked.kind),
-                update_id=asked.intent_id,
-            ),
-        )
-        if asked.kind is IntentKind.MODIFY_STOP
-        else ()
-    )
+    opening = at(555, day=TOMORROW)
+
+    def refuse(asked: OrderIntent) -> tuple[BrokerUpdate, ...]:
+        if asked.created_ns >= opening:
+            return ()
+        refused = fact(BrokerUpdateKind.REJECTED, asked.correlation_id, answers=asked.kind)
+        return (replace(refused, update_id=asked.intent_id, guard=asked.guard),)
+
+    next_day._answer = refuse  # type: ignore[assignment,method-assign]
     told = naked(day, order)
     if is_told_first:
-        next_day.feed(replace(told, update_id="n", ts_ns=at(534, day=tomorrow)), at(534, day=tomorrow))
-    moved = {"stoploss_paise": 9_900, "received_ns": at(535, day=tomorrow)}
+        early = at(534, day=TOMORROW)
+        next_day.feed(replace(told, update_id="n", ts_ns=early), early)
+    moved = {"stoploss_paise": 9_900, "received_ns": at(535, day=TOMORROW)}
     next_day.followup(make_followup(1, FollowupKind.UPDATE_STOPLOSS, **moved))
     for minute in range(536, 556):
-        moment = at(minute, day=tomorrow)
+        moment = at(minute, day=TOMORROW)
         next_day.feed(replace(told, update_id=f"n{minute}", ts_ns=moment), moment)
         next_day.feed(TimerFired("MINUTE", moment), moment)
     asked = [i.correlation_id for i in sent(next_day, IntentKind.MODIFY_STOP)]
     assert asked.count(order) == (0 if is_told_first else 1)
     assert len(asked) > 10, "of the other one nobody told that its stop is gone"
-    (guard,) = sent(next_day, IntentKind.EMERGENCY_STOP)
-    assert (guard.stop_paise, guard.created_ns) == (9_900, at(555, day=tomorrow))
+    guards = [i for i in sent(next_day, IntentKind.EMERGENCY_STOP) if i.created_ns > at(535, day=TOMORROW)]
+    assert {(i.stop_paise, i.guard) for i in guards} == {(9_900, 1)}
+    minutes = {i.created_ns for i in guards}
+    assert minutes == {at(minute, day=TOMORROW) for minute in (*range(536, 545), 555)}
     assert {live.exit_goal for live in next_day.state.groups.values()} == {None}
 
 
