@@ -138,7 +138,7 @@ def _set_triggers(connection: Connection) -> None:
     from adapters.db.schema.triggers import TRIGGERS
 
     for statement in TRIGGERS:
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(statement.replace("%", "%%"))  # else the driver takes %s for a parameter
 
 
 def _config(connection: Connection | None = None) -> Config:

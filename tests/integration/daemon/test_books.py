@@ -272,15 +272,16 @@ async def test_an_executed_trade_announces_itself_by_id(live: LiveConnection, se
     )
     rows = await (
         await live.execute(
-            "SELECT event_id, kind, severity, event_ns, payload FROM trading.trade_events "
+            "SELECT event_id, kind, severity, event_ns, payload, message FROM trading.trade_events "
             "WHERE account_id = 'told' ORDER BY event_id"
         )
     ).fetchall()
-    assert [(kind, severity, at) for _, kind, severity, at, _ in rows] == [
+    assert [(kind, severity, at) for _, kind, severity, at, _, _ in rows] == [
         ("ENTRY_FILLED", "info", 7),
         ("STOPLOSS_HIT", "warning", 9),
     ]
     assert rows[1][4]["exit_paise"] == 90
+    assert rows[1][5] == "STOPLOSS_HIT BUY NSE_EQ:TSTA, leg 1"
     heard = [json.loads(notice.payload) async for notice in listener.notifies(timeout=5, stop_after=2)]
     assert heard == [row[0] for row in rows]
     await listener.close()
