@@ -272,6 +272,12 @@ class Settings(BaseSettings):
     signal_fresh_s: int = Field(
         default=60, gt=0, le=3_600, description="Age at which an entry caught up after a start is STALE, s."
     )
+    command_valid_s: int = Field(
+        default=300,
+        gt=0,
+        le=86_400,
+        description="How long resume, exit and cancel wait for a daemon that is away, s.",
+    )
     crowd_min_advisors: int = Field(
         default=5, ge=1, le=1_000, description="Distinct advisors a crowd score needs."
     )

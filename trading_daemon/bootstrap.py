@@ -15,6 +15,7 @@ from adapters.brokers.paper import PaperBroker
 from adapters.cache.flags import RedisFlags
 from adapters.calendar import load_calendar
 from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.commands import CommandRepo
 from adapters.db.repos.heartbeat import HeartbeatRepo
 from adapters.db.repos.inbox import InboxRepo
 from adapters.db.repos.intents import IntentRepo
@@ -27,7 +28,7 @@ from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import ist_midnight_ns
-from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, Clock, ManualClock, from_ns
+from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Clock, ManualClock, from_ns
 from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
 from propdesk.engine.codec import decode_carry_over
@@ -49,6 +50,7 @@ from trading_daemon.past_day import PastDayDriver, owed_day, require_prices, ses
 from trading_daemon.ports import Driver, Log, SignalSource
 from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.startup import StartMode, Startup, envelope_of
+from trading_daemon.tasks.command_listener import CommandListener
 from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.order_manager import OrderManager
@@ -75,10 +77,15 @@ class ReplayPlan:
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """Everything that runs; `driver` only where the day is over (a replayed or a past one)."""
+    """Everything that runs; `driver` only where the day is over (a replayed or a past one).
+
+    ``commands`` is None while a past day is brought to its end: nothing enters then, and what is asked of
+    today's desk waits for it.
+    """
 
     bus: Bus
     listener: SignalListener
+    commands: CommandListener | None
     decider: Decider
     order_manager: OrderManager
     order_feed: OrderFeed
@@ -88,7 +95,9 @@ class Tasks:
 
     def runs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Name each task's endless run."""
+        commands = {} if self.commands is None else {"command_listener": self.commands.run}
         return {
+            **commands,
             "signal_listener": self.listener.run,
             "decider": self.decider.run,
             "order_manager": self.order_manager.run,
@@ -170,19 +179,16 @@ class Bootstrap:
         replay = await self._replay_driver(
             plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
         )
-        start = Ledgered(
-            recovered.seq,
-            recovered.chain_hash,
-            recovered.state,
-            recovered.resolutions,
-            recovered.minute_ns,
-        )
+        start = _ledgered(recovered)
         decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
         sheet.follow(lambda: decider.position.state)
         startup = Startup(
             bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log, mode
         )
-        await startup.run(waiting)
+        commands = await self._commands(bus, mode)
+        # before anything may enter; in a replay the task hands them over like everything else
+        asked = await commands.open_commands() if commands and mode is StartMode.LIVE else ()
+        await startup.run(waiting, asked)
         has_access = not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED)
         sent_ns = await outbox.sent_since(clock.now_ns() - NS_PER_DAY)
         manager = OrderManager(
@@ -194,6 +200,7 @@ class Bootstrap:
         return Tasks(
             bus,
             self._listener(source, inbox, bus, clock, day, replay, mode),
+            commands,
             decider,
             manager,
             feed_task,
@@ -201,6 +208,13 @@ class Bootstrap:
             await self._sentinel(bus, lead, day, mode),
             driver,
         )
+
+    async def _commands(self, bus: Bus, mode: StartMode) -> CommandListener | None:
+        if mode is StartMode.PAST:
+            return None
+        valid_ns = self._settings.command_valid_s * NS_PER_SECOND
+        connection = await self._connection("commands")
+        return CommandListener(bus, CommandRepo(connection, self._settings.account_id, valid_ns))
 
     async def _connection(self, role: str) -> LiveConnection:
         connection = await connect(self._settings.database_url("daemon"), f"propdesk-{role}")
@@ -436,6 +450,16 @@ class DirectSource:
         del position
         while True:
             yield SourceDocument(await self._sink.queue.get(), None)
+
+
+def _ledgered(recovered: Recovered) -> Ledgered:
+    return Ledgered(
+        recovered.seq,
+        recovered.chain_hash,
+        recovered.state,
+        recovered.resolutions,
+        recovered.minute_ns,
+    )
 
 
 def _mode(plan: ReplayPlan | None, *, is_past: bool) -> StartMode:

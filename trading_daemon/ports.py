@@ -15,7 +15,7 @@ from propdesk.model.live import (
     SourceDocument,
     SourcePosition,
 )
-from propdesk.model.messages import BarObserved, OrderIntent
+from propdesk.model.messages import BarObserved, CommandAsked, OrderIntent
 
 
 class SignalSource(Protocol):
@@ -42,6 +42,26 @@ class Inbox(Protocol):
         self, source: str, rows: Sequence[NewInboxRow], token: str | None, stored_at: datetime
     ) -> list[InboxRow]:
         """Store documents and token in one transaction; gives what was new."""
+        ...
+
+
+class Commands(Protocol):
+    """What people ask of the daemon."""
+
+    async def listen(self) -> None:
+        """Hear announcements from now on."""
+        ...
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next announcement, or after a time without one."""
+        ...
+
+    async def open_commands(self, most: int) -> list[CommandAsked]:
+        """Commands without an answer, in the order asked."""
+        ...
+
+    async def audit_answers(self) -> None:
+        """Write the audit rows of answers that have none."""
         ...
 
 

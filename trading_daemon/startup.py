@@ -10,7 +10,14 @@ from propdesk.engine.orders import is_news
 from propdesk.engine.recover import Recovered
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow
-from propdesk.model.messages import BarObserved, BrokerUpdate, ContextChanged, DayOpened, Event
+from propdesk.model.messages import (
+    BarObserved,
+    BrokerUpdate,
+    CommandAsked,
+    ContextChanged,
+    DayOpened,
+    Event,
+)
 from propdesk.ports import Broker
 from trading_daemon.bus import Bus, Envelope, TrackRequest
 from trading_daemon.day import Day
@@ -58,8 +65,10 @@ class Startup:
     log: Log
     mode: StartMode
 
-    async def run(self, waiting: Sequence[InboxRow]) -> None:
+    async def run(self, waiting: Sequence[InboxRow], asked: Sequence[CommandAsked] = ()) -> None:
         """Take up the day; ``waiting`` are inbox rows that no journal row holds yet.
+
+        ``asked`` are commands that came while nobody listened: a stop counts before anything enters.
 
         In replay the driver opens the day, closes its minutes and hands the waiting rows over, each when
         its moment comes. On a past day it closes the minutes; the rows wait for the day that is traded.
@@ -70,6 +79,7 @@ class Startup:
             for update in reconciled.untold:
                 await self.bus.events.put(Envelope((update,)))
             return
+        await self._decide(tuple(asked))
         await self._decide((*await self._news_of_carried(reconciled), *reconciled.untold))
         await self._decide(await self._unheard())
         if isinstance(self.feed, DeliveredDay):

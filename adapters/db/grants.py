@@ -2,7 +2,8 @@
 
 The daemon reads marts, reference and research data and writes its own schemas; pre-market runs as the
 daemon and also writes ``ref``. The pipeline never writes ``trading`` or ``audit``. A reader serves the
-surfaces; users and their sessions are open to the API's own role alone. What must stay as it was heard
+surfaces; users and their sessions are open to the API's own role alone, which also asks commands of the
+daemon, and answers none. What must stay as it was heard
 (landed rows, the signal log) nobody but the owner can change.
 """
 
@@ -47,11 +48,15 @@ RIGHTS: Final[dict[str, dict[str, str]]] = {
 }
 """Rights per role and schema; a schema not named is closed to the role."""
 
+_ASK: Final = "SELECT, INSERT (account_id, asked_by, role, door, kind, arguments, idempotency_key)"
+_ANSWER: Final = "SELECT, UPDATE (state, answer, answered_at, journal_date, journal_seq, audited_at)"
+
 TABLE_RIGHTS: Final[dict[str, dict[str, str]]] = {
     PIPELINE: {"raw.landed_rows": _APPEND, "raw.signal_log": _APPEND},
-    DAEMON: {"raw.signal_log": _APPEND},
+    DAEMON: {"raw.signal_log": _APPEND, "trading.commands": _ANSWER},
+    ACCESS: {"trading.commands": _ASK},
 }
-"""Rights on single tables, in place of those of their schema."""
+"""Rights on single tables, in place of those of their schema (which is opened no further)."""
 
 _DBT_SCHEMAS: Final = ("staging", "intermediate", "marts")
 
@@ -72,6 +77,7 @@ def apply_grants(connection: Connection) -> None:
             for statement in _statements(role, schema, rights):
                 connection.execute(text(statement))
         for table, rights in TABLE_RIGHTS.get(role, {}).items():
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {table.split('.')[0]} TO {role}"))
             connection.execute(text(f"REVOKE ALL ON {table} FROM {role}"))
             connection.execute(text(f"GRANT {rights} ON {table} TO {role}"))
 

@@ -16,6 +16,7 @@ from propdesk.model.live import ReplayMark
 from propdesk.model.messages import (
     BrokerUpdate,
     Command,
+    CommandAnswer,
     ContextChanged,
     CorpusEntry,
     DayOpened,
@@ -107,6 +108,7 @@ class Batch:
     trades: tuple[ExecutedTrade, ...]
     levels: tuple[LevelChange, ...]
     pending: tuple[PendingChange, ...]
+    answers: tuple[CommandAnswer, ...]
 
 
 def fold_events(state: EngineState, events: Sequence[Event], now_ns: int, context: DayContext) -> Folded:
@@ -211,4 +213,5 @@ def build_batch(
         trades=folded.trades,
         levels=folded.levels,
         pending=folded.pending,
+        answers=tuple(c for c in folded.commands if isinstance(c, CommandAnswer)),
     )

@@ -244,7 +244,10 @@ def _arm(turn: Turn, entry: PendingEntry) -> None:
 
 
 def withdraw_pending(turn: Turn, signal_id: str, why: str) -> None:
-    """End a waiting idea on its advisor's word; its one decision says so, unless it was decided before."""
+    """End a waiting idea on its advisor's word or the desk's.
+
+    Its one decision says so, unless it was decided before.
+    """
     entry = turn.pending[signal_id]
     turn.drop_pending(signal_id)
     if entry.labels is not None:

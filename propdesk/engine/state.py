@@ -285,6 +285,7 @@ class EngineState:
     leg_stamps_ns: tuple[int, ...] = ()
     trades_by_rule: Mapping[str, int] = field(default_factory=dict)
     followups_seen: Mapping[str, bool] = field(default_factory=dict)
+    commands_answered: Mapping[str, bool] = field(default_factory=dict)
     realised_pnl_paise: int = 0
     doubt_fact: str = ""
 

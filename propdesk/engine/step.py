@@ -9,6 +9,7 @@ from propdesk.core.ids import derived_id
 from propdesk.core.invariant import require
 from propdesk.engine import tracking
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
+from propdesk.engine.desk_commands import on_command, set_level
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
 from propdesk.engine.protection import check_cover, neutralise
@@ -24,6 +25,7 @@ from propdesk.model.messages import (
     BrokerSnapshotTaken,
     BrokerUpdate,
     BrokerUpdateKind,
+    CommandAsked,
     ConnectionChanged,
     ContextChanged,
     DayOpened,
@@ -173,7 +175,9 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
         case ConnectionChanged():
             _on_connection(turn, event)
         case OperatorCommand():
-            _on_operator(turn, event)
+            set_level(turn, event)
+        case CommandAsked():
+            on_command(turn, event)
         case DayOpened():
             _on_day_opened(turn, event)
         case EntryWaited():
@@ -228,17 +232,6 @@ def _on_connection(turn: Turn, event: ConnectionChanged) -> None:
         turn.clear(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, "engine", "the broker takes orders again")
     else:
         turn.trip(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED, KillLevel.ENTRIES_BLOCKED, "engine", event.reason)
-
-
-def _on_operator(turn: Turn, event: OperatorCommand) -> None:
-    if event.level is KillLevel.ACTIVE:
-        turn.levels, changes = kill_switch.reset_by_person(
-            turn.levels, event.scope, event.actor, event.reason, turn.now_ns
-        )
-        turn.out.levels.extend(changes)
-        return
-    turn.trip(event.scope, Cause.MANUAL, event.level, event.actor, event.reason)
-    check_switches(turn)
 
 
 def _on_day_opened(turn: Turn, event: DayOpened) -> None:

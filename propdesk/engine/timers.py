@@ -1,5 +1,6 @@
 """What the passing of time asks for: exits, waiting entries, kill switches (§5.4, §6.2)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from propdesk.engine import tracking
@@ -8,6 +9,7 @@ from propdesk.engine.orders import (
     REFUSALS_MAX,
     carry_out,
     give_up_unknown,
+    kill_scopes,
     open_units_of,
     settle_legs,
     sync_levels,
@@ -20,7 +22,13 @@ from propdesk.execution.trade_group import due_actions
 from propdesk.model.enums import ExitReason, KillLevel
 from propdesk.model.messages import TimerFired
 from propdesk.model.order import LegAction, LegActionKind, LegState
-from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, day_loss_level, group_loss_exceeded
+from propdesk.risk.kill_switch import (
+    ACCOUNT_SCOPE,
+    Cause,
+    day_loss_level,
+    group_loss_exceeded,
+    with_wider,
+)
 
 SESSION_CLOSE = "SESSION_CLOSE"
 """Timer after the last bar of the day: what is still unknown is given up."""
@@ -38,6 +46,19 @@ def on_timer(turn: Turn, event: TimerFired) -> None:
     arm_pending(turn)
     if event.name == SESSION_CLOSE:
         give_up_unknown(turn)
+
+
+def groups_under(turn: Turn, scope: str) -> list[LiveGroup]:
+    """List the open groups that a scope of kill levels bears on."""
+    return [
+        live for live in turn.open_groups() if scope in (ACCOUNT_SCOPE, *with_wider(kill_scopes(live.group)))
+    ]
+
+
+def tend_groups(turn: Turn, groups: Iterable[LiveGroup]) -> None:
+    """Do now what is due of these groups, instead of with the next timer."""
+    for live in groups:
+        _tend(turn, turn.groups[live.group.group_id])
 
 
 def tend_order(turn: Turn, correlation_id: str, *, with_guards: bool) -> None:
@@ -107,8 +128,7 @@ def check_switches(turn: Turn) -> None:
     _check_day_loss(turn)
     _check_connections(turn)
     _check_market(turn)
-    if turn.levels.level().severity >= KillLevel.LIQUIDATING.severity:
-        _liquidate(turn)
+    _liquidate(turn)
 
 
 def open_pnl_paise(turn: Turn, live: LiveGroup) -> int:
@@ -175,15 +195,15 @@ def _check_market(turn: Turn) -> None:
 
 
 def _liquidate(turn: Turn) -> None:
-    """Set every group the goal to be flat; once it is reached, lock what asked for it."""
-    groups = turn.open_groups()
-    for live in groups:
-        if live.exit_goal is None:
-            turn.put_group(replace(live, exit_goal=ExitReason.SQUARE_OFF))
-    if groups:
-        return
+    """Set every group under a liquidation the goal to be flat; once it is reached, lock what asked for it."""
     for cause in tuple(turn.levels.causes.values()):
-        if cause.level is KillLevel.LIQUIDATING:
+        if cause.level.severity < KillLevel.LIQUIDATING.severity:
+            continue
+        groups = groups_under(turn, cause.scope)
+        for live in groups:
+            if live.exit_goal is None:
+                turn.put_group(replace(live, exit_goal=ExitReason.SQUARE_OFF))
+        if not groups and cause.level is KillLevel.LIQUIDATING:
             turn.trip(cause.scope, cause.cause, KillLevel.LOCKED, "engine", "everything is closed")
 
 

@@ -110,6 +110,7 @@ class Turn:
         self.connections: Draft[str, tuple[bool, int]] = Draft(state.connections)
         self.trades_by_rule: Draft[str, int] = Draft(state.trades_by_rule)
         self.followups_seen: Draft[str, bool] = Draft(state.followups_seen)
+        self.commands_answered: Draft[str, bool] = Draft(state.commands_answered)
         self.crowd = state.crowd
         self.corpus = state.corpus
         self.levels = state.levels
@@ -237,6 +238,7 @@ class Turn:
             connections=self.connections.result(),
             trades_by_rule=self.trades_by_rule.result(),
             followups_seen=self.followups_seen.result(),
+            commands_answered=self.commands_answered.result(),
             crowd=self.crowd,
             corpus=self.corpus,
             levels=self.levels,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from propdesk.model.command import CommandState
 from propdesk.model.enums import ExitReason, KillLevel, Side
 from propdesk.model.order import LegState
 from propdesk.model.signal import Followup, Signal
@@ -182,6 +183,25 @@ class OperatorCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandAsked:
+    """A person's command as it stands in ``trading.commands``; `CommandAnswer` answers it, once.
+
+    ``kind`` and ``arguments`` are as typed, ``role`` is that of ``actor`` at the ``door``. ``asked_ns`` and
+    ``read_ns`` are by the database's clock; ``valid_ns`` is how long a command of the moment is good for.
+    """
+
+    command_id: int
+    kind: str
+    arguments: Mapping[str, str]
+    actor: str
+    role: str
+    door: str
+    asked_ns: int
+    read_ns: int
+    valid_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class DayOpened:
     """The trading day starts: what pre-market froze (§4.5, §5.2).
 
@@ -225,6 +245,7 @@ Event: TypeAlias = (
     | BrokerSnapshotTaken
     | ConnectionChanged
     | OperatorCommand
+    | CommandAsked
     | DayOpened
     | ContextChanged
     | EntryWaited
@@ -317,7 +338,17 @@ class EntryVerdict:
     ts_ns: int
 
 
-Command: TypeAlias = OrderIntent | EntryVerdict | TripSwitch | Notify | Track
+@dataclass(frozen=True, slots=True)
+class CommandAnswer:
+    """What became of a person's command; committed with everything it led to."""
+
+    command_id: int
+    state: CommandState
+    text: str
+    ts_ns: int
+
+
+Command: TypeAlias = OrderIntent | EntryVerdict | TripSwitch | Notify | Track | CommandAnswer
 
 # -------------------------------------------------------------- records
 

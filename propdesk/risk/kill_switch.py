@@ -26,6 +26,20 @@ def rule_scope(rule_text: str) -> str:
     return f"RULE:{rule_text}"
 
 
+def with_wider(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Add to scopes the wider ones that they lie in: an instrument's underlying.
+
+    Examples
+    --------
+    >>> with_wider(("ADVISOR:A01", "INSTRUMENT:INDEX_FUT:NIFTY:2025-01-30"))
+    ('ADVISOR:A01', 'INSTRUMENT:INDEX_FUT:NIFTY:2025-01-30', 'UNDERLYING:NIFTY')
+    """
+    named = tuple(scopes)
+    instruments = (scope.split(":") for scope in named if scope.startswith("INSTRUMENT:"))
+    # INSTRUMENT:<category>:<underlying>[:…] (`propdesk.model.instrument.instrument_key`)
+    return (*named, *(f"UNDERLYING:{parts[2]}" for parts in instruments if len(parts) > 2))
+
+
 class Cause(StrEnum):
     """Why a level was raised."""
 
@@ -133,7 +147,7 @@ class RiskLevels:
         """Highest level of the account and the scopes named."""
         if not self.causes:
             return KillLevel.ACTIVE
-        wanted = {ACCOUNT_SCOPE, *scopes}
+        wanted = {ACCOUNT_SCOPE, *with_wider(scopes)}
         found = [c.level for c in self.causes.values() if c.scope in wanted]
         return max(found, key=lambda level: level.severity, default=KillLevel.ACTIVE)
 

@@ -178,6 +178,7 @@ EVENTS = st.one_of(
             messages.BrokerSnapshotTaken,
             messages.ConnectionChanged,
             messages.OperatorCommand,
+            messages.CommandAsked,
             messages.DayOpened,
         )
     )
@@ -190,6 +191,7 @@ OUTPUTS = st.one_of(
             messages.TripSwitch,
             messages.Notify,
             messages.Track,
+            messages.CommandAnswer,
             messages.Decision,
             messages.CorpusEntry,
         )

@@ -9,9 +9,19 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg.types.json import Jsonb
 
+from adapters.db.live import LiveConnection
+
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 FIRST_HASH = ""
+
+# One writer at a time per account, so that the chain never forks.
+_TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))"
+_LAST = "SELECT seq, hash FROM audit.log WHERE account_id = %s ORDER BY seq DESC LIMIT 1"
+_APPEND = """
+    INSERT INTO audit.log (account_id, seq, logged_at, actor, action, detail, previous_hash, hash)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
 
 
 def append_audit(
@@ -34,19 +44,39 @@ def append_audit(
     logged_at : datetime
         Aware UTC.
     """
-    # One writer at a time per account, so that the chain never forks.
-    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))", (account_id,))
-    row = connection.execute(
-        "SELECT seq, hash FROM audit.log WHERE account_id = %s ORDER BY seq DESC LIMIT 1", (account_id,)
-    ).fetchone()
-    seq, previous = (1, FIRST_HASH) if row is None else (row[0] + 1, row[1])
+    connection.execute(_TURN, (account_id,))
+    last = connection.execute(_LAST, (account_id,)).fetchone()
+    values = _chained(last, account_id, actor, action, detail, logged_at)
+    connection.execute(_APPEND, values)
+    return str(values[-1])
+
+
+async def append_audit_live(
+    connection: LiveConnection,
+    account_id: str,
+    *,
+    actor: str,
+    action: str,
+    detail: Mapping[str, object],
+    logged_at: datetime,
+) -> None:
+    """Append one row as `append_audit` does, over a connection of the live process."""
+    await connection.execute(_TURN, (account_id,))
+    last = await (await connection.execute(_LAST, (account_id,))).fetchone()
+    await connection.execute(_APPEND, _chained(last, account_id, actor, action, detail, logged_at))
+
+
+def _chained(
+    last: tuple[Any, ...] | None,
+    account_id: str,
+    actor: str,
+    action: str,
+    detail: Mapping[str, object],
+    logged_at: datetime,
+) -> tuple[Any, ...]:
+    seq, previous = (1, FIRST_HASH) if last is None else (last[0] + 1, last[1])
     digest = audit_hash(previous, account_id, seq, logged_at, actor, action, detail)
-    connection.execute(
-        "INSERT INTO audit.log (account_id, seq, logged_at, actor, action, detail, previous_hash, hash) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        (account_id, seq, logged_at, actor, action, Jsonb(dict(detail)), previous, digest),
-    )
-    return digest
+    return account_id, seq, logged_at, actor, action, Jsonb(dict(detail)), previous, digest
 
 
 def audit_hash(

@@ -9,10 +9,11 @@ from psycopg.types.json import Jsonb
 from adapters.db.live import LiveConnection
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
+from propdesk.model.command import STOPS
 from propdesk.model.enums import KillLevel
 from propdesk.model.live import Answer, ClaimOutcome, IntentState
 from propdesk.model.messages import OrderIntent
-from propdesk.risk.kill_switch import ACCOUNT_SCOPE
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, with_wider
 
 _INSERT = """
     INSERT INTO trading.order_intents (account_id, intent_id, trade_date, journal_seq, position, kind,
@@ -27,7 +28,11 @@ _CLAIM = """
       AND (NOT is_entry OR NOT EXISTS (
             SELECT 1 FROM trading.risk_levels AS r
             WHERE r.account_id = %(account)s AND r.scope = ANY(%(scopes)s) AND r.cleared_ns IS NULL
-              AND r.severity >= %(severity)s))
+              AND r.severity >= %(severity)s)
+        AND NOT EXISTS (
+            SELECT 1 FROM trading.commands AS c
+            WHERE c.account_id = %(account)s AND c.state = 'ASKED' AND c.kind = ANY(%(stops)s)
+              AND coalesce(c.arguments ->> 'scope', %(whole)s) = ANY(%(scopes)s)))
     RETURNING 1
 """
 _WITHDRAW = """
@@ -78,10 +83,13 @@ class IntentRepo:
         -------
         ClaimOutcome
             CLAIMED: send it now. BLOCKED: a kill level of the account or of one of the intent's own scopes
-            forbids entries. NOT_PREPARED: it was sent before. DEPOSED: a newer daemon leads.
+            forbids entries, or a stop was asked of one of them and is not decided yet. NOT_PREPARED: it was
+            sent before. DEPOSED: a newer daemon leads.
         """
         values = {
-            "scopes": [ACCOUNT_SCOPE, *intent.kill_scopes],
+            "scopes": [ACCOUNT_SCOPE, *with_wider(intent.kill_scopes)],
+            "stops": list(STOPS),
+            "whole": ACCOUNT_SCOPE,
             "severity": KillLevel.ENTRIES_BLOCKED.severity,
         }
         return await self._settle(_CLAIM, intent, now_ns, values)

@@ -5,6 +5,7 @@ from datetime import date
 import psycopg
 
 from adapters.db.live import LiveConnection
+from adapters.db.repos.commands import write_answers
 from adapters.db.repos.corpus import apply_entries
 from adapters.db.repos.inbox import mark_journalled
 from adapters.db.repos.intents import insert_intents
@@ -93,6 +94,8 @@ class JournalRepo:
         if batch.inbox_ids:
             await mark_journalled(self._connection, account_id, batch.inbox_ids, day, seq)
         await write_projections(self._connection, batch)
+        if batch.answers:
+            await write_answers(self._connection, account_id, day, seq, batch.answers)
         if batch.intents:
             await insert_intents(self._connection, account_id, day, seq, batch.intents)
         if batch.carried is not None:

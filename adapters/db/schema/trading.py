@@ -1,6 +1,18 @@
 """The live books: what the trading daemon knows, decided and did; every key starts with the account."""
 
-from sqlalchemy import CheckConstraint, Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+)
 
 from adapters.db.schema.base import (
     big,
@@ -373,6 +385,48 @@ risk_levels = Table(
     Index("ix_risk_levels_open", "account_id", postgresql_where="cleared_ns IS NULL"),
     schema="trading",
 )
+
+commands = Table(
+    "commands",
+    metadata,
+    text("account_id", pk=True),
+    Column("command_id", BigInteger, Identity(always=True), primary_key=True),
+    text("asked_by"),
+    text("role"),
+    Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    text("door"),
+    text("kind"),
+    document("arguments"),
+    text("idempotency_key"),
+    Column("state", Text, nullable=False, server_default="ASKED"),
+    text("answer", null=True),
+    moment("answered_at", null=True),
+    day("journal_date", null=True),
+    big("journal_seq", null=True),
+    moment("audited_at", null=True),
+    UniqueConstraint("account_id", "idempotency_key"),
+    CheckConstraint("state IN ('ASKED','DONE','REFUSED','EXPIRED')", name="state_known"),
+    CheckConstraint("door IN ('CLI','API','TELEGRAM')", name="door_known"),
+    CheckConstraint("role IN ('VIEWER','TRADER','ADMIN')", name="role_known"),
+    CheckConstraint(
+        "jsonb_typeof(arguments) = 'object' AND octet_length(arguments::text) <= 4096",
+        name="arguments_small",
+    ),
+    CheckConstraint(
+        "num_nulls(answer, answered_at, journal_date, journal_seq) = 4 * (state = 'ASKED')::int",
+        name="answered_whole",
+    ),
+    Index("ix_commands_open", "account_id", "command_id", postgresql_where="state = 'ASKED'"),
+    Index(
+        "ix_commands_unaudited",
+        "account_id",
+        "command_id",
+        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+    ),
+    schema="trading",
+)
+"""What people ask of the daemon. Asked by the API and the command line, which may only insert; answered once,
+by the daemon, in the transaction of what it led to (docs/decisions/0030)."""
 
 heartbeats = Table(
     "heartbeats",

@@ -72,6 +72,61 @@ TRIGGERS: Final[list[str]] = [
     CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit.log
         FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
     """,
+    # A command wakes the daemon; its answer is an event for people. Both carry the number only: see above.
+    """
+    CREATE OR REPLACE FUNCTION trading.announce_command() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_notify('command', NEW.account_id);
+        IF TG_OP = 'UPDATE' AND NEW.state <> OLD.state THEN
+            INSERT INTO trading.trade_events
+                (account_id, kind, severity, message, payload, event_ns, is_sent)
+            VALUES (
+                NEW.account_id, 'COMMAND_ANSWERED',
+                CASE NEW.state WHEN 'EXPIRED' THEN 'critical' WHEN 'REFUSED' THEN 'warning' ELSE 'info' END,
+                left(format('%s of %s is %s: %s', NEW.kind, NEW.asked_by, NEW.state, NEW.answer), 1000),
+                jsonb_build_object(
+                    'command_id', NEW.command_id, 'kind', NEW.kind, 'arguments', NEW.arguments,
+                    'asked_by', NEW.asked_by, 'door', NEW.door, 'state', NEW.state, 'answer', NEW.answer
+                ),
+                (SELECT now_ns FROM trading.journal
+                 WHERE account_id = NEW.account_id AND trade_date = NEW.journal_date
+                   AND seq = NEW.journal_seq),
+                false
+            );
+        END IF;
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS announce ON trading.commands",
+    """
+    CREATE TRIGGER announce AFTER INSERT OR UPDATE OF state ON trading.commands
+        FOR EACH ROW EXECUTE FUNCTION trading.announce_command()
+    """,
+    """
+    CREATE OR REPLACE FUNCTION trading.answer_once() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF (NEW.account_id, NEW.command_id, NEW.asked_by, NEW.role, NEW.asked_at, NEW.door, NEW.kind,
+                NEW.arguments, NEW.idempotency_key)
+            IS DISTINCT FROM (OLD.account_id, OLD.command_id, OLD.asked_by, OLD.role, OLD.asked_at, OLD.door,
+                OLD.kind, OLD.arguments, OLD.idempotency_key)
+            OR OLD.state <> 'ASKED' AND (NEW.state, NEW.answer, NEW.answered_at)
+                IS DISTINCT FROM (OLD.state, OLD.answer, OLD.answered_at)
+        THEN
+            RAISE EXCEPTION 'a command is asked once and answered once';
+        END IF;
+        RETURN NEW;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS answer_once ON trading.commands",
+    """
+    CREATE TRIGGER answer_once BEFORE UPDATE ON trading.commands
+        FOR EACH ROW EXECUTE FUNCTION trading.answer_once()
+    """,
+    "DROP TRIGGER IF EXISTS append_only ON trading.commands",
+    """
+    CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON trading.commands
+        FOR EACH STATEMENT EXECUTE FUNCTION audit.refuse_change()
+    """,
     # Runs as a window, so that a million rows are chained in one statement. plpgsql, since a function in SQL
     # that is the step of an aggregate is planned anew for every row.
     """

@@ -11,7 +11,7 @@ from propdesk.core.limits import BUS_QUEUE_SIZE
 from propdesk.engine.recover import Recovered
 from propdesk.engine.state import EngineState
 from propdesk.model.live import InboxRow
-from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, ContextChanged, DayOpened
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, CommandAsked, ContextChanged, DayOpened
 from tests.unit.propdesk.engine.test_protection import fact, swing_carried
 from tests.unit.trading_daemon.tasks.test_order_manager import Quiet
 from tests.unit.trading_daemon.test_feeds import CLOSE, DAY, OPEN, Growing, minute
@@ -80,7 +80,7 @@ class Silent:
 
 
 async def start_with(
-    waiting: Sequence[InboxRow], decider: Decider | None = None, broker: Any = None
+    waiting: Sequence[InboxRow], *asked: CommandAsked, decider: Decider | None = None, broker: Any = None
 ) -> tuple[Decider, Bus]:
     bus, clock, decider = Bus(), ManualClock(minute(OPEN)), decider or Decider()
     feed = StoreFeed(Growing(clock), DAY, clock, minute(OPEN), minute(CLOSE))
@@ -97,7 +97,7 @@ async def start_with(
         day,
     ]
     startup = Startup(*parts, recovered(0, "", ready=False), Quiet(), StartMode.LIVE)
-    await asyncio.wait_for(startup.run(waiting), 5)
+    await asyncio.wait_for(startup.run(waiting, asked), 5)
     return decider, bus
 
 
@@ -133,6 +133,13 @@ async def test_news_of_todays_orders_is_no_news_of_carried_ones() -> None:
     decider.position.state = day.state
     carried = fact(BrokerUpdateKind.STOP_FILLED, order, 1, 9_800)
     today = fact(BrokerUpdateKind.ENTRY_FILLED, "of-today", 1, 9_800)
-    await start_with((), decider, Carrying(today, carried))
+    await start_with((), decider=decider, broker=Carrying(today, carried))
     told = [event for batch in decider.batches for envelope in batch for event in envelope.events]
     assert told[1:] == [carried, today, carried], "once as news, then with all that is unheard"
+
+
+async def test_what_was_asked_while_the_daemon_was_away_is_decided_before_what_was_heard() -> None:
+    stop = CommandAsked(1, "PAUSE", {}, "asha", "TRADER", "API", 1, 2, 3)
+    decider, _ = await start_with([InboxRow(1, "k", 1, "h", {}, 1, "UNREADABLE")], stop)
+    told = [[*envelope.events, *envelope.inbox_ids] for batch in decider.batches for envelope in batch]
+    assert told == [[replace(OPENED, ts_ns=minute(OPEN))], [stop], [1]]

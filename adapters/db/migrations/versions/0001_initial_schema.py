@@ -880,6 +880,63 @@ def upgrade() -> None:
         schema="trading",
     )
     op.create_table(
+        "commands",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("command_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column(
+            "asked_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.func.clock_timestamp(),
+            nullable=False,
+        ),
+        sa.Column("door", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("arguments", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("idempotency_key", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), server_default="ASKED", nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("journal_date", sa.Date(), nullable=True),
+        sa.Column("journal_seq", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("audited_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('ASKED','DONE','REFUSED','EXPIRED')", name=op.f("ck_commands_state_known")
+        ),
+        sa.CheckConstraint("door IN ('CLI','API','TELEGRAM')", name=op.f("ck_commands_door_known")),
+        sa.CheckConstraint("role IN ('VIEWER','TRADER','ADMIN')", name=op.f("ck_commands_role_known")),
+        sa.CheckConstraint(
+            "jsonb_typeof(arguments) = 'object' AND octet_length(arguments::text) <= 4096",
+            name=op.f("ck_commands_arguments_small"),
+        ),
+        sa.CheckConstraint(
+            "num_nulls(answer, answered_at, journal_date, journal_seq) = 4 * (state = 'ASKED')::int",
+            name=op.f("ck_commands_answered_whole"),
+        ),
+        sa.PrimaryKeyConstraint("account_id", "command_id", name=op.f("pk_commands")),
+        sa.UniqueConstraint(
+            "account_id", "idempotency_key", name=op.f("uq_commands_account_id_idempotency_key")
+        ),
+        schema="trading",
+    )
+    op.create_index(
+        "ix_commands_open",
+        "commands",
+        ["account_id", "command_id"],
+        unique=False,
+        schema="trading",
+        postgresql_where="state = 'ASKED'",
+    )
+    op.create_index(
+        "ix_commands_unaudited",
+        "commands",
+        ["account_id", "command_id"],
+        unique=False,
+        schema="trading",
+        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+    )
+    op.create_table(
         "corpus_accounts",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("category", sa.Text(), nullable=False),
@@ -1452,6 +1509,19 @@ def downgrade() -> None:
     )
     op.drop_table("corpus_ledger", schema="trading")
     op.drop_table("corpus_accounts", schema="trading")
+    op.drop_index(
+        "ix_commands_unaudited",
+        table_name="commands",
+        schema="trading",
+        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+    )
+    op.drop_index(
+        "ix_commands_open",
+        table_name="commands",
+        schema="trading",
+        postgresql_where="state = 'ASKED'",
+    )
+    op.drop_table("commands", schema="trading")
     op.drop_table("carry_overs", schema="trading")
     op.drop_table("broker_orders", schema="trading")
     op.drop_table("validated_signals", schema="research")

@@ -1,0 +1,232 @@
+"""Commands of people: asked at the doors, read, answered and audited by the daemon (docs/decisions/0030)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, TypeAlias
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from adapters.db.live import LiveConnection
+from adapters.db.repos.audit import append_audit, append_audit_live
+from propdesk.core.clock import to_ns
+from propdesk.core.errors import GapFault, SchemaFault
+from propdesk.model.command import Door
+from propdesk.model.messages import CommandAnswer, CommandAsked
+from propdesk.model.user import UserRole
+from propdesk.risk.desk_commands import Unusable, parse
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+CHANNEL: Final = "command"
+"""What the trigger on the table announces new commands and answers on."""
+KEY_LENGTH_MAX: Final = 200
+
+_ASK: Final = """
+    INSERT INTO trading.commands (account_id, asked_by, role, door, kind, arguments, idempotency_key)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+    ON CONFLICT (account_id, idempotency_key) DO NOTHING RETURNING command_id, asked_at
+"""
+_SAME: Final = """
+    SELECT command_id, asked_by, door, kind, arguments FROM trading.commands
+    WHERE account_id = %s AND idempotency_key = %s
+"""
+_SHOWN: Final = """
+    SELECT command_id, kind, arguments, asked_by, role, door, asked_at, state, answer, answered_at
+    FROM trading.commands WHERE account_id = %s AND command_id = %s
+"""
+_OPEN: Final = """
+    SELECT command_id, kind, arguments, asked_by, role, door, asked_at, clock_timestamp()
+    FROM trading.commands WHERE account_id = %s AND state = 'ASKED' ORDER BY command_id LIMIT %s
+"""
+_ANSWER: Final = """
+    UPDATE trading.commands SET state = %s, answer = %s, answered_at = clock_timestamp(), journal_date = %s,
+        journal_seq = %s
+    WHERE account_id = %s AND command_id = %s AND state = 'ASKED'
+"""
+_AUDIT: Final = """
+    UPDATE trading.commands SET audited_at = clock_timestamp()
+    WHERE account_id = %s AND command_id = (
+        SELECT command_id FROM trading.commands
+        WHERE account_id = %s AND state <> 'ASKED' AND audited_at IS NULL ORDER BY command_id LIMIT 1)
+    RETURNING command_id, kind, asked_by, door, state, answer, answered_at, journal_date, journal_seq
+"""
+
+
+class KeyReused(SchemaFault):
+    """An idempotency key stands for another command already."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCommand:
+    """A command about to be asked.
+
+    ``key`` names it for good within the account: asked again, it is the same command.
+    """
+
+    asked_by: str
+    role: UserRole
+    door: Door
+    kind: str
+    arguments: Mapping[str, str]
+    key: str
+
+
+def ask(connection: Connection, account_id: str, new: NewCommand) -> int:
+    """Put a command into the table, with its row of the audit log, in the current transaction.
+
+    Returns
+    -------
+    int
+        Its number; that of the first time where the same is asked again under the same key.
+
+    Raises
+    ------
+    SchemaFault
+        If it cannot be understood; the sentence is for the person.
+    KeyReused
+        If the key stands for another command, or another person's.
+    """
+    meant = parse(new.kind, new.arguments)
+    if isinstance(meant, Unusable):
+        raise SchemaFault(meant.words)
+    if not 0 < len(new.key) <= KEY_LENGTH_MAX or not new.key.isprintable():
+        raise SchemaFault(f"An idempotency key has 1 to {KEY_LENGTH_MAX} printable characters.")
+    arguments = dict(new.arguments)
+    if "scope" in arguments:
+        arguments["scope"] = meant.scope  # as the claim of an entry compares it
+    values = (account_id, new.asked_by, new.role, new.door, new.kind, Jsonb(arguments), new.key)
+    row = connection.execute(_ASK, values).fetchone()
+    if row is None:
+        return _asked_before(connection, account_id, new, arguments)
+    detail = {"command_id": row[0], "kind": new.kind, "arguments": arguments, "door": new.door.value}
+    append_audit(
+        connection,
+        account_id,
+        actor=new.asked_by,
+        action="COMMAND_ASKED",
+        detail=detail,
+        logged_at=row[1],
+    )
+    return int(row[0])
+
+
+def _asked_before(
+    connection: Connection, account_id: str, new: NewCommand, arguments: Mapping[str, str]
+) -> int:
+    row = connection.execute(_SAME, (account_id, new.key)).fetchone()
+    if row is None or row[1:] != (new.asked_by, new.door, new.kind, arguments):
+        raise KeyReused("This idempotency key stands for another command: make a new key for a new command.")
+    return int(row[0])
+
+
+def read_command(connection: Connection, account_id: str, command_id: int) -> dict[str, Any]:
+    """Read a command with its answer, as surfaces show it.
+
+    Raises
+    ------
+    GapFault
+        If there is none of that number.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_SHOWN, (account_id, command_id)).fetchone()
+    if row is None:
+        raise GapFault(f"There is no command {command_id}.")
+    return row
+
+
+class CommandRepo:
+    """The daemon's side, over one connection: what is open, and the audit of what was answered.
+
+    Parameters
+    ----------
+    connection : AsyncConnection
+        Used by one task only; it listens.
+    account_id : str
+    valid_ns : int
+        How long a command of the moment is good for.
+    """
+
+    def __init__(self, connection: LiveConnection, account_id: str, valid_ns: int) -> None:
+        self._connection = connection
+        self._account_id = account_id
+        self._valid_ns = valid_ns
+
+    async def listen(self) -> None:
+        """Hear announcements from now on."""
+        await self._connection.execute(f"LISTEN {CHANNEL}".encode())
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return at the next announcement, or after ``timeout_s`` without one."""
+        async for _ in self._connection.notifies(timeout=timeout_s, stop_after=1):
+            pass
+
+    async def open_commands(self, most: int) -> list[CommandAsked]:
+        """Commands without an answer, in the order asked, at most ``most``."""
+        cursor = await self._connection.execute(_OPEN, (self._account_id, most))
+        return [
+            CommandAsked(
+                command_id=row[0],
+                kind=row[1],
+                arguments={name: _words(value) for name, value in row[2].items()},
+                actor=row[3],
+                role=row[4],
+                door=row[5],
+                asked_ns=to_ns(row[6]),
+                read_ns=to_ns(row[7]),
+                valid_ns=self._valid_ns,
+            )
+            for row in await cursor.fetchall()
+        ]
+
+    async def audit_answers(self) -> None:
+        """Write the audit row of every answer that has none yet.
+
+        Not in the decider's transaction: the audit log has one writer at a time, and no stop may wait for
+        whoever holds it. What a process that dies leaves out, the next one writes.
+        """
+        while True:
+            async with self._connection.transaction():
+                cursor = await self._connection.execute(_AUDIT, (self._account_id, self._account_id))
+                row = await cursor.fetchone()
+                if row is None:
+                    return
+                detail = {
+                    "command_id": row[0],
+                    "kind": row[1],
+                    "asked_by": row[2],
+                    "door": row[3],
+                    "state": row[4],
+                    "answer": row[5],
+                    "journal": [row[7].isoformat(), row[8]],
+                }
+                await append_audit_live(
+                    self._connection,
+                    self._account_id,
+                    actor="daemon",
+                    action="COMMAND_ANSWERED",
+                    detail=detail,
+                    logged_at=row[6],
+                )
+
+
+def _words(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+async def write_answers(
+    connection: LiveConnection,
+    account_id: str,
+    trade_date: date,
+    seq: int,
+    answers: Sequence[CommandAnswer],
+) -> None:
+    """Answer commands in the current transaction, which is that of everything they led to."""
+    async with connection.cursor() as cursor:
+        await cursor.executemany(
+            _ANSWER,
+            [(a.state.value, a.text, trade_date, seq, account_id, a.command_id) for a in answers],
+        )

@@ -1,0 +1,165 @@
+"""What a person asks of the desk (§6.2, §7.4): judged here, whatever the door promised, and answered once."""
+
+from dataclasses import replace
+
+from propdesk.engine.signals import withdraw_pending
+from propdesk.engine.state import LiveGroup, PendingEntry
+from propdesk.engine.timers import check_switches, groups_under, tend_groups, withdraw_actions
+from propdesk.engine.turn import Turn
+from propdesk.model.command import CommandKind, CommandState
+from propdesk.model.enums import ExitReason, KillLevel
+from propdesk.model.messages import CommandAnswer, CommandAsked, OperatorCommand
+from propdesk.model.user import UserRole
+from propdesk.risk import kill_switch
+from propdesk.risk.desk_commands import DeskCommand, Unusable, is_expired, parse
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, RESET_RULES, Cause, OpenCause, ResetRule, with_wider
+
+_LIFTED_BY_PEOPLE = (ResetRule.PERSON, ResetRule.AUTOMATIC)
+
+
+def on_command(turn: Turn, event: CommandAsked) -> None:
+    """Carry a command out, or say why not; one that was answered before changes nothing."""
+    name = str(event.command_id)
+    if name in turn.commands_answered:
+        return
+    turn.commands_answered.put(name, True)
+    state, words = _judge(turn, event)
+    turn.command(CommandAnswer(event.command_id, state, words, turn.now_ns))
+
+
+def set_level(turn: Turn, event: OperatorCommand) -> None:
+    """Raise the level of a scope, or lift what a person may lift of it."""
+    if event.level is KillLevel.ACTIVE:
+        turn.levels, changes = kill_switch.reset_by_person(
+            turn.levels, event.scope, event.actor, event.reason, turn.now_ns
+        )
+        turn.out.levels.extend(changes)
+        return
+    turn.trip(event.scope, Cause.MANUAL, event.level, event.actor, event.reason)
+    check_switches(turn)
+
+
+def _judge(turn: Turn, event: CommandAsked) -> tuple[CommandState, str]:
+    command = parse(event.kind, event.arguments)
+    if isinstance(command, Unusable):
+        return CommandState.REFUSED, command.words
+    role = UserRole(event.role) if event.role in list(UserRole) else UserRole.VIEWER
+    if not role.includes(UserRole.TRADER):
+        return CommandState.REFUSED, f"{command.kind} needs the role {UserRole.TRADER}; yours is {role}."
+    if is_expired(command.kind, event.asked_ns, event.read_ns, event.valid_ns):
+        return CommandState.EXPIRED, "Asked too long ago to be carried out now: nothing was done, ask anew."
+    match command.kind:
+        case CommandKind.RESUME:
+            return _resume(turn, event, command, role)
+        case CommandKind.EXIT:
+            return _exit(turn, command)
+        case CommandKind.CANCEL:
+            return CommandState.DONE, _cancel(turn, event, command)
+        case _:
+            return CommandState.DONE, _stop(turn, event, command)
+
+
+def _stop(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
+    """Raise the scope's level; what it asks of orders leaves now and not with the next minute."""
+    before = turn.levels.level(command.scope)
+    reason = command.reason or f"{command.kind} by hand"
+    set_level(turn, OperatorCommand(command.level, command.scope, event.actor, reason, turn.now_ns))
+    groups = groups_under(turn, command.scope)
+    if command.level is KillLevel.REDUCE_ONLY:
+        for live in groups:
+            if withdraw_actions(live):
+                turn.put_group(replace(live, cancel_goal=True))
+    if command.level is not KillLevel.ENTRIES_BLOCKED:
+        tend_groups(turn, groups)
+    now = turn.levels.level(command.scope)
+    stands = "stays at" if now is before else "is"
+    return f"{command.scope} {stands} {now}. Open trades under it: {len(groups)}; {_what_becomes(command)}."
+
+
+def _what_becomes(command: DeskCommand) -> str:
+    if command.level is KillLevel.ENTRIES_BLOCKED:
+        return "they stay managed, entries at the broker rest on"
+    if command.level is KillLevel.REDUCE_ONLY:
+        return "they stay managed, entries at the broker are withdrawn"
+    return "they are being closed"
+
+
+def _resume(
+    turn: Turn, event: CommandAsked, command: DeskCommand, role: UserRole
+) -> tuple[CommandState, str]:
+    """Lift what a person may lift; more than a person's own pause needs an admin."""
+    causes = [cause for cause in turn.levels.causes.values() if cause.scope == command.scope]
+    if not causes:
+        return CommandState.DONE, f"Nothing holds {command.scope}{_held_elsewhere(turn, command.scope)}."
+    lifted = [cause for cause in causes if _reset_rule(cause) in _LIFTED_BY_PEOPLE]
+    stay = [cause for cause in causes if cause not in lifted]
+    if not lifted:
+        return CommandState.REFUSED, f"No person may lift what holds {command.scope}: {_named(stay)}."
+    if any(_needs_admin(cause) for cause in lifted) and not role.includes(UserRole.ADMIN):
+        words = f"An {UserRole.ADMIN} must lift what holds {command.scope}: {_named(lifted)}."
+        return CommandState.REFUSED, words
+    ask = OperatorCommand(KillLevel.ACTIVE, command.scope, event.actor, command.reason, turn.now_ns)
+    set_level(turn, ask)
+    leaving = sum(live.exit_goal is not None for live in groups_under(turn, command.scope))
+    words = f"Lifted of {command.scope}: {_named(lifted)}"
+    if stay:
+        words += f"; {_named(stay)} stays"
+    if leaving:
+        words += f"; trades that go on being closed: {leaving}"
+    return CommandState.DONE, f"{words}{_held_elsewhere(turn, command.scope)}."
+
+
+def _needs_admin(cause: OpenCause) -> bool:
+    return cause.cause != Cause.MANUAL or cause.level is not KillLevel.ENTRIES_BLOCKED
+
+
+def _reset_rule(cause: OpenCause) -> ResetRule:
+    return RESET_RULES.get(Cause(cause.cause), ResetRule.PERSON)
+
+
+def _held_elsewhere(turn: Turn, scope: str) -> str:
+    """Say what the account's own causes still do to a narrower scope."""
+    level = turn.levels.level()
+    is_held = scope != ACCOUNT_SCOPE and level is not KillLevel.ACTIVE
+    return f"; the account is {level}" if is_held else ""
+
+
+def _named(causes: list[OpenCause]) -> str:
+    return ", ".join(f"{cause.cause} ({cause.level}, {_reset_rule(cause)})" for cause in causes)
+
+
+def _exit(turn: Turn, command: DeskCommand) -> tuple[CommandState, str]:
+    """Leave one trade for good."""
+    named = [live for live in turn.open_groups() if _is_named(live, command.trade)]
+    if len(named) != 1:
+        found = f"{len(named)} open trades begin" if named else "No open trade begins"
+        return CommandState.REFUSED, f"{found} with {command.trade}: name one."
+    live = named[0]
+    if live.exit_goal is None:
+        live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
+        turn.put_group(live)
+    tend_groups(turn, named)
+    return CommandState.DONE, f"{live.group.instrument_key}, trade {live.group.group_id}, is being closed."
+
+
+def _is_named(live: LiveGroup, beginning: str) -> bool:
+    return live.group.group_id.startswith(beginning) or live.group.signal_id.startswith(beginning)
+
+
+def _cancel(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
+    """Withdraw every entry that waits, at the broker and in the pending-entry book."""
+    groups = [live for live in groups_under(turn, command.scope) if withdraw_actions(live)]
+    for live in groups:
+        turn.put_group(replace(live, cancel_goal=True))
+    tend_groups(turn, groups)
+    waiting = [e for e in turn.pending.values() if command.scope in _scopes_of(e)]
+    for entry in waiting:
+        withdraw_pending(turn, entry.signal.signal_id, f"withdrawn by {event.actor} before it was armed")
+    return f"Entries withdrawn at the broker: {len(groups)}; waiting ideas dropped: {len(waiting)}."
+
+
+def _scopes_of(entry: PendingEntry) -> tuple[str, ...]:
+    """Scopes of a waiting idea; which rule trades it is decided only when it is armed."""
+    signal = entry.signal
+    named = kill_switch.idea_scopes(signal.category, signal.advisor_id, entry.price_key)
+    return (ACCOUNT_SCOPE, *with_wider(named))

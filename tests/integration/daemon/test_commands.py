@@ -1,0 +1,212 @@
+"""Commands of people, from the table to the answer, on a real PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.db.engine import psycopg_dsn
+from adapters.db.live import connect
+from adapters.db.repos.commands import KeyReused, NewCommand, ask, read_command
+from adapters.db.repos.intents import IntentRepo, insert_intents
+from adapters.db.repos.leader import take_leadership
+from adapters.db.repos.verify import verify_audit_log
+from adapters.settings import Settings
+from propdesk.core.clock import ManualClock
+from propdesk.core.errors import SchemaFault
+from propdesk.model.command import Door
+from propdesk.model.enums import KillLevel
+from propdesk.model.live import ClaimOutcome
+from propdesk.model.user import UserRole
+from tests.integration.daemon.starts import FIRST, alive, at, started
+from tests.integration.daemon.test_books import NOW, _intent
+from tests.support.daemon_day import DAY
+
+pytestmark = pytest.mark.integration
+
+KEYS = count(1)
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def command(kind: str, key: str = "", **arguments: str) -> NewCommand:
+    return NewCommand("cli:asha", UserRole.TRADER, Door.CLI, kind, arguments, key or f"key {next(KEYS)}")
+
+
+def asked(settings: Settings, account_id: str, new: NewCommand) -> int:
+    with psycopg.connect(psycopg_dsn(settings.database_url("access"))) as connection:
+        return ask(connection, account_id, new)
+
+
+def shown(connection: Connection, settings: Settings, number: int) -> dict[str, Any]:
+    with connection.transaction():
+        return read_command(connection, settings.account_id, number)
+
+
+def answer(connection: Connection, account_id: str, number: int, state: str) -> None:
+    """Answer as the daemon does, with a journal row."""
+    connection.execute(
+        "INSERT INTO trading.journal SELECT %s, %s, %s, 7, '', '', '', '', 1", (account_id, DAY, number)
+    )
+    connection.execute(
+        "UPDATE trading.commands SET state = %s, answer = 'x', answered_at = now(), journal_date = %s, "
+        "journal_seq = command_id WHERE account_id = %s AND command_id = %s",
+        (state, DAY, account_id, number),
+    )
+
+
+INSERT = (
+    "INSERT INTO trading.commands (account_id, asked_by, role, door, kind, arguments, idempotency_key) "
+    "VALUES ('rights', 'x', 'TRADER', 'CLI', 'PAUSE', '{}', 'k')"
+)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("reader", INSERT),
+        ("pipeline", INSERT),
+        ("daemon", INSERT),
+        ("access", INSERT.replace("'k'", "'k', now()").replace("_key)", "_key, asked_at)")),
+        ("access", "UPDATE trading.commands SET state = 'DONE'"),
+        ("access", "DELETE FROM trading.commands"),
+        ("daemon", "UPDATE trading.commands SET kind = 'RESUME'"),
+        ("daemon", "DELETE FROM trading.commands"),
+    ],
+)  # fmt: skip
+def test_who_asks_cannot_answer_and_who_answers_cannot_ask(
+    pg_role_urls: dict[str, str], role: str, statement: str
+) -> None:
+    refused = pytest.raises(psycopg.errors.InsufficientPrivilege)
+    with psycopg.connect(psycopg_dsn(pg_role_urls[role])) as connection, refused:
+        connection.execute(statement)
+
+
+def test_a_command_is_asked_once_and_answered_once(settings: Settings, connection: Connection) -> None:
+    new = command("PAUSE", "once", scope="advisor:A01")
+    number = asked(settings, "once", new)
+    assert asked(settings, "once", new) == number
+    assert asked(settings, "twice", new) != number, "a key names a command of its account"
+    for other in (replace(new, kind="CANCEL"), replace(new, asked_by="cli:ravi"), replace(new, arguments={})):
+        with pytest.raises(KeyReused):
+            asked(settings, "once", other)
+    with pytest.raises(SchemaFault, match="no scope"):
+        asked(settings, "once", command("PAUSE", scope="nobody"))
+    with connection.transaction():
+        assert read_command(connection, "once", number)["arguments"] == {"scope": "ADVISOR:A01"}
+    answer(connection, "once", number, "DONE")
+    for change in ("state = 'REFUSED'", "kind = 'RESUME'", "arguments = '{}'"):
+        with pytest.raises(psycopg.errors.RaiseException, match="answered once"):
+            connection.execute(f"UPDATE trading.commands SET {change} WHERE account_id = 'once'")
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        connection.execute("DELETE FROM trading.commands WHERE account_id = 'once'")
+
+
+async def test_no_entry_is_claimed_from_the_moment_a_stop_is_asked(
+    settings: Settings, connection: Connection
+) -> None:
+    """Whatever the decider is busy with: the claim sees the command itself."""
+    account = "fenced"
+    live = await connect(settings.database_url("daemon"), "tests")
+    lead = await take_leadership(live, account, "pid 1", NOW)
+    assert lead is not None
+    scopes = ("ADVISOR:A01", "INSTRUMENT:NSE_EQ:TSTA")
+    intents = [replace(_intent(n), kill_scopes=scopes) for n in range(1, 5)]
+    await insert_intents(live, account, DAY, 1, [*intents, _intent(9, is_entry=False)])
+    repo = IntentRepo(live, account, lead.epoch)
+    for harmless in (command("PAUSE", scope="ADVISOR:A02"), command("CANCEL"), command("EXIT", trade="g123")):
+        asked(settings, account, harmless)
+    assert await repo.claim(intents[0], 1) is ClaimOutcome.CLAIMED
+    stop = asked(settings, account, command("KILL", level="REDUCE_ONLY", scope="UNDERLYING:TSTA"))
+    begun = time.perf_counter()
+    assert await repo.claim(intents[1], 2) is ClaimOutcome.BLOCKED
+    assert time.perf_counter() - begun < 0.25
+    assert await repo.claim(_intent(9, is_entry=False), 2) is ClaimOutcome.CLAIMED, "an exit leaves"
+    answer(connection, account, stop, "REFUSED")
+    assert await repo.claim(intents[1], 3) is ClaimOutcome.CLAIMED
+    asked(settings, account, command("FLATTEN"))
+    assert await repo.claim(intents[2], 4) is ClaimOutcome.BLOCKED
+    await live.close()
+
+
+def test_a_stop_pressed_while_the_daemon_is_away_counts_before_anything_enters(
+    make_account: Callable[[], Settings], connection: Connection
+) -> None:
+    settings = make_account()
+    account = settings.account_id
+
+    async def begin(*, dies: bool) -> None:
+        async with started(settings, ManualClock(at(FIRST))) as tasks:
+            level = tasks.decider.position.state.level()
+            assert level is (KillLevel.ACTIVE if dies else KillLevel.REDUCE_ONLY)
+
+    asyncio.run(begin(dies=True))
+    first = asked(settings, account, command("KILL", level="REDUCE_ONLY"))
+    second = asked(settings, account, command("RESUME", reason="looked"))
+    asyncio.run(begin(dies=False))
+    asyncio.run(begin(dies=False))  # the journal folds to the same, and nothing is answered again
+    assert shown(connection, settings, first)["state"] == "DONE"
+    assert "An ADMIN must lift" in shown(connection, settings, second)["answer"]
+    levels = connection.execute(
+        "SELECT level, actor FROM trading.risk_levels WHERE account_id = %s AND cleared_ns IS NULL",
+        (account,),
+    ).fetchall()
+    assert levels == [("REDUCE_ONLY", "cli:asha")]
+
+
+def test_a_running_daemon_answers_at_once_with_event_and_audit(
+    make_account: Callable[[], Settings], connection: Connection
+) -> None:
+    settings = make_account()
+    account = settings.account_id
+
+    async def press() -> tuple[int, float]:
+        async with alive(settings, ManualClock(at(FIRST))) as tasks:
+            listener = tasks.commands
+            assert listener is not None
+            listening = asyncio.create_task(listener.run())
+            number = await asyncio.to_thread(asked, settings, account, command("PAUSE", scope="RULE:r"))
+            begun = time.perf_counter()
+            await tasks.bus.pulse.until(lambda: str(number) in tasks.decider.position.state.commands_answered)
+            took = time.perf_counter() - begun
+            await asyncio.to_thread(_until_audited, settings, number)
+            listening.cancel()
+            return number, took
+
+    number, took = asyncio.run(press())
+    assert took < 1.0, "woken, not found by the slow look"
+    found = shown(connection, settings, number)
+    assert (found["state"], found["answer"][:28]) == ("DONE", "RULE:r is ENTRIES_BLOCKED. O")
+    event = connection.execute(
+        "SELECT payload ->> 'command_id', severity, event_ns FROM trading.trade_events "
+        "WHERE account_id = %s AND kind = 'COMMAND_ANSWERED'",
+        (account,),
+    ).fetchall()
+    assert event == [(str(number), "info", at(FIRST))]
+    log = connection.execute(
+        "SELECT actor, action, detail ->> 'state' FROM audit.log WHERE account_id = %s "
+        "AND action LIKE 'COMMAND%%' ORDER BY seq",
+        (account,),
+    ).fetchall()
+    assert log == [("cli:asha", "COMMAND_ASKED", None), ("daemon", "COMMAND_ANSWERED", "DONE")]
+    with connection.transaction():
+        assert verify_audit_log(connection, account).broken is None
+
+
+def _until_audited(settings: Settings, number: int) -> None:
+    deadline = time.monotonic() + 5
+    while shown_audit(settings, number) is None:
+        assert time.monotonic() < deadline
+
+
+def shown_audit(settings: Settings, number: int) -> object:
+    with psycopg.connect(psycopg_dsn(settings.database_url())) as connection:
+        row = connection.execute(
+            "SELECT audited_at FROM trading.commands WHERE account_id = %s AND command_id = %s",
+            (settings.account_id, number),
+        ).fetchone()
+    return None if row is None else row[0]
