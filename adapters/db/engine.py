@@ -116,6 +116,29 @@ def begin(engine: Engine) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
         pooled.close()
 
 
+@contextmanager
+def listening(
+    url: str, application_name: str, channel: str
+) -> "Iterator[psycopg.Connection[tuple[Any, ...]]]":
+    """Give a connection in autocommit mode that hears a channel; see `begin` for what it raises."""
+    try:
+        opened = psycopg.connect(
+            psycopg_dsn(url),
+            autocommit=True,
+            application_name=application_name,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            options="-c timezone=UTC",
+        )
+    except psycopg.OperationalError as error:
+        raise unreachable(make_url(url).render_as_string(hide_password=True), error) from None
+    with opened as connection:
+        connection.execute(f"LISTEN {channel}".encode())
+        try:
+            yield connection
+        except psycopg.OperationalError as error:
+            raise unreachable(make_url(url).render_as_string(hide_password=True), error) from None
+
+
 def psycopg_dsn(url: str) -> str:
     """Turn an SQLAlchemy URL into one that psycopg takes (the driver's name left out)."""
     return _checked(url).set(drivername="postgresql").render_as_string(hide_password=False)

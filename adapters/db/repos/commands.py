@@ -1,6 +1,7 @@
 """Commands of people: asked at the doors, read, answered and audited by the daemon (docs/decisions/0030)."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +15,7 @@ from adapters.db.live import LiveConnection
 from adapters.db.repos.audit import append_audit, append_audit_live
 from propdesk.core.clock import to_ns
 from propdesk.core.errors import GapFault, SchemaFault
-from propdesk.model.command import Door
+from propdesk.model.command import CommandState, Door
 from propdesk.model.messages import CommandAnswer, CommandAsked
 from propdesk.model.user import UserRole
 from propdesk.risk.desk_commands import Unusable, parse
@@ -34,10 +35,14 @@ _SAME: Final = """
     SELECT command_id, asked_by, door, kind, arguments FROM trading.commands
     WHERE account_id = %s AND idempotency_key = %s
 """
-_SHOWN: Final = """
+_ROWS: Final = """
     SELECT command_id, kind, arguments, asked_by, role, door, asked_at, state, answer, answered_at
-    FROM trading.commands WHERE account_id = %s AND command_id = %s
+    FROM trading.commands WHERE account_id = %s
 """
+_SHOWN: Final = f"{_ROWS} AND command_id = %s"
+_NEWEST: Final = f"{_ROWS} ORDER BY command_id DESC LIMIT %s"
+_LOOK_S: Final = 1.0
+"""Longest wait between two looks for an answer, should its announcement be lost, s."""
 _OPEN: Final = """
     SELECT command_id, kind, arguments, asked_by, role, door, asked_at, clock_timestamp()
     FROM trading.commands WHERE account_id = %s AND state = 'ASKED' ORDER BY command_id LIMIT %s
@@ -136,6 +141,32 @@ def read_command(connection: Connection, account_id: str, command_id: int) -> di
     if row is None:
         raise GapFault(f"There is no command {command_id}.")
     return row
+
+
+def read_commands(connection: Connection, account_id: str, most: int) -> list[dict[str, Any]]:
+    """Read the newest commands, the newest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_NEWEST, (account_id, most)).fetchall()
+
+
+def await_answer(
+    connection: Connection, account_id: str, command_id: int, timeout_s: float
+) -> dict[str, Any]:
+    """Read a command once it is answered, or as it stands after ``timeout_s``.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In autocommit mode; it hears `CHANNEL` (`adapters.db.engine.listening`).
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = read_command(connection, account_id, command_id)
+        left_s = deadline - time.monotonic()
+        if found["state"] != CommandState.ASKED or left_s <= 0:
+            return found
+        for _ in connection.notifies(timeout=min(left_s, _LOOK_S), stop_after=1):
+            pass
 
 
 class CommandRepo:

@@ -20,6 +20,16 @@ def newest_event(connection: Connection, account_id: str) -> int:
     return row[0] if row else 0
 
 
+def behind_newest(connection: Connection, account_id: str, count: int) -> int:
+    """Give the number behind which the newest ``count`` events of an account are; 0 = all are."""
+    row = connection.execute(
+        "SELECT event_id FROM trading.trade_events WHERE account_id = %s ORDER BY event_id DESC "
+        "OFFSET %s LIMIT 1",
+        (account_id, count),
+    ).fetchone()
+    return row[0] if row else 0
+
+
 class Horizon:
     """Up to which number no event can be added any more.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
@@ -52,3 +53,13 @@ class HeartbeatRepo:
         )
         row = await cursor.fetchone()
         return None if row is None else Heartbeat(*row)
+
+
+def silence_s(connection: psycopg.Connection[tuple[Any, ...]], account_id: str) -> int | None:
+    """Tell how old the daemon's last sign of life is, s; None if there never was one."""
+    row = connection.execute(
+        "SELECT extract(epoch FROM now() - beat_at)::bigint FROM trading.heartbeats "
+        "WHERE account_id = %s AND component = 'daemon'",
+        (account_id,),
+    ).fetchone()
+    return row[0] if row else None

@@ -1,6 +1,7 @@
 """Commands of people, from the table to the answer, on a real PostgreSQL."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,15 +18,19 @@ from adapters.db.repos.intents import IntentRepo, insert_intents
 from adapters.db.repos.leader import take_leadership
 from adapters.db.repos.verify import verify_audit_log
 from adapters.settings import Settings
+from cli.main import main
+from cli.output import EXIT_OK
 from propdesk.core.clock import ManualClock
 from propdesk.core.errors import SchemaFault
 from propdesk.model.command import Door
 from propdesk.model.enums import KillLevel
 from propdesk.model.live import ClaimOutcome
 from propdesk.model.user import UserRole
-from tests.integration.daemon.starts import FIRST, alive, at, started
+from propdesk.ports import BarArrays
+from tests.integration.daemon.starts import FIRST, alive, at, live, signal_at, started, trades
 from tests.integration.daemon.test_books import NOW, _intent
 from tests.support.daemon_day import DAY
+from tests.support.desk_commands import answer
 
 pytestmark = pytest.mark.integration
 
@@ -45,18 +50,6 @@ def asked(settings: Settings, account_id: str, new: NewCommand) -> int:
 def shown(connection: Connection, settings: Settings, number: int) -> dict[str, Any]:
     with connection.transaction():
         return read_command(connection, settings.account_id, number)
-
-
-def answer(connection: Connection, account_id: str, number: int, state: str) -> None:
-    """Answer as the daemon does, with a journal row."""
-    connection.execute(
-        "INSERT INTO trading.journal SELECT %s, %s, %s, 7, '', '', '', '', 1", (account_id, DAY, number)
-    )
-    connection.execute(
-        "UPDATE trading.commands SET state = %s, answer = 'x', answered_at = now(), journal_date = %s, "
-        "journal_seq = command_id WHERE account_id = %s AND command_id = %s",
-        (state, DAY, account_id, number),
-    )
 
 
 INSERT = (
@@ -195,6 +188,47 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
     assert log == [("cli:asha", "COMMAND_ASKED", None), ("daemon", "COMMAND_ANSWERED", "DONE")]
     with connection.transaction():
         assert verify_audit_log(connection, account).broken is None
+
+
+def test_a_flat_desk_is_what_flatten_leads_to(
+    make_account: Callable[[], Settings],
+    bars: dict[str, BarArrays],
+    connection: Connection,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked while the daemon was away; shown by ``positions`` and ``orders`` before and after."""
+    settings = make_account()
+    monkeypatch.setenv("PROPDESK_POSTGRES_READER_URL", settings.database_url("reader"))
+    wide = [signal_at(bars, n, at(FIRST, 3), stock) for n, stock in enumerate(("TSTA", "TSTB"), start=1)]
+    live(settings, FIRST, FIRST + 2, *wide)
+    held = sorted(_rows("positions", settings, capsys), key=lambda leg: str(leg["instrument_key"]))
+    assert [(leg["instrument_key"], leg["waiting_quantity"]) for leg in held] == [
+        ("NSE_EQ:TSTA", 0),
+        ("NSE_EQ:TSTB", 0),
+    ]
+    booked = trades(connection, settings)
+    assert [(leg["held_quantity"], leg["entry_paise"]) for leg in held] == [(t[1], t[2]) for t in booked]
+    assert {order["state"] for order in _rows("orders", settings, capsys)} == {"WORKING"}
+    asked(settings, settings.account_id, command("FLATTEN"))
+    live(settings, FIRST + 2, FIRST + 4)
+    assert _rows("positions", settings, capsys) == []
+    assert {trade[7] for trade in trades(connection, settings)} == {"SQUARE_OFF"}
+    orders = _rows("orders", settings, capsys)
+    assert [order["kind"] for order in orders] == ["PLACE", "PLACE", "EXIT", "EXIT"]
+    assert {order["state"] for order in orders} == {"DONE"}
+    levels = connection.execute(
+        "SELECT level FROM trading.risk_levels WHERE account_id = %s ORDER BY cause_id",
+        (settings.account_id,),
+    ).fetchall()
+    assert levels == [("LIQUIDATING",), ("LOCKED",)]
+
+
+def _rows(name: str, settings: Settings, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    capsys.readouterr()
+    assert main([name, "--account", settings.account_id, "--json"]) == EXIT_OK
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)[name]
+    return found
 
 
 def _until_audited(settings: Settings, number: int) -> None:
