@@ -12,6 +12,18 @@ DAY = date(2025, 7, 1)
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+def ask_anything(connection: Connection, account_id: str, key: str = "k") -> int:
+    """Put a pause into the table, without its row of the audit log."""
+    row = connection.execute(
+        "INSERT INTO trading.commands "
+        "(account_id, asked_by, role, door, kind, arguments, idempotency_key) "
+        "VALUES (%s, 'x', 'TRADER', 'CLI', 'PAUSE', '{}', %s) RETURNING command_id",
+        (account_id, key),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def answer(connection: Connection, account_id: str, number: int, state: str, words: str = "x") -> None:
     """Answer as the daemon does, with a journal row of the command's number."""
     connection.execute(

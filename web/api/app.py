@@ -15,19 +15,20 @@ from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
 from adapters.db.repos.listings import load_listings
 from web.api import problems
 from web.api.auth import LOGINS_AT_ONCE, auth_router
+from web.api.commands import commands_router
 from web.api.events import Bell, events_router
 from web.api.guard import refuse_unknown_parameters
-from web.api.parts import Parts
+from web.api.parts import PREFIX, Parts
 from web.api.problems import Problem, ProblemDocument
 from web.api.schemas import problems as described
 from web.api.tables import tables_router
 from web.api.views import views_router
 
-PREFIX: Final = "/api/v1"
 BODY_BYTES_MAX: Final = 65_536
-"""The largest body any route takes: a login, a token."""
+"""The largest body any route takes: a login, a token, a command."""
 _DESCRIPTION: Final = (
-    "Everything the dashboard shows. Log in at /auth/login, send the access token as a bearer token, "
+    "Everything the dashboard shows, and commands to the trading daemon. "
+    "Log in at /auth/login, send the access token as a bearer token, "
     "exchange the refresh token before it ends. Tables come in pages with filters and a stable order; send "
     "the ETag of an answer as If-None-Match to hear whether it changed. Money is in paise, moments are UTC, "
     "ratios are fractions (0.15); percent columns end in _pct. Every error is a problem document (RFC 9457)."
@@ -79,6 +80,7 @@ def create_app(parts: Parts) -> FastAPI:
     api = APIRouter(prefix=PREFIX)
     api.include_router(auth_router(parts))
     api.include_router(views_router(parts))
+    api.include_router(commands_router(parts))
     api.include_router(events_router(parts, bell))
     api.include_router(tables_router(parts, load_listings()))
     app.include_router(api)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -11,6 +12,9 @@ from adapters.db.repos.users import Actor
 from adapters.passwords import Passwords
 from propdesk.core.clock import Clock, from_ns
 from web.api.tokens import Tokens
+
+PREFIX: Final = "/api/v1"
+"""Where every route but those of the state is."""
 
 
 @dataclass(frozen=True, slots=True)

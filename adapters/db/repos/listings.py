@@ -211,6 +211,7 @@ def _live_listings() -> list[Listing]:
         live("corpus-ledger", "trading.corpus_ledger", "movement of capital", "-entry_ns"),
         live("crowd-positions", "trading.crowd_positions", "idea counted in the crowd", "-changed_ns"),
         live("pending-entries", "trading.pending_entries", "entry that waits", "-since_ns"),
+        live("commands", "trading.commands", "command of a person", trader=True),
         live("risk-levels", "trading.risk_levels", "cause of a kill level", "-raised_ns"),
         live("heartbeats", "trading.heartbeats", "component and its last sign of life", "component"),
         live("trade-events", "trading.trade_events", "event for people"),

@@ -390,7 +390,7 @@ commands = Table(
     "commands",
     metadata,
     text("account_id", pk=True),
-    Column("command_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("command_id", BigInteger, Identity(), primary_key=True),
     text("asked_by"),
     text("role"),
     Column("asked_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),

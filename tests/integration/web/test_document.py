@@ -24,9 +24,10 @@ from schemathesis.specs.openapi.checks import (
 from adapters.db.engine import psycopg_dsn
 from adapters.db.repos.listings import load_listings
 from propdesk.model.user import UserRole
+from tests.support.desk_commands import answer, ask_anything
 from tests.support.marts import fill, make_marts
 from tests.support.rows import any_row, drop_checks
-from tests.support.web_api import Desk, open_desk
+from tests.support.web_api import ACCOUNT, Desk, open_desk
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -42,6 +43,9 @@ def desk(pg_role_urls: dict[str, str], pg_url: str) -> Iterator[Desk]:
         for listing in load_listings():
             if listing.name == "rules":  # views, whose contract leaves to int_rules what may be null
                 fill(connection, "marts.rules_6d", [any_row(connection, "marts.rules_6d", n) for n in (1, 2)])
+            elif listing.name == "commands":  # numbered by the table, which takes sensible ones only
+                ask_anything(connection, ACCOUNT, "waits")
+                answer(connection, ACCOUNT, ask_anything(connection, ACCOUNT), "DONE")
             elif listing.name != "trade-events":  # written by the trigger on executed trades
                 rows = [any_row(connection, listing.source, n) for n in range(3)]
                 fill(connection, listing.source, rows)

@@ -882,7 +882,7 @@ def upgrade() -> None:
     op.create_table(
         "commands",
         sa.Column("account_id", sa.Text(), nullable=False),
-        sa.Column("command_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("command_id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("asked_by", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column(
