@@ -33,13 +33,23 @@ API_SECRET_LENGTH_MIN: Final = 32
 DEPLOY_PASSWORDS: Final = (
     *(
         f"DEPLOY_{who}_PASSWORD"
-        for who in ("POSTGRES", "OWNER", "PIPELINE", "DAEMON", "READER", "ACCESS", "DAGSTER", "REDIS")
+        for who in (
+            "POSTGRES",
+            "OWNER",
+            "PIPELINE",
+            "DAEMON",
+            "READER",
+            "ACCESS",
+            "NOTIFIER",
+            "DAGSTER",
+            "REDIS",
+        )
     ),
     "DEPLOY_API_SECRET",
 )
 """Read by docker compose, never by our processes, which get whole addresses."""
 
-DatabaseRole = Literal["owner", "pipeline", "daemon", "reader", "access"]
+DatabaseRole = Literal["owner", "pipeline", "daemon", "reader", "access", "notifier"]
 
 
 class NotConfigured(ConfigFault):
@@ -123,6 +133,9 @@ class Settings(BaseSettings):
     )
     postgres_access_url: SecretStr | None = Field(
         default=None, description="The same as role propdesk_access (users, sessions); empty = postgres_url."
+    )
+    postgres_notifier_url: SecretStr | None = Field(
+        default=None, description="The same as role propdesk_notifier (messages); empty = postgres_url."
     )
     dagster_postgres_url: SecretStr | None = Field(
         default=None, description="Database of Dagster's own runs and events: postgresql+psycopg2://..."
@@ -382,6 +395,7 @@ class Settings(BaseSettings):
         "postgres_daemon_url",
         "postgres_reader_url",
         "postgres_access_url",
+        "postgres_notifier_url",
     )
     @classmethod
     def _driver_is_named(cls, value: SecretStr | None) -> SecretStr | None:
@@ -457,7 +471,7 @@ class Settings(BaseSettings):
 
         Parameters
         ----------
-        role : {"owner", "pipeline", "daemon", "reader", "access"}
+        role : {"owner", "pipeline", "daemon", "reader", "access", "notifier"}
             Whose rights are needed; a role without a URL of its own uses ``postgres_url``.
 
         Returns
@@ -476,6 +490,7 @@ class Settings(BaseSettings):
             "daemon": self.postgres_daemon_url,
             "reader": self.postgres_reader_url,
             "access": self.postgres_access_url,
+            "notifier": self.postgres_notifier_url,
         }[role]
         return _reveal(own or self.postgres_url, "the address of PostgreSQL", "POSTGRES_URL")
 

@@ -281,6 +281,7 @@ def failed_run(
     reason = "; ".join(f"{s.step_key}: {root_cause(s.step_failure_data.error)}" for s in steps)
     reason = reason or str(context.failure_event.message)
     alert = Alert(
+        account_id=database.account_id,
         kind="RUN_FAILURE",
         subject=run.run_id,
         severity="critical" if run.job_name == PREMARKET.name else "warning",
@@ -325,7 +326,8 @@ def daemon_heartbeat(
         for account, component, beat_at in silent:
             message = f"{component} of account {account} has been silent since {beat_at:%H:%M:%S} UTC."
             subject = f"{account}/{component}/{beat_at.isoformat()}"
-            raise_alert(connection, Alert("HEARTBEAT_LOST", subject, "critical", message, from_ns(now)))
+            lost = Alert(account, "HEARTBEAT_LOST", subject, "critical", message, from_ns(now))
+            raise_alert(connection, lost)
     if not beats:
         return SkipReason("No trading daemon has run on this day.")
     return SkipReason(f"{len(silent)} of {len(beats)} tasks of the trading daemon are silent.")
@@ -352,7 +354,9 @@ def freshness(
         newest = newest_landed_day(connection, due)
         found = judge_freshness(context.instance, keys, market.calendar, due, newest)
         if found.late:
-            raise_alert(connection, Alert("STALE", str(found.due), "warning", found.sentence, from_ns(now)))
+            account = database.account_id
+            stale = Alert(account, "STALE", str(found.due), "warning", found.sentence, from_ns(now))
+            raise_alert(connection, stale)
     return SkipReason(found.sentence)
 
 

@@ -25,7 +25,14 @@ DATABASE: Final = "propdesk"
 DAGSTER_DATABASE: Final = "propdesk_dagster"
 SUPERUSER: Final = "postgres"
 OWNER: Final = "propdesk_owner"
-ROLES: Final = (OWNER, "propdesk_pipeline", "propdesk_daemon", "propdesk_reader", "propdesk_access")
+ROLES: Final = (
+    OWNER,
+    "propdesk_pipeline",
+    "propdesk_daemon",
+    "propdesk_reader",
+    "propdesk_access",
+    "propdesk_notifier",
+)
 """Made here with a password each; what they may do is granted by the migrations."""
 DAGSTER_ROLE: Final = "propdesk_dagster"
 REPLICA_SET: Final = "rs0"
@@ -195,6 +202,7 @@ class ServerSet:
                 "POSTGRES_DAEMON_URL": self.role_url("propdesk_daemon"),
                 "POSTGRES_READER_URL": self.role_url("propdesk_reader"),
                 "POSTGRES_ACCESS_URL": self.role_url("propdesk_access"),
+                "POSTGRES_NOTIFIER_URL": self.role_url("propdesk_notifier"),
                 "DAGSTER_POSTGRES_URL": dagster,
             }
         if "redis" in self._ports:

@@ -115,10 +115,10 @@ def pg_url(servers: ServerSet, pg_database: str) -> str:
 
 @pytest.fixture(scope="module")
 def pg_role_urls(servers: ServerSet, pg_database: str) -> dict[str, str]:
-    """URLs of this module's database by role: owner, pipeline, daemon, reader, access."""
+    """URLs of this module's database by role: owner, pipeline, daemon, reader, access, notifier."""
     return {
         role: servers.role_url(f"propdesk_{role}", pg_database)
-        for role in ("owner", "pipeline", "daemon", "reader", "access")
+        for role in ("owner", "pipeline", "daemon", "reader", "access", "notifier")
     }
 
 

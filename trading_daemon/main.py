@@ -8,14 +8,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+import psycopg
 from prometheus_client import CollectorRegistry, start_http_server
 
 from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
+from adapters.db.live import connect
+from adapters.db.repos.leader import AlreadyRunning
+from adapters.db.repos.projections import write_notice
 from adapters.log import get_logger
 from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND, Clock
-from propdesk.core.errors import InvariantViolated
+from propdesk.core.errors import ConfigFault, InvariantViolated, PropdeskError
+from propdesk.model.messages import Notify
+from propdesk.model.trade_event import EVENTS, EventKind
 from trading_daemon.bootstrap import Bootstrap, ReplayPlan, Tasks
 from trading_daemon.day import day_to_trade
 from trading_daemon.metrics import Meter
@@ -83,7 +89,29 @@ def run_daemon(
         start_http_server(settings.metrics_port, addr="127.0.0.1", registry=registry)
     meter = Meter(registry)
     # asyncio's own loop: uvloop waits for ever at its close for a socket that a library closed under it.
-    return asyncio.run(_run(settings, day, plan, clock, meter, pace))
+    try:
+        return asyncio.run(_run(settings, day, plan, clock, meter, pace))
+    except (AlreadyRunning, ConfigFault):
+        raise  # nothing ran that could halt
+    except Exception as fault:
+        asyncio.run(_tell_halt(settings, clock, fault))
+        raise
+
+
+async def _tell_halt(settings: Settings, clock: Clock, fault: Exception) -> None:
+    """Leave word for people that the process ends by a fault; one that cannot be left changes nothing."""
+    while isinstance(fault, ExceptionGroup):
+        fault = fault.exceptions[0]
+    reason = str(fault) or type(fault).__name__
+    kind = EventKind.HALT
+    text = f"the trading daemon ended ({reason}); no entry leaves until it has started anew"
+    notice = Notify(kind.value, EVENTS[kind].severity.value, text, clock.now_ns())
+    try:
+        connection = await connect(settings.database_url("daemon"), "propdesk-halt")
+        async with connection:
+            await write_notice(connection, settings.account_id, notice)
+    except (PropdeskError, psycopg.Error) as error:
+        get_logger(account_id=settings.account_id).error("halt_not_told", error=str(error))
 
 
 async def _run(

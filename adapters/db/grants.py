@@ -3,7 +3,8 @@
 The daemon reads marts, reference and research data and writes its own schemas; pre-market runs as the
 daemon and also writes ``ref``. The pipeline never writes ``trading`` or ``audit``. A reader serves the
 surfaces; users and their sessions are open to the API's own role alone, which also asks commands of the
-daemon, and answers none. What must stay as it was heard
+daemon, and answers none. Whoever sends messages to people sees the events and what became of each, nothing
+of the books. What must stay as it was heard
 (landed rows, the signal log) nobody but the owner can change.
 """
 
@@ -16,6 +17,7 @@ PIPELINE: Final = "propdesk_pipeline"
 DAEMON: Final = "propdesk_daemon"
 READER: Final = "propdesk_reader"
 ACCESS: Final = "propdesk_access"
+NOTIFIER: Final = "propdesk_notifier"
 
 _READ: Final = "SELECT"
 _WRITE: Final = "SELECT, INSERT, UPDATE, DELETE"
@@ -45,6 +47,7 @@ RIGHTS: Final[dict[str, dict[str, str]]] = {
         ("raw", "ref", "research", "trading", "audit", "staging", "intermediate", "marts"), _READ
     ),
     ACCESS: {"access": _WRITE, "audit": _APPEND},
+    NOTIFIER: {},
 }
 """Rights per role and schema; a schema not named is closed to the role."""
 
@@ -55,6 +58,10 @@ TABLE_RIGHTS: Final[dict[str, dict[str, str]]] = {
     PIPELINE: {"raw.landed_rows": _APPEND, "raw.signal_log": _APPEND},
     DAEMON: {"raw.signal_log": _APPEND, "trading.commands": _ANSWER},
     ACCESS: {"trading.commands": _ASK},
+    NOTIFIER: {
+        "trading.trade_events": "SELECT, UPDATE (is_sent)",
+        "trading.notifications": "SELECT, INSERT, UPDATE",
+    },
 }
 """Rights on single tables, in place of those of their schema (which is opened no further)."""
 
@@ -77,7 +84,7 @@ def apply_grants(connection: Connection) -> None:
             for statement in _statements(role, schema, rights):
                 connection.execute(text(statement))
         for table, rights in TABLE_RIGHTS.get(role, {}).items():
-            connection.execute(text(f"GRANT USAGE ON SCHEMA {table.split('.')[0]} TO {role}"))
+            connection.execute(text(f"GRANT USAGE ON SCHEMA {table.partition('.')[0]} TO {role}"))
             connection.execute(text(f"REVOKE ALL ON {table} FROM {role}"))
             connection.execute(text(f"GRANT {rights} ON {table} TO {role}"))
 

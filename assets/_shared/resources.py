@@ -30,6 +30,11 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    @property
+    def account_id(self) -> str:
+        """Account that this desk trades."""
+        return self._settings.account_id
+
     @cached_property
     def engine(self) -> Engine:
         """Pooled connections; raises `NotConfigured` if no database is known."""

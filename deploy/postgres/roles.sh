@@ -13,6 +13,7 @@ role propdesk_pipeline "$DEPLOY_PIPELINE_PASSWORD"
 role propdesk_daemon "$DEPLOY_DAEMON_PASSWORD"
 role propdesk_reader "$DEPLOY_READER_PASSWORD"
 role propdesk_access "$DEPLOY_ACCESS_PASSWORD"
+role propdesk_notifier "$DEPLOY_NOTIFIER_PASSWORD"
 role propdesk_dagster "$DEPLOY_DAGSTER_PASSWORD"
 
 psql -v ON_ERROR_STOP=1 --username postgres --dbname postgres <<'SQL'

@@ -10,6 +10,7 @@ from propdesk.execution.trade_group import apply_followup
 from propdesk.model.enums import ExitReason, FollowupKind
 from propdesk.model.messages import FollowupReceived
 from propdesk.model.signal import Followup
+from propdesk.model.trade_event import EventKind
 
 _RECORDED_ONLY = (FollowupKind.ADD, FollowupKind.UNCLEAR)
 _ENDS = (FollowupKind.EXIT, FollowupKind.CANCEL)
@@ -23,11 +24,11 @@ def on_followup(turn: Turn, event: FollowupReceived) -> None:
     turn.followups_seen.put(followup.followup_id, True)
     signal_id = find_signal(turn, followup)
     if signal_id is None:
-        turn.notify("ORPHAN_FOLLOWUP", "warning", f"follow-up {followup.followup_id} fits no open signal")
+        turn.notify(EventKind.ORPHAN_FOLLOWUP, f"follow-up {followup.followup_id} fits no open signal")
         return
     if followup.kind in _RECORDED_ONLY:
         turn.notify(
-            "FOLLOWUP_RECORDED", "info", f"{followup.kind.value} for signal {signal_id} is not followed"
+            EventKind.FOLLOWUP_RECORDED, f"{followup.kind.value} for signal {signal_id} is not followed"
         )
         return
     tracking.on_followup(turn, signal_id, followup)

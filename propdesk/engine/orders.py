@@ -18,6 +18,7 @@ from propdesk.model.messages import (
     OrderIntent,
 )
 from propdesk.model.order import Leg, LegAction, LegActionKind, LegEvent, LegEventKind, LegState, TradeGroup
+from propdesk.model.trade_event import EventKind
 from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
 from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
@@ -215,7 +216,7 @@ def _out_of_changes(turn: Turn, live: LiveGroup, order: LegOrder) -> LiveGroup:
     if order.changes > CHANGES_MAX:
         return live
     text = f"{order.correlation_id} was changed {CHANGES_MAX} times and keeps its levels"
-    turn.notify("CHANGES_SPENT", "critical", text)
+    turn.notify(EventKind.CHANGES_SPENT, text)
     return put_order(live, replace(order, changes=CHANGES_MAX + 1))
 
 
@@ -256,8 +257,7 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
         return
     if group_id is None:
         turn.notify(
-            "FOREIGN_ORDER",
-            "warning",
+            EventKind.FOREIGN_ORDER,
             f"the broker reports order {update.correlation_id or update.broker_order_id}, which is not ours",
         )
         return
@@ -372,7 +372,7 @@ def _doubted(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
         return replace(order, doubt_fact="")
     if order.doubt_fact == update.update_id or not _is_alive(order):
         return order
-    turn.notify("UNREADABLE", "critical", f"{order.correlation_id} is frozen: {update.reason}")
+    turn.notify(EventKind.UNREADABLE, f"{order.correlation_id} is frozen: {update.reason}")
     return replace(order, doubt_fact=update.update_id)
 
 
@@ -400,11 +400,11 @@ def _covered(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
         return after
     if update.kind is BrokerUpdateKind.EXCESS:
         text = f"{order.correlation_id}: its exits would sell {update.quantity} units more than are held"
-        turn.notify("EXCESS", "critical", text)
+        turn.notify(EventKind.EXCESS, text)
         return replace(after, excess_units=update.quantity)
     if turn.is_session or not order.naked_units:
         what = update.reason or "no live stop"
-        turn.notify("NAKED", "critical", f"{order.correlation_id}: {update.quantity} units: {what}")
+        turn.notify(EventKind.NAKED, f"{order.correlation_id}: {update.quantity} units: {what}")
     was_told = turn.is_session and order.cover_ns >= turn.open_ns
     is_again = was_told and (order.naked_units > 0 or 0 < order.guard_asked < update.guard)
     return replace(
@@ -425,21 +425,21 @@ def _faulted(
     if update.kind is BrokerUpdateKind.OUTCOME_UNKNOWN:
         is_open_question = order.state == OrderState.PREPARED
         return (replace(order, state=OrderState.UNKNOWN) if is_open_question else order), None
-    turn.notify("ORDER_REJECTED", "warning", f"{order.correlation_id}: {update.reason}")
+    turn.notify(EventKind.ENTRY_REJECTED, f"{order.correlation_id}: {update.reason}")
     return _ended(live, order, update)
 
 
 def _refused(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     """Forget the change that was refused, so that the next turn of the clock asks for it again."""
     if update.answers is IntentKind.NEUTRALISE:
-        turn.notify("SURPLUS", "critical", f"{order.correlation_id} is still there twice: {update.reason}")
+        turn.notify(EventKind.SURPLUS, f"{order.correlation_id} is still there twice: {update.reason}")
         return replace(order, surplus_wanted=False)
     if not _is_alive(order):
         # What could be changed about it is over: nothing will be asked again.
         return order
     what = "entry" if update.answers is None else update.answers.value
     reason = update.reason or update.kind.value
-    turn.notify("CHANGE_REFUSED", "warning", f"{order.correlation_id}: {what}: {reason}")
+    turn.notify(EventKind.CHANGE_REFUSED, f"{order.correlation_id}: {what}: {reason}")
     # there is no second way to put a stop under a position: what cannot be guarded is closed
     is_bare = order.naked_units > 0 and update.answers is IntentKind.EMERGENCY_STOP
     refusals = REFUSALS_MAX if is_bare else order.refusals + 1
@@ -488,9 +488,7 @@ def _exit_filled(
         return order, None
     if update.reason == CLOSED_ELSEWHERE:
         units = update.quantity - order.exited_quantity
-        turn.notify(
-            CLOSED_ELSEWHERE, "critical", f"{order.correlation_id}: others closed {units} units of it"
-        )
+        turn.notify(EventKind.CLOSED_ELSEWHERE, f"{order.correlation_id}: others closed {units} units of it")
     reason = _reason(update, order)
     order = replace(
         order,
@@ -533,7 +531,7 @@ def _oversold(turn: Turn, order: LegOrder, units: int) -> LegOrder:
     if units <= order.oversold_units:
         return order
     text = f"{order.correlation_id}: {units} units more were closed than it held"
-    turn.notify("OVERSOLD", "critical", text)
+    turn.notify(EventKind.OVERSOLD, text)
     turn.trip(ACCOUNT_SCOPE, Cause.OVERSOLD, KillLevel.ENTRIES_BLOCKED, "engine", text)
     return replace(order, oversold_units=units)
 
@@ -600,7 +598,7 @@ def _late_fill(turn: Turn, live: LiveGroup, index: int) -> LiveGroup:
     """Take a fill that came after its cancel back into the book (it is real) and close it at once."""
     leg = live.group.legs[index]
     turn.notify(
-        "LATE_FILL", "critical", f"leg {leg.leg_number} of group {live.group.group_id} filled after its end"
+        EventKind.LATE_FILL, f"leg {leg.leg_number} of group {live.group.group_id} filled after its end"
     )
     live = replace(
         live,
@@ -702,7 +700,7 @@ def give_up_unknown(turn: Turn) -> None:
         for order in live.orders:
             if order.state == OrderState.UNKNOWN and order.filled_quantity == 0:
                 turn.notify(
-                    "MISSED_AMBIGUOUS", "critical", f"{order.correlation_id} was never found at the broker"
+                    EventKind.MISSED_AMBIGUOUS, f"{order.correlation_id} was never found at the broker"
                 )
                 update = BrokerUpdate(
                     f"{order.correlation_id}|MISSED",

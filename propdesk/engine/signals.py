@@ -14,6 +14,7 @@ from propdesk.model.enums import Session
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode, SignalReceived
 from propdesk.model.signal import Signal
+from propdesk.model.trade_event import EventKind
 from propdesk.rules.match import SignalDims
 from propdesk.strategy.decide import IdeaMoment, is_repost, midpoint
 from propdesk.strategy.normal import on_tick_grid
@@ -56,8 +57,7 @@ def _on_revision(turn: Turn, signal: Signal, seen: SeenSignal) -> None:
         _revise_waiting(turn, signal, waiting)
         return
     turn.notify(
-        "REVISED_AFTER_DECISION",
-        "info",
+        EventKind.REVISED_AFTER_DECISION,
         f"signal {signal.signal_id} was revised after it was decided as {seen.code.value}",
     )
 

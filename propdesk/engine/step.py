@@ -38,6 +38,7 @@ from propdesk.model.messages import (
     TickObserved,
     TimerFired,
 )
+from propdesk.model.trade_event import EventKind
 from propdesk.risk import corpus_ledger, kill_switch
 from propdesk.risk.corpus_ledger import ADVERSE_POOL, Reservation
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
@@ -183,7 +184,7 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
         case EntryWaited():
             on_entry_waited(turn, event)
         case ContextChanged():
-            turn.notify("CONTEXT_CHANGED", "warning", f"decided under context {event.context_hash[:12]} now")
+            turn.notify(EventKind.CONTEXT_CHANGED, f"decided under context {event.context_hash[:12]} now")
         case _:
             assert_never(event)
 

@@ -22,6 +22,7 @@ from propdesk.execution.trade_group import due_actions
 from propdesk.model.enums import ExitReason, KillLevel
 from propdesk.model.messages import TimerFired
 from propdesk.model.order import LegAction, LegActionKind, LegState
+from propdesk.model.trade_event import EventKind
 from propdesk.risk.kill_switch import (
     ACCOUNT_SCOPE,
     Cause,
@@ -77,10 +78,10 @@ def _tend(turn: Turn, live: LiveGroup, *, with_guards: bool = True) -> None:
     """Ask again for all that is due of one group and not yet a fact."""
     before = live
     if live.exit_goal is None and _is_losing_too_much(turn, live):
-        turn.notify("GROUP_LOSS", "warning", f"group {live.group.group_id} is closed for its loss")
+        turn.notify(EventKind.GROUP_LOSS, f"group {live.group.group_id} is closed for its loss")
         live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
     if live.exit_goal is None and any(order.refusals >= REFUSALS_MAX for order in live.orders):
-        turn.notify("UNPROTECTED", "critical", f"group {live.group.group_id}: changes refused, closing it")
+        turn.notify(EventKind.UNPROTECTED, f"group {live.group.group_id}: changes refused, closing it")
         live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
     group, actions = due_actions(live.group, turn.now_ns)
     live = replace(live, group=group)

@@ -21,6 +21,7 @@ from propdesk.engine.state import (
 )
 from propdesk.model.enums import KillLevel
 from propdesk.model.messages import Command, CorpusEntry, Decision, Notify, Track, TripSwitch
+from propdesk.model.trade_event import EVENTS, EventKind
 from propdesk.risk import kill_switch
 from propdesk.risk.kill_switch import LevelChange
 from propdesk.strategy.crowd import CrowdChange, apply_change
@@ -162,9 +163,9 @@ class Turn:
         """Put a command out."""
         self.out.commands.append(command)
 
-    def notify(self, event: str, severity: str, text: str) -> None:
+    def notify(self, kind: EventKind, text: str) -> None:
         """Tell a person."""
-        self.out.commands.append(Notify(event, severity, text, self.now_ns))
+        self.out.commands.append(Notify(kind.value, EVENTS[kind].severity.value, text, self.now_ns))
 
     def put_group(self, live: LiveGroup) -> None:
         """Store a group and report it as changed."""
@@ -205,14 +206,14 @@ class Turn:
         for change in changes:
             self.out.levels.append(change)
             self.command(TripSwitch(change.level, scope, cause, self.now_ns))
-            self.notify("KILL_SWITCH", "critical", f"{scope} is {change.level.value}: {reason}")
+            self.notify(EventKind.KILL_SWITCH, f"{scope} is {change.level.value}: {reason}")
 
     def clear(self, scope: str, cause: str, actor: str, reason: str) -> None:
         """Clear a cause of a kill level."""
         self.levels, changes = kill_switch.clear(self.levels, scope, cause, actor, reason, self.now_ns)
         for change in changes:
             self.out.levels.append(change)
-            self.notify("KILL_SWITCH_CLEARED", "info", f"{scope}: {cause} cleared, {reason}")
+            self.notify(EventKind.KILL_SWITCH_CLEARED, f"{scope}: {cause} cleared, {reason}")
 
     def id_of(self, kind: str, *parts: str | int) -> str:
         """Name something of this account."""

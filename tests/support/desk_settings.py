@@ -17,5 +17,6 @@ def desk_settings(home: Path, urls: Mapping[str, str], **more: Any) -> Settings:
         postgres_daemon_url=urls["daemon"],
         postgres_reader_url=urls["reader"],
         postgres_access_url=urls["access"],
+        postgres_notifier_url=urls["notifier"],
         **more,
     )

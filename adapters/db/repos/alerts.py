@@ -15,6 +15,8 @@ class Alert:
 
     Parameters
     ----------
+    account_id : str
+        Whose people are told.
     kind : str
         Upper case, e.g. ``RUN_FAILURE``, ``HEARTBEAT_LOST``, ``STALE``.
     subject : str
@@ -28,6 +30,7 @@ class Alert:
         Of Dagster.
     """
 
+    account_id: str
     kind: str
     subject: str
     severity: Severity
@@ -51,10 +54,11 @@ def raise_alert(connection: "psycopg.Connection[Any]", alert: Alert) -> bool:
         True if it is new.
     """
     done = connection.execute(
-        "INSERT INTO ref.alerts (alert_id, kind, severity, subject, message, run_id, raised_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (alert_id) DO NOTHING",
+        "INSERT INTO ref.alerts (alert_id, account_id, kind, severity, subject, message, run_id, raised_at)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (alert_id) DO NOTHING",
         (
             f"{alert.kind}:{alert.subject}",
+            alert.account_id,
             alert.kind,
             alert.severity,
             alert.subject,

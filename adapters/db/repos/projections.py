@@ -11,7 +11,7 @@ from propdesk.core.clock import from_ns
 from propdesk.engine.batch import Batch
 from propdesk.engine.state import LiveGroup
 from propdesk.model.enums import KillLevel
-from propdesk.model.messages import Decision
+from propdesk.model.messages import Decision, Notify
 from propdesk.model.order import Leg
 
 _DECISION = """
@@ -110,6 +110,11 @@ _NOTICE = """
     INSERT INTO trading.trade_events (account_id, kind, severity, message, payload, event_ns, is_sent)
     VALUES (%s, %s, %s, %s, '{}', %s, false)
 """
+
+
+async def write_notice(connection: LiveConnection, account_id: str, notice: Notify) -> None:
+    """Write one event for people that no batch carries."""
+    await connection.execute(_NOTICE, (account_id, notice.event, notice.severity, notice.text, notice.ts_ns))
 
 
 async def write_projections(connection: LiveConnection, batch: Batch) -> None:

@@ -8,6 +8,7 @@ alerts = Table(
     "alerts",
     metadata,
     text("alert_id", pk=True),
+    text("account_id"),
     text("kind"),
     text("severity"),
     text("subject"),
@@ -18,4 +19,4 @@ alerts = Table(
     schema="ref",
 )
 """Append-only; `alert_id` is made from kind and subject, so one matter is told once. The pipeline may not
-write the trading schema, so its alerts lie here."""
+write the trading schema, so its alerts lie here; a trigger makes an event of the account of each."""

@@ -5,6 +5,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    ForeignKeyConstraint,
     Identity,
     Index,
     LargeBinary,
@@ -302,6 +303,38 @@ trade_events = Table(
     Index("ix_trade_events_unsent", "event_id", postgresql_where="NOT is_sent"),
     schema="trading",
 )
+
+notifications = Table(
+    "notifications",
+    metadata,
+    text("account_id", pk=True),
+    big("event_id", pk=True),
+    text("recipient", pk=True),
+    text("state"),
+    text("message_id", null=True),
+    text("channel", null=True),
+    whole("attempts"),
+    big("due_ns"),
+    big("changed_ns"),
+    text("reason"),
+    CheckConstraint("state IN ('WAITING','SENDING','SENT','DEAD')", name="state_known"),
+    # A day that is replayed anew takes its events away, and with them what was sent of them.
+    ForeignKeyConstraint(
+        ["account_id", "event_id"],
+        ["trading.trade_events.account_id", "trading.trade_events.event_id"],
+        ondelete="CASCADE",
+    ),
+    Index(
+        "ix_notifications_open",
+        "account_id",
+        "recipient",
+        "event_id",
+        postgresql_where="state IN ('WAITING','SENDING')",
+    ),
+    schema="trading",
+)
+"""What is to be sent, to whom, and how far that is: one row per event and recipient. ``message_id`` names the
+message that carries it, before it leaves, so that a repeat after a crash bears the same name."""
 
 corpus_accounts = Table(
     "corpus_accounts",

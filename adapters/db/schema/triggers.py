@@ -18,6 +18,7 @@ TRIGGERS: Final[list[str]] = [
     CREATE TRIGGER announce AFTER INSERT ON trading.trade_events
         FOR EACH ROW EXECUTE FUNCTION trading.announce_trade_event()
     """,
+    # What cannot be told never undoes what was traded: each of the three below drops its event instead.
     """
     CREATE OR REPLACE FUNCTION trading.record_trade_event() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -49,10 +50,13 @@ TRIGGERS: Final[list[str]] = [
                 'advisor_id', NEW.advisor_id, 'instrument_key', NEW.instrument_key, 'side', NEW.side,
                 'quantity', NEW.quantity, 'entry_paise', NEW.entry_paise, 'exit_paise', NEW.exit_paise,
                 'exit_reason', NEW.exit_reason, 'gross_pnl_paise', NEW.gross_pnl_paise,
-                'stop_paise', NEW.stop_paise
+                'net_pnl_paise', NEW.net_pnl_paise, 'stop_paise', NEW.stop_paise
             ),
             NEW.changed_ns, false
         );
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING MESSAGE = 'an event of group ' || NEW.group_id || ' is lost: ' || SQLERRM;
         RETURN NULL;
     END $$
     """,
@@ -60,6 +64,104 @@ TRIGGERS: Final[list[str]] = [
     """
     CREATE TRIGGER record_event AFTER INSERT OR UPDATE ON trading.executed_trades
         FOR EACH ROW EXECUTE FUNCTION trading.record_trade_event()
+    """,
+    # Nothing is executed yet when an entry is accepted, so it is told from the broker's word.
+    """
+    CREATE OR REPLACE FUNCTION trading.record_placed_entry() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO trading.trade_events (account_id, kind, severity, message, payload, event_ns, is_sent)
+        SELECT NEW.account_id, 'ENTRY_PLACED', 'info',
+            format('ENTRY_PLACED %s %s, leg %s', g.side, g.instrument_key, i.leg_number),
+            jsonb_build_object(
+                'group_id', i.group_id, 'leg_number', i.leg_number, 'signal_id', g.signal_id,
+                'advisor_id', g.advisor_id, 'instrument_key', g.instrument_key, 'side', g.side,
+                'quantity', l.quantity, 'entry_low_paise', g.entry_low_paise,
+                'entry_high_paise', g.entry_high_paise, 'stop_paise', l.stop_paise,
+                'target_paise', l.target_paise, 'broker_order_id', NEW.broker_order_id
+            ),
+            NEW.updated_ns, false
+        FROM trading.order_intents i
+        JOIN trading.trade_groups g ON g.account_id = i.account_id AND g.group_id = i.group_id
+        JOIN trading.legs l ON l.account_id = i.account_id AND l.group_id = i.group_id
+            AND l.leg_number = i.leg_number
+        WHERE i.account_id = NEW.account_id AND i.correlation_id = NEW.correlation_id AND i.kind = 'PLACE'
+        LIMIT 1;
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING MESSAGE = 'an event of ' || NEW.correlation_id || ' is lost: ' || SQLERRM;
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS record_event ON trading.broker_orders",
+    """
+    CREATE TRIGGER record_event AFTER INSERT ON trading.broker_orders
+        FOR EACH ROW WHEN (NEW.last_kind = 'ACKNOWLEDGED')
+        EXECUTE FUNCTION trading.record_placed_entry()
+    """,
+    # At the end of the transaction that hands the day over, so that its last trades are in.
+    """
+    CREATE OR REPLACE FUNCTION trading.record_daily_summary() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO trading.trade_events (account_id, kind, severity, message, payload, event_ns, is_sent)
+        SELECT NEW.account_id, 'DAILY_SUMMARY', 'info', format('DAILY_SUMMARY of %s', NEW.trade_date),
+            jsonb_build_object(
+                'trade_date', NEW.trade_date,
+                'legs_entered', count(*) FILTER (WHERE t.entry_day = NEW.trade_date),
+                'legs_closed', count(*) FILTER (WHERE t.exit_day = NEW.trade_date),
+                'legs_won', count(*) FILTER (WHERE t.exit_day = NEW.trade_date AND t.net_pnl_paise > 0),
+                'legs_open', count(*) FILTER (WHERE NOT t.is_closed),
+                'gross_pnl_paise',
+                coalesce(sum(t.gross_pnl_paise) FILTER (WHERE t.exit_day = NEW.trade_date), 0),
+                'charges_paise',
+                coalesce(sum(t.charges_paise) FILTER (WHERE t.exit_day = NEW.trade_date), 0),
+                'net_pnl_paise',
+                coalesce(sum(t.net_pnl_paise) FILTER (WHERE t.exit_day = NEW.trade_date), 0),
+                'signals_decided', (
+                    SELECT count(*) FROM trading.decisions d
+                    WHERE d.account_id = NEW.account_id AND d.trade_date = NEW.trade_date
+                )
+            ),
+            greatest(
+                max(t.changed_ns) FILTER (WHERE t.exit_day = NEW.trade_date),
+                (extract(epoch FROM (NEW.trade_date + time '15:30') AT TIME ZONE 'Asia/Kolkata')
+                    * 1000000000)::bigint
+            ), false
+        FROM (
+            SELECT e.*, (e.entry_at AT TIME ZONE 'Asia/Kolkata')::date AS entry_day,
+                (e.exit_at AT TIME ZONE 'Asia/Kolkata')::date AS exit_day
+            FROM trading.executed_trades e
+            WHERE e.account_id = NEW.account_id AND e.entry_at < (NEW.trade_date + 1)::timestamptz
+        ) t;
+        RETURN NULL;
+    EXCEPTION WHEN OTHERS THEN
+        RAISE WARNING USING MESSAGE = 'the summary of ' || NEW.trade_date || ' is lost: ' || SQLERRM;
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS record_event ON trading.carry_overs",
+    """
+    CREATE CONSTRAINT TRIGGER record_event AFTER INSERT ON trading.carry_overs
+        DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION trading.record_daily_summary()
+    """,
+    # The pipeline may not write the trading schema: this runs with the rights of the owner.
+    """
+    CREATE OR REPLACE FUNCTION ref.record_alert_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = pg_catalog AS $$
+    BEGIN
+        INSERT INTO trading.trade_events (account_id, kind, severity, message, payload, event_ns, is_sent)
+        VALUES (
+            NEW.account_id, NEW.kind, NEW.severity, NEW.message,
+            jsonb_build_object('alert_id', NEW.alert_id, 'run_id', NEW.run_id),
+            (extract(epoch FROM NEW.raised_at) * 1000000000)::bigint, false
+        );
+        RETURN NULL;
+    END $$
+    """,
+    "DROP TRIGGER IF EXISTS record_event ON ref.alerts",
+    """
+    CREATE TRIGGER record_event AFTER INSERT ON ref.alerts
+        FOR EACH ROW EXECUTE FUNCTION ref.record_alert_event()
     """,
     """
     CREATE OR REPLACE FUNCTION audit.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from adapters.db.engine import psycopg_dsn
 from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.alerts import Alert, raise_alert
 from adapters.db.repos.audit import append_audit
 from adapters.db.repos.corpus import apply_entry
 from adapters.db.repos.inbox import InboxRepo
@@ -23,6 +25,7 @@ from propdesk.model.enums import Side
 from propdesk.model.live import ClaimOutcome, IntentState, NewInboxRow
 from propdesk.model.messages import CorpusEntry, IntentKind, OrderIntent
 from tests.support.daemon_day import DAY
+from trading_daemon.main import run_daemon
 
 pytestmark = pytest.mark.integration
 
@@ -285,6 +288,142 @@ async def test_an_executed_trade_announces_itself_by_id(live: LiveConnection, se
     heard = [json.loads(notice.payload) async for notice in listener.notifies(timeout=5, stop_after=2)]
     assert heard == [row[0] for row in rows]
     await listener.close()
+
+
+async def _events(live: LiveConnection, account: str) -> list[tuple[Any, ...]]:
+    cursor = await live.execute(
+        "SELECT kind, severity, event_ns, payload FROM trading.trade_events "
+        "WHERE account_id = %s ORDER BY event_id",
+        (account,),
+    )
+    return await cursor.fetchall()
+
+
+async def _put(live: LiveConnection, table: str, **row: object) -> None:
+    columns = ", ".join(row)
+    await live.execute(
+        f"INSERT INTO trading.{table} ({columns}) VALUES ({', '.join(['%s'] * len(row))})".encode(),
+        list(row.values()),
+    )
+
+
+_TRADE = {
+    "trade_date": DAY, "signal_id": "s", "advisor_id": "A01", "category": "NSE_EQ", "side": "BUY",
+    "instrument_key": "NSE_EQ:TSTA", "product": "INTRADAY", "rule_text": "r", "is_reverse": False,
+    "quantity": 10, "entry_paise": 100, "entry_ns": 1, "entry_at": NOW, "exited_quantity": 0,
+    "is_closed": False, "changed_ns": 7, "leg_number": 1,
+}  # fmt: skip
+
+
+async def test_an_accepted_entry_is_told_once_and_no_other_order(live: LiveConnection) -> None:
+    group = {"account_id": "placed", "group_id": "g1"}
+    await insert_intents(live, "placed", DAY, 1, [_intent(1), _intent(2, is_entry=False)])
+    await _put(
+        live, "trade_groups", **group, trade_date=DAY, signal_id="s", advisor_id="A01", category="NSE_EQ",
+        instrument_key="NSE_EQ:TSTA", period="INTRADAY", product="INTRADAY", side="BUY", entry_type="LIMIT",
+        entry_low_paise=9_990, entry_high_paise=10_000, stop_paise=9_900, targets_paise=[10_200], lot_size=1,
+        margin_paise=1, active_from_ns=1, valid_until_ns=2, is_reverse=False, rule_text="r", targets_hit=0,
+        ambiguous_bar=False, gapped_through=False, is_shadow=False, is_closed=False, pool="NSE_EQ",
+        planned_risk_paise=1, opened_ns=1, gross_pnl_paise=0, charges_paise=0, net_pnl_paise=0, journal_seq=1,
+    )  # fmt: skip
+    await _put(
+        live, "legs", **group, leg_number=1, state="WORKING", lots=10, quantity=10, stop_paise=9_900,
+        target_paise=10_200, filled_quantity=0, exited_quantity=0, entry_notional_paise=0,
+        exit_notional_paise=0, generation=0,
+    )  # fmt: skip
+    for correlation, kind in (("c1", "ACKNOWLEDGED"), ("c2", "ACKNOWLEDGED"), ("c3", "REJECTED")):
+        await _put(
+            live, "broker_orders", account_id="placed", correlation_id=correlation, broker_order_id="b",
+            trade_date=DAY, last_kind=kind, quantity=0, price_paise=0, updated_ns=5, reason="",
+        )  # fmt: skip
+    (told,) = await _events(live, "placed")
+    assert told[:3] == ("ENTRY_PLACED", "info", 5)
+    assert (told[3]["side"], told[3]["quantity"], told[3]["entry_high_paise"]) == ("BUY", 10, 10_000)
+
+
+async def test_the_day_is_summed_up_once_with_the_trades_of_its_last_transaction(
+    live: LiveConnection,
+) -> None:
+    closed = {
+        "exit_reason": "TARGET", "exit_at": NOW, "exit_ns": 1, "gross_pnl_paise": 500, "charges_paise": 20,
+        "net_pnl_paise": 480, "is_closed": True,
+    }  # fmt: skip
+    hand_over = {"account_id": "summed", "trade_date": DAY, "carried": b"", "journal_seq": 1}
+    async with live.transaction():
+        await _put(live, "carry_overs", **hand_over)
+        await _put(live, "executed_trades", **{**_TRADE, **closed}, account_id="summed", group_id="g1")
+        await _put(live, "executed_trades", **_TRADE, account_id="summed", group_id="g2")
+    await live.execute("UPDATE trading.carry_overs SET journal_seq = 2 WHERE account_id = 'summed'")
+    told = [event for event in await _events(live, "summed") if event[0] == "DAILY_SUMMARY"]
+    assert [event[3] for event in told] == [
+        {
+            "trade_date": DAY.isoformat(), "legs_entered": 2, "legs_closed": 1, "legs_won": 1, "legs_open": 1,
+            "gross_pnl_paise": 500, "charges_paise": 20, "net_pnl_paise": 480, "signals_decided": 0,
+        }
+    ]  # fmt: skip
+
+
+async def test_a_trade_stands_though_its_event_cannot_be_written(
+    live: LiveConnection, connection: "psycopg.Connection[tuple[Any, ...]]"
+) -> None:
+    broken = "ALTER TABLE trading.trade_events ADD CONSTRAINT broken CHECK (account_id <> 'untold')"
+    connection.execute(broken)
+    await _put(live, "executed_trades", **_TRADE, account_id="untold", group_id="g")
+    connection.execute("ALTER TABLE trading.trade_events DROP CONSTRAINT broken")
+    cursor = await live.execute("SELECT count(*) FROM trading.executed_trades WHERE account_id = 'untold'")
+    assert await cursor.fetchone() == (1,)
+    assert await _events(live, "untold") == []
+
+
+async def test_an_alert_of_the_pipeline_is_an_event_of_its_account(
+    live: LiveConnection, settings: Settings
+) -> None:
+    lost = Alert("alerted", "HEARTBEAT_LOST", "alerted/decider/1", "critical", "decider is silent.", NOW)
+    with psycopg.connect(psycopg_dsn(settings.database_url("pipeline"))) as pipeline:
+        assert raise_alert(pipeline, lost)
+        assert not raise_alert(pipeline, lost)
+    events = await _events(live, "alerted")
+    assert [event[:3] for event in events] == [
+        ("HEARTBEAT_LOST", "critical", int(NOW.timestamp()) * 1_000_000_000)
+    ]
+
+
+async def test_who_sends_messages_sees_events_and_nothing_of_the_books(
+    live: LiveConnection, settings: Settings
+) -> None:
+    await _put(
+        live, "trade_events", account_id="seen", kind="HALT", severity="critical", message="m", payload="{}",
+        event_ns=1, is_sent=False,
+    )  # fmt: skip
+    with psycopg.connect(psycopg_dsn(settings.database_url("notifier")), autocommit=True) as notifier:
+        notifier.execute("UPDATE trading.trade_events SET is_sent = true WHERE account_id = 'seen'")
+        for forbidden in (
+            "UPDATE trading.trade_events SET message = 'x'",
+            "DELETE FROM trading.trade_events",
+            "DELETE FROM trading.notifications",
+            "SELECT 1 FROM trading.executed_trades",
+            "SELECT 1 FROM trading.risk_levels",
+            "SELECT 1 FROM ref.alerts",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                notifier.execute(forbidden.encode())
+
+
+def test_a_daemon_that_ends_by_a_fault_leaves_word(
+    settings: Settings, connection: "psycopg.Connection[tuple[Any, ...]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def die(*_: object) -> None:
+        raise ExceptionGroup("tasks", [InvariantViolated("the books do not add up")])
+
+    monkeypatch.setattr("trading_daemon.main._run", die)
+    account = settings.model_copy(update={"account_id": "halted"})
+    with pytest.raises(ExceptionGroup):
+        run_daemon(account)
+    rows = connection.execute(
+        "SELECT kind, severity, message FROM trading.trade_events WHERE account_id = 'halted'"
+    ).fetchall()
+    assert [row[:2] for row in rows] == [("HALT", "critical")]
+    assert "the books do not add up" in str(rows[0][2])
 
 
 def test_the_audit_log_is_a_chain_that_nobody_can_rewrite(

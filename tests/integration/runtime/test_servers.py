@@ -80,7 +80,7 @@ def test_postgres_is_version_18_in_utc_with_its_roles(servers: ServerSet) -> Non
             "SELECT current_setting('server_version_num')::int / 10000, current_setting('TimeZone'),"
             " (SELECT count(*) FROM pg_roles WHERE rolname LIKE 'propdesk%' AND NOT rolsuper)"
         ).fetchone()
-    assert row == (18, "UTC", 6)
+    assert row == (18, "UTC", 7)
 
 
 def test_passwords_are_private_and_not_in_the_process_list(servers: ServerSet) -> None:

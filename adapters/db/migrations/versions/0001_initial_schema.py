@@ -216,6 +216,7 @@ def upgrade() -> None:
     op.create_table(
         "alerts",
         sa.Column("alert_id", sa.Text(), nullable=False),
+        sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("severity", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
@@ -1394,6 +1395,38 @@ def upgrade() -> None:
         postgresql_where="NOT is_sent",
     )
     op.create_table(
+        "notifications",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("message_id", sa.Text(), nullable=True),
+        sa.Column("channel", sa.Text(), nullable=True),
+        sa.Column("attempts", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("due_ns", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("changed_ns", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('WAITING','SENDING','SENT','DEAD')", name=op.f("ck_notifications_state_known")
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id", "event_id"],
+            ["trading.trade_events.account_id", "trading.trade_events.event_id"],
+            name=op.f("fk_notifications_account_id_event_id_trade_events"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "event_id", "recipient", name=op.f("pk_notifications")),
+        schema="trading",
+    )
+    op.create_index(
+        "ix_notifications_open",
+        "notifications",
+        ["account_id", "recipient", "event_id"],
+        unique=False,
+        schema="trading",
+        postgresql_where="state IN ('WAITING','SENDING')",
+    )
+    op.create_table(
         "trade_groups",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("group_id", sa.Text(), nullable=False),
@@ -1454,6 +1487,13 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_trade_groups_account_id_trade_date"), table_name="trade_groups", schema="trading")
     op.drop_index(op.f("ix_trade_groups_account_id_signal_id"), table_name="trade_groups", schema="trading")
     op.drop_table("trade_groups", schema="trading")
+    op.drop_index(
+        "ix_notifications_open",
+        table_name="notifications",
+        schema="trading",
+        postgresql_where="state IN ('WAITING','SENDING')",
+    )
+    op.drop_table("notifications", schema="trading")
     op.drop_index(
         "ix_trade_events_unsent", table_name="trade_events", schema="trading", postgresql_where="NOT is_sent"
     )

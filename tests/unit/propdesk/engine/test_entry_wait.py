@@ -213,7 +213,7 @@ def test_a_refusal_is_said_to_a_person_and_repeated_when_asked_again() -> None:
     day, places = held()
     drift(day)
     first = ask(day, places[0], at(601, 1))
-    assert any(isinstance(c, Notify) and c.event == "ORDER_REJECTED" for c in day.results[-1].commands)
+    assert any(isinstance(c, Notify) and c.event == "ENTRY_REJECTED" for c in day.results[-1].commands)
     assert first.refusal
     assert ask(day, places[0], at(601, 2)).refusal == "the entry was called off meanwhile"
     assert state_of(day, places[1]) == OrderState.PREPARED, "each entry is judged by itself"

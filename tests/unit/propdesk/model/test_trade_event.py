@@ -1,0 +1,30 @@
+"""Every kind of event that any part can raise is known, with its severity."""
+
+import re
+from pathlib import Path
+
+from adapters.db.schema.triggers import TRIGGERS
+from propdesk.model.trade_event import EVENTS, EventKind
+
+ROOT = Path(__file__).resolve().parents[4]
+SPECIFIED = {
+    "ENTRY_PLACED", "ENTRY_FILLED", "ENTRY_REJECTED", "STOPLOSS_HIT", "TARGET_HIT", "EXIT_COMPLETED",
+    "SL_UPDATED", "KILL_SWITCH", "HALT", "HEARTBEAT_LOST", "DAILY_SUMMARY",
+}  # fmt: skip
+
+
+def test_every_kind_has_its_facts_and_the_specified_ones_are_there() -> None:
+    assert set(EVENTS) == set(EventKind)
+    assert set(EventKind) >= SPECIFIED
+
+
+def test_what_the_triggers_and_the_sensors_raise_is_known() -> None:
+    events = [sql for sql in TRIGGERS if "INSERT INTO trading.trade_events" in sql]
+    raised = {word for sql in events for word in re.findall(r"'([A-Z]+_[A-Z_]+)'", sql)}
+    raised -= {"TRAILED_STOP"}  # a reason to exit
+    sensors = (ROOT / "orchestration" / "sensors.py").read_text(encoding="utf-8")
+    alerts = set(re.findall(r'"([A-Z]+_[A-Z]+|STALE)"', sensors))
+    assert len(events) == 4
+    assert alerts == {"RUN_FAILURE", "HEARTBEAT_LOST", "STALE"}
+    assert raised == SPECIFIED - {"ENTRY_REJECTED", "KILL_SWITCH", "HALT", "HEARTBEAT_LOST"}
+    assert alerts <= set(EventKind)
