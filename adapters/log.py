@@ -61,6 +61,15 @@ def _redact(value: object, secrets: tuple[str, ...]) -> object:
     return value if isinstance(value, int | float | bool | type(None)) else _redact(str(value), secrets)
 
 
+def silence_request_logs() -> None:
+    """Switch off the HTTP library's own log lines: they show whole addresses, PIN and token included."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).disabled = True
+    # httpcore logs through children, which a disabled parent does not stop
+    for child in ("connection", "http11", "proxy", "socks"):
+        logging.getLogger(f"httpcore.{child}").disabled = True
+
+
 def configure_logging(
     component: str,
     clock: Clock,

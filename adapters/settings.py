@@ -13,6 +13,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -48,6 +49,13 @@ DEPLOY_PASSWORDS: Final = (
     "DEPLOY_API_SECRET",
 )
 """Read by docker compose, never by our processes, which get whole addresses."""
+
+RECIPIENTS_MAX: Final = 20
+_ADDRESSES: Final = {
+    "wuzapi": r"[1-9]\d{7,14}|\d{6,24}(-\d+)?@g\.us",
+    "telegram": r"-?[1-9]\d{0,18}|@[A-Za-z]\w{3,31}",
+}
+"""How an address of each channel is written: a number or group of WhatsApp, a chat of Telegram."""
 
 DatabaseRole = Literal["owner", "pipeline", "daemon", "reader", "access", "notifier"]
 
@@ -361,6 +369,38 @@ class Settings(BaseSettings):
         ),
     )
 
+    # --- messages to people -------------------------------------------------------------------------------
+    notify_recipients: dict[str, dict[str, str]] = Field(
+        default={},
+        description=(
+            "Who is told, JSON: name to address by channel (wuzapi: number with country code, telegram: chat "
+            "id); none = nobody."
+        ),
+    )
+    notify_channels: dict[str, list[str]] = Field(
+        default={
+            "critical": ["wuzapi", "telegram"],
+            "warning": ["wuzapi", "telegram"],
+            "info": ["telegram", "wuzapi"],
+        },
+        description="Channels by severity, JSON: the first is tried first; none = that severity is not sent.",
+    )
+    notify_attempts_max: int = Field(
+        default=30, ge=1, le=1_000, description="A message is a dead letter after so many attempts."
+    )
+    telegram_bot_token: SecretStr | None = Field(
+        default=None, description="Token of the Telegram bot that sends; empty = no Telegram."
+    )
+    telegram_url: str = Field(default="https://api.telegram.org", description="Telegram's Bot API.")
+    wuzapi_url: str = Field(default="", description="WuzAPI server that sends by WhatsApp; empty = none.")
+    wuzapi_token: SecretStr | None = Field(
+        default=None, description="Token of the WuzAPI user whose number sends."
+    )
+    wuzapi_is_private: bool = Field(
+        default=False,
+        description="The WuzAPI server may lie in a private network, and be called without TLS there.",
+    )
+
     # --- running ------------------------------------------------------------------------------------------
     run_timeout_s: int = Field(default=3_600, gt=0, description="A pipeline run is ended after this, s.")
     start_timeout_s: int = Field(
@@ -444,6 +484,49 @@ class Settings(BaseSettings):
             raise ValueError("must start with https:// or wss:// (without TLS on this machine only)")
         return value.rstrip("/")
 
+    @field_validator("notify_recipients")
+    @classmethod
+    def _recipients_have_addresses(cls, value: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        if len(value) > RECIPIENTS_MAX:
+            raise ValueError(f"names more than {RECIPIENTS_MAX} recipients")
+        seen: set[tuple[str, str]] = set()
+        for name, addresses in value.items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", name):
+                raise ValueError(f"{name!r} is no name of up to 32 letters, digits, - and _")
+            for channel, address in addresses.items():
+                if channel not in _ADDRESSES:
+                    raise ValueError(f"knows no channel {channel!r}; use {', '.join(_ADDRESSES)}")
+                if not re.fullmatch(_ADDRESSES[channel], address):
+                    raise ValueError(f"the address of {name} is none of {channel}")
+                if (channel, address) in seen:
+                    raise ValueError(f"the address of {name} at {channel} is there twice")
+                seen.add((channel, address))
+        return value
+
+    @field_validator("notify_channels")
+    @classmethod
+    def _channels_are_known(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
+        unknown = {name for route in value.values() for name in route} - set(_ADDRESSES)
+        if unknown or set(value) - {"critical", "warning", "info"}:
+            raise ValueError(f"takes critical, warning and info, each with a list of {', '.join(_ADDRESSES)}")
+        return {severity: list(dict.fromkeys(route)) for severity, route in value.items()}
+
+    @model_validator(mode="after")
+    def _messages_are_encrypted(self) -> Self:
+        for name, url in (("TELEGRAM_URL", self.telegram_url), ("WUZAPI_URL", self.wuzapi_url)):
+            parts = urlsplit(url)
+            if not url:
+                continue
+            if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
+                raise ValueError(f"{ENV_PREFIX}{name} is a plain address: no login, no query in it")
+            is_plain_allowed = is_loopback(url) or (name == "WUZAPI_URL" and self.wuzapi_is_private)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_plain_allowed):
+                raise ValueError(
+                    f"{ENV_PREFIX}{name} must start with https:// (without TLS on this machine only, or with "
+                    f"{ENV_PREFIX}WUZAPI_IS_PRIVATE)"
+                )
+        return self
+
     @model_validator(mode="after")
     def _paper_holds_no_live_credentials(self) -> Self:
         held = [name for name in ("dhan_access_token", "dhan_pin", "dhan_totp_secret") if getattr(self, name)]
@@ -459,6 +542,14 @@ class Settings(BaseSettings):
     def days_without_prices(self) -> frozenset[str]:
         """Past days (ISO) that a person allows to be closed without stored prices."""
         return frozenset(word.strip() for word in self.unpriced_days.split(",") if word.strip())
+
+    @property
+    def tells_people(self) -> bool:
+        """Whether anybody is to be told by a channel whose token is set."""
+        tokens = {"wuzapi": self.wuzapi_url and self.wuzapi_token, "telegram": self.telegram_bot_token}
+        return any(
+            tokens.get(channel) for addresses in self.notify_recipients.values() for channel in addresses
+        )
 
     @property
     def dhan_is_local(self) -> bool:

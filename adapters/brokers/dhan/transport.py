@@ -5,7 +5,6 @@ Nothing here ever logs an address: those of the login carry PIN and TOTP.
 
 import asyncio
 import json
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from adapters.log import silence_request_logs
 from propdesk.core.clock import NS_PER_SECOND, Clock, to_ns
 from propdesk.core.errors import BrokerFault, OutcomeUnknown, Retryable, TooLate
 
@@ -182,12 +182,3 @@ def _lost(what: str, *, is_write: bool) -> BrokerFault:
     if is_write:
         return OutcomeUnknown(f"The answer of Dhan was lost ({what}); the call may have had an effect.")
     return Retryable(f"The answer of Dhan was lost ({what}); reading again is harmless.")
-
-
-def silence_request_logs() -> None:
-    """Switch off the HTTP library's own log lines: they show whole addresses, PIN and token included."""
-    for name in ("httpx", "httpcore"):
-        logging.getLogger(name).disabled = True
-    # httpcore logs through children, which a disabled parent does not stop
-    for child in ("connection", "http11", "proxy", "socks"):
-        logging.getLogger(f"httpcore.{child}").disabled = True

@@ -72,6 +72,49 @@ def test_a_value_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, n
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NOTIFY_RECIPIENTS", '{"asha": {"pager": "1"}}'),
+        ("NOTIFY_RECIPIENTS", '{"asha": {"wuzapi": "98-123"}}'),
+        ("NOTIFY_RECIPIENTS", '{"asha": {"telegram": "0"}}'),
+        ("NOTIFY_RECIPIENTS", '{"a b": {"telegram": "1"}}'),
+        ("NOTIFY_RECIPIENTS", '{"a": {"telegram": "1"}, "b": {"telegram": "1"}}'),
+        ("NOTIFY_CHANNELS", '{"critical": ["pager"]}'),
+        ("NOTIFY_CHANNELS", '{"urgent": ["telegram"]}'),
+        ("WUZAPI_URL", "http://whatsapp.example.com"),
+        ("WUZAPI_URL", "https://me:word@whatsapp.example.com"),
+        ("WUZAPI_URL", "https://whatsapp.example.com/?to=http://10.0.0.1"),
+        ("WUZAPI_URL", "ftp://127.0.0.1"),
+        ("WUZAPI_URL", "https://"),
+        ("TELEGRAM_URL", "http://10.0.0.5:8081"),
+    ],
+)
+def test_who_is_told_and_by_what_is_checked_at_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"PROPDESK_{name}", value)
+    monkeypatch.setenv("PROPDESK_WUZAPI_IS_PRIVATE", str(name == "TELEGRAM_URL").lower())
+    with pytest.raises(ConfigFault, match=f"PROPDESK_{name}"):
+        load_settings()
+
+
+def test_people_are_told_where_an_address_and_a_token_meet() -> None:
+    asha = {"asha": {"telegram": "42", "wuzapi": "919812345678"}}
+    said = [
+        Settings(_env_file=None, notify_recipients=people, **tokens).tells_people
+        for people, tokens in (
+            ({}, {"telegram_bot_token": "t"}),
+            (asha, {}),
+            (asha, {"telegram_bot_token": "t"}),
+            (asha, {"wuzapi_token": "t"}),
+            (asha, {"wuzapi_token": "t", "wuzapi_url": "http://wuzapi:8080", "wuzapi_is_private": True}),
+            ({"ravi": {"wuzapi": "919812345678"}}, {"telegram_bot_token": "t"}),
+        )
+    ]
+    assert said == [False, False, True, False, True, False]
+
+
 def test_allocations_and_adverse_pool_never_exceed_the_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROPDESK_ADVERSE_ALLOCATION", "0.11")
     with pytest.raises(ConfigFault, match=r"1\.0100"):

@@ -18,6 +18,12 @@ def test_every_kind_has_its_facts_and_the_specified_ones_are_there() -> None:
     assert set(EventKind) >= SPECIFIED
 
 
+def test_the_page_on_messages_lists_every_event_with_its_severity_and_meaning() -> None:
+    page = (ROOT / "docs" / "notifications.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-Z_]+) \| (\w+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows == [(kind.value, facts.severity.value, facts.meaning) for kind, facts in EVENTS.items()]
+
+
 def test_what_the_triggers_and_the_sensors_raise_is_known() -> None:
     events = [sql for sql in TRIGGERS if "INSERT INTO trading.trade_events" in sql]
     raised = {word for sql in events for word in re.findall(r"'([A-Z]+_[A-Z_]+)'", sql)}

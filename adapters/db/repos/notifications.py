@@ -1,0 +1,255 @@
+"""What is sent of the events, to whom, and how far each is (`trading.notifications`, §7.1).
+
+A row is committed as SENDING under the name of its message before the message leaves, and as SENT after it
+was taken. Whoever dies in between finds the row again and sends it under the same name: nothing is lost, and
+a death costs one repeat at most, which the name (or the event's number in the text) shows to be one.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.rows import dict_row
+
+from adapters.db.live import LiveConnection
+from adapters.db.repos.events import Connection
+from propdesk.model.event_text import TradeEvent, event_text
+from propdesk.model.trade_event import Severity
+
+DIGEST_FROM: Final = 10
+"""So many messages wait before those that are no more than information are put into one."""
+DIGEST_MAX: Final = 20
+DIGEST_LENGTH_MAX: Final = 3_500
+"""Characters, well within what every channel takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The next message to a recipient.
+
+    Parameters
+    ----------
+    texts : tuple of str
+        One per event.
+    severity : str
+    event_ids : list of int
+        Rising.
+    message_id : str
+        Names the message, a repeat alike.
+    attempts : int
+        With the one under way.
+    due_ns : int
+        It leaves from then on; later than now: it was not taken.
+    """
+
+    texts: tuple[str, ...]
+    severity: str
+    event_ids: list[int]
+    message_id: str
+    attempts: int
+    due_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    event: TradeEvent
+    message_id: str | None
+    attempts: int
+    due_ns: int
+    state: str
+
+
+def hand_out(
+    connection: Connection,
+    account_id: str,
+    until: int,
+    recipients: Mapping[str, Collection[str]],
+    now_ns: int,
+) -> int:
+    """Put down for every new event whom it goes to.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        The caller commits.
+    account_id : str
+    until : int
+        A `Horizon`: no event up to it can be added any more, so that they are handed out in order.
+    recipients : mapping of str to collection of str
+        Severities by recipient.
+    now_ns : int
+
+    Returns
+    -------
+    int
+        Messages put down.
+    """
+    pairs = [(name, severity) for name, severities in recipients.items() for severity in severities]
+    done = connection.execute(
+        "INSERT INTO trading.notifications (account_id, event_id, recipient, state, attempts, due_ns, "
+        "changed_ns, reason) "
+        "SELECT e.account_id, e.event_id, r.recipient, 'WAITING', 0, %(now)s, %(now)s, '' "
+        "FROM trading.trade_events e "
+        "JOIN unnest(%(names)s::text[], %(severities)s::text[]) AS r (recipient, severity) "
+        "ON r.severity = e.severity "
+        "WHERE e.account_id = %(account)s AND NOT e.is_sent AND e.event_id <= %(until)s "
+        "AND NOT EXISTS (SELECT FROM trading.notifications n "
+        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id)",
+        {
+            "now": now_ns,
+            "names": [name for name, _ in pairs],
+            "severities": [severity for _, severity in pairs],
+            "account": account_id,
+            "until": until,
+        },
+    )
+    connection.execute(
+        "UPDATE trading.notifications SET state = 'DEAD', changed_ns = %s, "
+        "reason = 'this recipient is no longer configured' "
+        "WHERE account_id = %s AND state IN ('WAITING','SENDING') AND recipient <> ALL(%s)",
+        (now_ns, account_id, list(recipients)),
+    )
+    _close_events(connection, account_id, 0, until)
+    return done.rowcount
+
+
+def _close_events(connection: Connection, account_id: str, first: int, last: int) -> None:
+    """Mark the events of a range that everybody has who is to have them."""
+    connection.execute(
+        "UPDATE trading.trade_events e SET is_sent = true "
+        "WHERE e.account_id = %s AND NOT e.is_sent AND e.event_id BETWEEN %s AND %s AND NOT EXISTS ("
+        "SELECT FROM trading.notifications n "
+        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id AND n.state <> 'SENT')",
+        (account_id, first, last),
+    )
+
+
+def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) -> Parcel | None:
+    """Take the next message of a recipient and put down that it is about to leave.
+
+    Returns
+    -------
+    Parcel or None
+        None if nothing waits. One whose ``due_ns`` lies after ``now_ns`` is not taken, only shown.
+
+    Notes
+    -----
+    Strictly in the order of the events: what fails holds up what follows it until it is given up. A message
+    that was put together once stays as it is, whatever came since.
+    """
+    rows = connection.execute(
+        "SELECT e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns, "
+        "n.message_id, n.attempts, n.due_ns, n.state "
+        "FROM trading.notifications n JOIN trading.trade_events e "
+        "ON e.account_id = n.account_id AND e.event_id = n.event_id "
+        "WHERE n.account_id = %s AND n.recipient = %s AND n.state IN ('WAITING','SENDING') "
+        "ORDER BY n.event_id LIMIT %s",
+        (account_id, recipient, DIGEST_MAX),
+    ).fetchall()
+    if not rows:
+        return None
+    chosen = _together([_Open(TradeEvent(*row[:7]), *row[7:]) for row in rows])
+    head = chosen[0]
+    ids = [row.event.event_id for row in chosen]
+    message_id = head.message_id or _message_id(account_id, recipient, ids)
+    # What was under way when its sender died leaves at once.
+    is_due = head.state == "SENDING" or head.due_ns <= now_ns
+    if is_due:
+        connection.execute(
+            "UPDATE trading.notifications SET state = 'SENDING', attempts = attempts + 1, message_id = %s, "
+            "changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
+            (message_id, now_ns, account_id, recipient, ids),
+        )
+    return Parcel(
+        texts=tuple(event_text(row.event) for row in chosen),
+        severity=head.event.severity,
+        event_ids=ids,
+        message_id=message_id,
+        attempts=head.attempts + is_due,
+        due_ns=now_ns if is_due else head.due_ns,
+    )
+
+
+def _together(waiting: Sequence[_Open]) -> list[_Open]:
+    """Choose what goes into the next message: one event, or a run of mere information where many wait."""
+    head = waiting[0]
+    if head.message_id is not None:
+        return [row for row in waiting if row.message_id == head.message_id]
+    run: list[_Open] = []
+    length = 0
+    for row in waiting if len(waiting) >= DIGEST_FROM else ():
+        length += len(event_text(row.event))
+        if row.event.severity != Severity.INFO or row.message_id is not None or length > DIGEST_LENGTH_MAX:
+            break
+        run.append(row)
+    return run or [head]
+
+
+def _message_id(account_id: str, recipient: str, event_ids: Sequence[int]) -> str:
+    named = "|".join((account_id, recipient, *map(str, event_ids)))
+    return hashlib.sha256(named.encode()).hexdigest()[:32].upper()
+
+
+def settle(
+    connection: Connection,
+    account_id: str,
+    recipient: str,
+    event_ids: Sequence[int],
+    *,
+    state: str,
+    now_ns: int,
+    channel: str | None = None,
+    reason: str = "",
+    due_ns: int = 0,
+) -> None:
+    """Put down what became of a message that was claimed.
+
+    Parameters
+    ----------
+    state : {"SENT", "WAITING", "DEAD"}
+        Taken by a channel, to be tried again from ``due_ns`` on, or given up.
+    channel : str, optional
+        Which took it.
+    reason : str
+        Why not; holds no secret.
+    """
+    connection.execute(
+        "UPDATE trading.notifications SET state = %s, channel = %s, reason = %s, due_ns = %s, "
+        "changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
+        (state, channel, reason, due_ns, now_ns, account_id, recipient, list(event_ids)),
+    )
+    if state == "SENT":
+        _close_events(connection, account_id, min(event_ids), max(event_ids))
+
+
+def read_dead(connection: Connection, account_id: str) -> list[dict[str, Any]]:
+    """Read the dead letters of an account, the oldest event first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(
+            "SELECT n.event_id, n.recipient, e.kind, e.severity, e.message, n.attempts, n.reason, "
+            "n.changed_ns "
+            "FROM trading.notifications n JOIN trading.trade_events e "
+            "ON e.account_id = n.account_id AND e.event_id = n.event_id "
+            "WHERE n.account_id = %s AND n.state = 'DEAD' ORDER BY n.event_id, n.recipient",
+            (account_id,),
+        ).fetchall()
+
+
+def retry_dead(connection: Connection, account_id: str, event_ids: Sequence[int] | None, now_ns: int) -> int:
+    """Let dead letters be tried again from the start; of some events, or all. Gives how many."""
+    done = connection.execute(
+        "UPDATE trading.notifications SET state = 'WAITING', attempts = 0, message_id = NULL, due_ns = %s, "
+        "changed_ns = %s WHERE account_id = %s AND state = 'DEAD' AND (%s::bigint[] IS NULL "
+        "OR event_id = ANY(%s::bigint[]))",
+        (now_ns, now_ns, account_id, event_ids, event_ids),
+    )
+    return done.rowcount
+
+
+async def take_lead(connection: LiveConnection, account_id: str) -> bool:
+    """Try to become the one that sends an account's messages, for as long as the connection lives."""
+    digest = hashlib.sha256(f"propdesk-notifier|{account_id}".encode()).digest()
+    key = int.from_bytes(digest[:8], "big") >> 1
+    row = await (await connection.execute("SELECT pg_try_advisory_lock(%s)", (key,))).fetchone()
+    return bool(row and row[0])
