@@ -29,6 +29,8 @@ from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import ConfigFault, PropdeskError
 from propdesk.model.trade_event import Severity
 
+LEAD_APPLICATION: Final = "propdesk-notifier-lead"
+"""Name of the connection that holds the lead, as PostgreSQL shows it."""
 POLL_S: Final = 5.0
 """An announcement that was lost (a dead connection goes unnoticed) costs no more than this."""
 UNSETTLED_S: Final = 0.1
@@ -242,7 +244,7 @@ class Notifier:
         """
         while not self._stop.is_set():
             try:
-                async with await connect(self._url, "propdesk-notifier-lead") as connection:
+                async with await connect(self._url, LEAD_APPLICATION) as connection:
                     await self._lead(connection)
                     async with asyncio.TaskGroup() as group:
                         for lane in self._lanes:
@@ -291,7 +293,7 @@ class Notifier:
         AlreadySending
             If another process sends.
         """
-        async with await connect(self._url, "propdesk-notifier-lead") as connection:
+        async with await connect(self._url, LEAD_APPLICATION) as connection:
             await self._lead(connection)
             for _ in range(_LOOKS_MAX):
                 if not await asyncio.to_thread(self._hand_out):

@@ -50,6 +50,7 @@ def test_the_same_processes_as_up_are_listed() -> None:
         "dagster-daemon",
         "trading-daemon",
         "api",
+        "notifier",
     }
     assert {name: SERVICES[name]["image"] for name in SERVERS} == SERVERS
 
@@ -86,8 +87,8 @@ def test_each_variable_of_ours_is_a_setting_with_a_valid_value(name: str) -> Non
     assert set(values) <= set(known)
     settings = Settings(_env_file=None, **{known[key]: value for key, value in values.items()})
     assert settings.database_url().endswith(f"/{DATABASE}")
-    if name == "api":
-        return  # knows neither Dagster's database nor the signals
+    if name in {"api", "notifier"}:
+        return  # know neither Dagster's database nor the signals
     assert settings.dagster_database_url() == (
         f"postgresql+psycopg2://{DAGSTER_ROLE}:filled@postgres:5432/{DAGSTER_DATABASE}"
     )
@@ -116,6 +117,17 @@ def test_the_api_holds_the_passwords_of_reading_and_of_users_alone() -> None:
     assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD", "DEPLOY_API_SECRET"}
     others = {name for name in OURS if "DEPLOY_ACCESS_PASSWORD" in " ".join(environment(name).values())}
     assert others == {"api"}
+
+
+def test_the_notifier_runs_on_demand_with_its_own_password_and_tokens_that_git_does_not_keep() -> None:
+    service = SERVICES["notifier"]
+    assert service["profiles"] == ["notify"]
+    assert set(re.findall(r"DEPLOY_\w+", " ".join(environment("notifier").values()))) == {
+        "DEPLOY_NOTIFIER_PASSWORD"
+    }
+    (file,) = service["env_file"]
+    for ignored in (".gitignore", ".dockerignore"):
+        assert file["path"] in (ROOT / ignored).read_text().replace("/", "").split()
 
 
 def test_every_substituted_variable_is_documented_and_required() -> None:
@@ -173,7 +185,7 @@ def test_mounts_dependencies_and_health_hold_together(name: str) -> None:
         else:
             assert SERVICES[other]["restart"] == "no"
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
-    assert "healthcheck" in service or name in {"migrate", "trading-daemon"}
+    assert "healthcheck" in service or name in {"migrate", "trading-daemon", "notifier"}
 
 
 def test_the_roles_script_makes_every_role_and_database_from_its_password() -> None:

@@ -49,11 +49,11 @@ def run(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def start_up(home: Home, log: Path) -> subprocess.Popen[bytes]:
+def start_up(home: Home, log: Path, **more: str) -> subprocess.Popen[bytes]:
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli", "up", "--servers-only"],
-            env=environment(home),
+            env={**environment(home), **more},
             cwd="/",
             stdout=stream,
             stderr=subprocess.STDOUT,
@@ -73,7 +73,12 @@ def log_in(api_url: str, password: str) -> int:
 
 def test_up_serves_and_every_command_sees_it_until_a_signal_stops_all(home: Home, tmp_path: Path) -> None:
     assert run(home, "status").returncode == 3
-    up = start_up(home, tmp_path / "up.log")
+    told = {
+        "PROPDESK_NOTIFY_RECIPIENTS": '{"asha": {"telegram": "42"}}',
+        "PROPDESK_TELEGRAM_BOT_TOKEN": "123456:nobody",
+        "PROPDESK_TELEGRAM_URL": "http://127.0.0.1:9",
+    }
+    up = start_up(home, tmp_path / "up.log", **told)
     try:
         status = run(home, "status", "--json")
         assert status.returncode == 0
@@ -82,9 +87,12 @@ def test_up_serves_and_every_command_sees_it_until_a_signal_stops_all(home: Home
         assert found["pid"] == up.pid
         names = {process["name"] for process in found["processes"]}
         assert names >= {"postgres", "redis", "dagster-code", "dagster-webserver", "dagster-daemon", "api"}
-        told = re.findall(r"first user of the API: admin, password (\S+)", (tmp_path / "up.log").read_text())
-        assert len(told) == 1
-        assert log_in(found["api_url"], told[0]) == 200
+        assert "notifier" in names, (tmp_path / "up.log").read_text()
+        passwords = re.findall(
+            r"first user of the API: admin, password (\S+)", (tmp_path / "up.log").read_text()
+        )
+        assert len(passwords) == 1
+        assert log_in(found["api_url"], passwords[0]) == 200
         assert log_in(found["api_url"], "another word") == 401
         doctor = run(home, "doctor", "--json")
         assert json.loads(doctor.stdout)["ok"] is True, doctor.stdout
