@@ -33,7 +33,9 @@ def register(app: typer.Typer) -> None:
         settings, clock = load_settings(), SystemClock()
         configure_logging("notifier", clock, level=settings.log_level, secrets=settings.secret_values())
         if not run_notifier(settings, clock, once=once):
-            say("Something could not be sent: it is tried again by the next call.")
+            say(
+                "Not everything was sent: the next call goes on; what was given up: `propdesk notify dead list`."
+            )
             raise typer.Exit(EXIT_FAILURE)
 
     @notify.command()

@@ -91,6 +91,8 @@ class Lane:
         A message is given up after so many.
     secrets : frozenset of str
         Masked in what is kept of a failure.
+    given_up : int
+        Messages so far that became dead letters.
     """
 
     engine: Engine
@@ -100,6 +102,7 @@ class Lane:
     clock: Clock
     attempts_max: int
     secrets: frozenset[str]
+    given_up: int = 0
     _rests: dict[str, _Rest] = field(default_factory=dict)
     _free_ns: int = 0
 
@@ -168,6 +171,7 @@ class Lane:
         """Try it again once a channel is rested; give it up where none will take it, or after long enough."""
         limit = min(UNKNOWN_MAX, self.attempts_max) if is_unknown else self.attempts_max
         if not is_open or parcel.attempts >= limit:
+            self.given_up += 1
             await self._settle(parcel, "DEAD", reason="; ".join(reasons) or "no channel took it in time")
             return
         rests = (self._rests[channel].until_ns for channel in self.recipient.routes[parcel.severity])
@@ -308,7 +312,7 @@ class Notifier:
             if wait_s > max(lane.senders[c].pause_ns(a) for c, a in lane.recipient.addresses.items()) / 1e9:
                 return False
             await asyncio.sleep(max(wait_s, 0.0))
-        return True
+        return lane.given_up == 0
 
     def _hand_out(self) -> bool:
         """Put new events into the lanes; says whether events are there that cannot be read yet."""

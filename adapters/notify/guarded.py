@@ -10,6 +10,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +24,8 @@ TIMEOUT_S: Final = 5.0
 ANSWER_BYTES_MAX: Final = 65_536
 _CONNECT_SHARE: Final = 0.6
 """Connecting ends before the whole time is over, so that it is known that nothing left."""
+
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
@@ -117,55 +120,45 @@ class GuardedClient:
             If it left and no whole answer came in time.
         """
         limit = timeout_s or self._timeout_s
-        left = False
+        is_under_way = False
         try:
             # httpx limits the pause between two bytes only: an answer that drips in would never end
             async with asyncio.timeout(limit):
-                request = await self._request(path, body, headers, limit)
-                left = True
-                return await self._read(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+                addresses = await self._addresses()
+                is_under_way = True
+                content = json.dumps(body, allow_nan=False).encode()
+                share_s = limit * _CONNECT_SHARE / len(addresses)
+                wait = httpx.Timeout(limit, connect=share_s)
+                return await self._send(
+                    [self._request(address, path, content, headers or {}, wait) for address in addresses]
+                )
+        except _NEVER_SENT as error:
             raise NothingSent(f"{self._url.host} cannot be reached ({type(error).__name__})") from None
         except (httpx.HTTPError, TimeoutError) as error:
-            if not left:
+            if not is_under_way:
                 raise NothingSent(f"the name {self._url.host} was not resolved in time") from None
             raise OutcomeLost(f"no answer of {self._url.host} ({type(error).__name__})") from None
 
-    async def _request(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None, limit: float
-    ) -> httpx.Request:
+    @property
+    def _port(self) -> int:
+        return self._url.port or (443 if self._url.scheme == "https" else 80)
+
+    async def _addresses(self) -> list[str]:
+        """Give the addresses of the host, all of which are allowed."""
         host = self._url.host
-        port = self._url.port or (443 if self._url.scheme == "https" else 80)
         try:
-            addresses = await self._resolve(host, port)
+            found = await self._resolve(host, self._port)
         except OSError as error:
             raise NothingSent(f"the name {host} has no address ({error.strerror})") from None
-        chosen = self._allowed(addresses)
-        base = self._url.path.rstrip("/")
-        return self._client.build_request(
-            "POST",
-            self._url.copy_with(host=chosen, port=port, path=f"{base}{path}"),
-            content=json.dumps(body, allow_nan=False).encode(),
-            headers={
-                **(headers or {}),
-                "Content-Type": "application/json",
-                "Host": self._url.netloc.decode(),
-            },
-            timeout=httpx.Timeout(limit, connect=limit * _CONNECT_SHARE),
-            extensions={"sni_hostname": host},
-        )
-
-    def _allowed(self, addresses: list[str]) -> str:
-        """Give the first address of a host whose addresses are all allowed."""
-        for text in addresses:
+        for text in found:
             if not self._is_allowed(ipaddress.ip_address(text.partition("%")[0])):
                 raise NothingSent(
-                    f"{self._url.host} leads to {text}, which is no public address: it is not called "
+                    f"{host} leads to {text}, which is no public address: it is not called "
                     "(PROPDESK_WUZAPI_IS_PRIVATE allows one of a private network)"
                 )
-        if not addresses:
-            raise NothingSent(f"the name {self._url.host} has no address")
-        return addresses[0]
+        if not found:
+            raise NothingSent(f"the name {host} has no address")
+        return list(dict.fromkeys(found))
 
     def _is_allowed(self, address: Address) -> bool:
         mapped = getattr(address, "ipv4_mapped", None)
@@ -175,6 +168,26 @@ class GuardedClient:
         if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
             return False
         return address.is_global or (self._is_private_allowed and address.is_private)
+
+    def _request(
+        self, address: str, path: str, content: bytes, headers: Mapping[str, str], wait: httpx.Timeout
+    ) -> httpx.Request:
+        base = self._url.path.rstrip("/")
+        return self._client.build_request(
+            "POST",
+            self._url.copy_with(host=address, port=self._port, path=f"{base}{path}"),
+            content=content,
+            headers={**headers, "Content-Type": "application/json", "Host": self._url.netloc.decode()},
+            timeout=wait,
+            extensions={"sni_hostname": self._url.host},
+        )
+
+    async def _send(self, requests: list[httpx.Request]) -> Answer:
+        """Send to the first address that takes a connection: IPv6 is often announced and out of reach."""
+        for request in requests[:-1]:
+            with suppress(*_NEVER_SENT):
+                return await self._read(request)
+        return await self._read(requests[-1])
 
     async def _read(self, request: httpx.Request) -> Answer:
         response = await self._client.send(request, stream=True)

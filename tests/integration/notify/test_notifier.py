@@ -309,6 +309,7 @@ async def test_the_command_sends_what_waits_and_looks_after_dead_letters(
     assert await asyncio.to_thread(main, ["notify", "--once"]) == 0
     telegram.usual = (403, {}, '{"ok": false, "description": "blocked"}')
     desk.happen(("critical", "two"))
+    assert await asyncio.to_thread(main, ["notify", "--once"]) == 1
     assert await asyncio.to_thread(main, ["notify", "--once"]) == 0  # nothing waits any more
     assert await asyncio.to_thread(main, ["notify", "test"]) == 1
     capsys.readouterr()

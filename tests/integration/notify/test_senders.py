@@ -95,6 +95,16 @@ async def test_each_answer_is_read_for_what_it_proves(
     assert len(telegram.calls) == 1
 
 
+async def test_an_address_out_of_reach_is_passed_over_for_the_next_one(telegram: ChatServer) -> None:
+    async def both(host: str, port: int) -> list[str]:
+        return ["::1", "127.0.0.1"]  # nothing listens on the first
+
+    client = GuardedClient(telegram.url.replace("127.0.0.1", "localhost"), resolve=both, timeout_s=2.0)
+    assert await send(TelegramBot(client, TOKEN)) == Delivered()
+    await client.close()
+    assert len(telegram.calls) == 1
+
+
 async def test_a_server_that_hangs_may_have_sent_and_one_that_is_gone_has_not(
     bot: TelegramBot, whatsapp: WuzApi, telegram: ChatServer, wuzapi: ChatServer
 ) -> None:

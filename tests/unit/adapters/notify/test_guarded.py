@@ -1,5 +1,6 @@
 """Nothing is called but what a person configured: addresses are looked at before any connection."""
 
+import httpx
 import pytest
 
 from adapters.notify.guarded import GuardedClient, NothingSent
@@ -58,8 +59,8 @@ async def test_every_call_looks_anew_so_that_a_name_that_changes_gains_nothing()
 
 
 async def test_the_connection_goes_to_the_address_that_was_looked_at() -> None:
-    client = GuardedClient(f"{PUBLIC}:8443/base/", resolve=Names(["93.184.216.34"]))
-    request = await client._request("/chat/send/text", {}, None, 1.0)
+    client = GuardedClient(f"{PUBLIC}:8443/base/")
+    request = client._request("93.184.216.34", "/chat/send/text", b"", {}, httpx.Timeout(1))
     await client.close()
     assert str(request.url) == "https://93.184.216.34:8443/base/chat/send/text"
     assert request.headers["Host"] == "whatsapp.example.com:8443"
