@@ -33,9 +33,7 @@ def register(app: typer.Typer) -> None:
         settings, clock = load_settings(), SystemClock()
         configure_logging("notifier", clock, level=settings.log_level, secrets=settings.secret_values())
         if not run_notifier(settings, clock, once=once):
-            say(
-                "Not everything was sent: the next call goes on; what was given up: `propdesk notify dead list`."
-            )
+            say("Not everything was sent: the next call goes on; see also `propdesk notify dead list`.")
             raise typer.Exit(EXIT_FAILURE)
 
     @notify.command()

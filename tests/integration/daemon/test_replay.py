@@ -1,5 +1,6 @@
 """A past day through the real daemon: the same every time, whatever dies on the way."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -107,6 +108,26 @@ def test_books_add_up_at_the_end_of_the_day(
     total, free, deployed = row
     assert total == settings.corpus_paise + net[0]
     assert (free, deployed) == (total, 0)
+    assert_events_tell_the_trades_and_sum_them_up_last(connection, settings)
+
+
+def assert_events_tell_the_trades_and_sum_them_up_last(
+    connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+) -> None:
+    events = connection.execute(
+        "SELECT kind, payload FROM trading.trade_events WHERE account_id = %s ORDER BY event_id",
+        (settings.account_id,),
+    ).fetchall()
+    kinds = Counter(kind for kind, _ in events)
+    filled = {(p["group_id"], p["leg_number"]) for kind, p in events if kind == "ENTRY_FILLED"}
+    placed = {(p["group_id"], p["leg_number"]) for kind, p in events if kind == "ENTRY_PLACED"}
+    closed = kinds["TARGET_HIT"] + kinds["STOPLOSS_HIT"] + kinds["EXIT_COMPLETED"]
+    assert filled
+    assert filled <= placed
+    assert kinds["DAILY_SUMMARY"] == 1
+    last, facts = events[-1]
+    assert last == "DAILY_SUMMARY"
+    assert (facts["legs_entered"], facts["legs_closed"]) == (len(filled), closed)
 
 
 def test_no_intent_was_sent_twice(
