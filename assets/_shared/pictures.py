@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from dagster import MarkdownMetadataValue, MetadataValue
@@ -240,9 +240,9 @@ def _finished(figure: "Figure", title: str) -> MarkdownMetadataValue:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib annotates it not
     canvas.draw()  # `savefig` would draw twice, pack and unpack
-    drawn = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     reduced = drawn.quantize(palette=_reduced_palette(), dither=Image.Dither.NONE)
     small = io.BytesIO()
     reduced.save(small, format="png", optimize=True)
