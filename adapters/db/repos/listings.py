@@ -186,7 +186,6 @@ def _signal_listings() -> list[Listing]:
         _table("quality-results", "research.quality_results", "day, asset and expectation"),
         _table("regimes", "ref.regimes", "day and scope"),
         _table("instruments", "ref.instruments", "instrument and span of validity", "instrument_key"),
-        _table("alerts", "ref.alerts", "matter that a person must hear of", "-raised_at"),
         _table("uploads", "raw.uploads", "attempt to bring a file in", "-ingested_at"),
         _table("quarantine", "raw.quarantine", "row that could not be used", "-trade_date"),
         _table("signal-log", "raw.signal_log", "change of a signal as it was heard", "-logged_at"),
@@ -200,6 +199,7 @@ def _live_listings() -> list[Listing]:
 
     return [
         live("readiness", "ref.readiness", "day and what pre-market did"),
+        live("alerts", "ref.alerts", "matter that a person must hear of", "-raised_at"),
         live("inbox", "trading.inbox", "document that the daemon received", trader=True),
         live("decisions", "trading.decisions", "decision on a signal", "-decided_ns"),
         live("trade-groups", "trading.trade_groups", "trade group", "-opened_ns"),
