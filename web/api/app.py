@@ -27,7 +27,7 @@ from web.api.views import views_router
 BODY_BYTES_MAX: Final = 65_536
 """The largest body any route takes: a login, a token, a command."""
 _DESCRIPTION: Final = (
-    "Everything the dashboard shows, and commands to the trading daemon. "
+    "Every table that a page needs, and commands to the trading daemon. "
     "Log in at /auth/login, send the access token as a bearer token, "
     "exchange the refresh token before it ends. Tables come in pages with filters and a stable order; send "
     "the ETag of an answer as If-None-Match to hear whether it changed. Money is in paise, moments are UTC, "
