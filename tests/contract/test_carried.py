@@ -1,6 +1,7 @@
 """Positions of earlier days at Dhan, whose lists know nothing of the orders that opened them."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ import pytest
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.carried import CarriedOrder
 from adapters.brokers.dhan.guard import LATE_NS
-from adapters.brokers.dhan.model import HoldingRow, Listing, OrderStatus, UnreadableRow
+from adapters.brokers.dhan.model import HoldingRow, Listing, OrderStatus, TradeRow, UnreadableRow
 from adapters.brokers.dhan.orders import OrderRequest
-from propdesk.core.clock import NS_PER_SECOND
-from propdesk.core.errors import Rejected, Retryable
+from propdesk.core.calendar import ist_date
+from propdesk.core.clock import NS_PER_DAY, NS_PER_SECOND
+from propdesk.core.errors import Rejected, Retryable, SchemaFault
 from propdesk.engine.turn import GUARD_LEAD_NS
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
@@ -114,6 +116,88 @@ async def test_of_an_entry_that_filled_in_part_the_rest_is_over_the_next_day(
     """The process died before its rest lapsed at the close, which no list of today tells."""
     told = words(await lasting(desk, carrying(desk, ordered=lambda _: ordered)))
     assert told == ([(BrokerUpdateKind.CANCELLED, 14)] if ordered == 20 else []) + [(NAKED, 10)]
+
+
+def bought_days_ago(desk: Desk, monkeypatch: pytest.MonkeyPatch, *units: int) -> list[tuple[str, str]]:
+    """Let the trade history show fills of the carried entry at 100.00; gives the spans it is asked for."""
+    order, asked = CARRIED, list[tuple[str, str]]()
+    listed = order.instrument.exchange_segment, order.instrument.security_id, order.product.value
+    rows = tuple(
+        TradeRow(f"t{index}", order.order_id, order.side, *listed, each, 10_000, START - NS_PER_DAY)
+        for index, each in enumerate(units)
+    )
+
+    async def history(first: str, last: str) -> tuple[TradeRow, ...]:
+        asked.append((first, last))
+        return rows
+
+    monkeypatch.setattr(desk.client.orders, "trade_history", history)
+    return asked
+
+
+@pytest.mark.parametrize("units", [0, 9, 11, 16])
+async def test_a_rest_is_not_held_for_lapsed_where_the_account_holds_something_else(
+    desk: Desk, units: int
+) -> None:
+    """The process heard of 14 of 20 and died; what it did not hear of may have filled before the close."""
+    told = await lasting(desk, carrying(desk, units=units, ordered=lambda _: 20))
+    assert words(told) == [(NAKED, 10)]
+    more = f"no live stop, and {units - 10} units more are held than the books know"
+    assert told[0].reason == (more if units > 10 else "")
+
+
+async def test_a_rest_that_filled_unheard_is_told_from_the_trade_history_and_guarded(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = bought_days_ago(desk, monkeypatch, 14, 6)
+    broker = carrying(desk, units=16, ordered=lambda _: 20)
+    told = await lasting(desk, broker)
+    assert words(told) == [(BrokerUpdateKind.ENTRY_FILLED, 20), (NAKED, 16)]
+    assert told[0].fill_notional_paise == 20 * 10_000
+    await broker.protect(GUARD)
+    (order,) = desk.world.exchange.orders.values()
+    assert order.quantity == 16
+    today = ist_date(START)
+    assert asked == [((today - timedelta(14)).isoformat(), (today - timedelta(1)).isoformat())]
+
+
+@pytest.mark.parametrize(
+    ("filled", "units", "is_over"),
+    [((14,), 10, True), ((14,), 7, True), ((14,), 16, False), ((9,), 10, True), ((9,), 7, False)],
+)
+async def test_a_rest_is_over_by_the_history_but_never_against_the_account(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, filled: tuple[int, ...], units: int, is_over: bool
+) -> None:
+    """A history that lacks fills which were told proves nothing: it may lack others."""
+    bought_days_ago(desk, monkeypatch, *filled)
+    told = words(await lasting(desk, carrying(desk, units=units, ordered=lambda _: 20)))
+    assert ((BrokerUpdateKind.CANCELLED, 14) in told) is is_over
+
+
+async def test_a_trade_history_that_cannot_be_read_is_asked_for_again_by_the_minute(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[str]()
+
+    async def history(first: str, last: str) -> tuple[TradeRow, ...]:
+        asked.append(first)
+        raise SchemaFault(f"odd since {first}, until {last}")
+
+    monkeypatch.setattr(desk.client.orders, "trade_history", history)
+    broker = carrying(desk, units=16, ordered=lambda _: 20)
+    assert words(await lasting(desk, broker, 59)) == [(NAKED, 10)]
+    assert len(asked) == 1
+    bought_days_ago(desk, monkeypatch, 20)
+    assert words(await lasting(desk, broker, 60))[-1] == (NAKED, 16)
+
+
+async def test_the_account_is_looked_at_for_a_rest_where_nothing_is_open_any_more(desk: Desk) -> None:
+    broker = carrying(desk, ordered=lambda _: 20)
+    await broker.protect(GUARD)
+    desk.price(99)
+    desk.price(98.9)
+    assert net(desk) == 0
+    assert words(await broker.snapshot()) == [(STOP_FILLED, 14), (BrokerUpdateKind.CANCELLED, 14)]
 
 
 @pytest.mark.parametrize(("shares", "guarded"), [(25, 10), (7, 7), (0, 0)])

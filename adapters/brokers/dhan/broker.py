@@ -20,6 +20,8 @@ from adapters.brokers.dhan.facts import (
     has_exits,
     is_leaving,
     is_ours,
+    is_short,
+    lapsed,
     rests,
     standing_of,
     surplus,
@@ -27,9 +29,9 @@ from adapters.brokers.dhan.facts import (
     surplus_guards,
 )
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
-from adapters.brokers.dhan.gaps import Gap, gap_of, is_beyond
+from adapters.brokers.dhan.gaps import Gap, gap_of, is_beyond, with_unheard
 from adapters.brokers.dhan.guard import Guards, nothing_placed
-from adapters.brokers.dhan.holding import closed_elsewhere, require_known, to_guard
+from adapters.brokers.dhan.holding import closed_elsewhere, is_rest_over, require_known, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
@@ -192,7 +194,7 @@ class DhanBroker:
         self._client = client
         self._clock = RisingClock(clock)
         self._supers = client.super_orders
-        self._books = BookReader(client, day.carried, day.last_price)
+        self._books = BookReader(client, day.carried, day.last_price, day.ordered, self._clock)
         self._guards = Guards(client, self._books, self._clock, day.open_ns)
         self._cover = Cover(day.open_ns)
         self._elsewhere = Lasting()
@@ -529,6 +531,11 @@ class DhanBroker:
             facts += facts_of(row, books, self._exiting, now_ns, ordered, stands.get(order_id))
             units = gone[order_id].quantity if order_id in gone else 0
             gap = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
+            if is_short(row, books, ordered):
+                if is_rest_over(row, books):
+                    facts.append(lapsed(row, books, now_ns))
+                elif gap is not None:
+                    gap = with_unheard(gap, row, books)
             if gap is not None:
                 standing = standing_of(row, books)
                 if self._guards.is_accepted_unlisted(name, standing, now_ns):

@@ -4,8 +4,8 @@ Super orders live one day. What one of them left open is held on, and is wanted 
 order that has filled and whose exits have lapsed, it is naked until a plain stop rests for it, as any other.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from adapters.brokers.dhan.facts import Filled
@@ -17,6 +17,7 @@ from adapters.brokers.dhan.model import (
     PositionRow,
     SuperLeg,
     SuperOrderRow,
+    TradeRow,
 )
 from propdesk.model.enums import Product, Side
 from propdesk.model.instrument import Instrument
@@ -87,6 +88,21 @@ def carried_row(order: CarriedOrder, last_paise: int) -> SuperOrderRow:
     exits = (LegName.STOP, LegName.TARGET)
     legs = (SuperLeg(order.order_id, name, OrderStatus.EXPIRED, 0, units, 0, 0, 0) for name in exits)
     return SuperOrderRow(head, tuple(legs), last_paise)
+
+
+def with_history(order: CarriedOrder, trades: Iterable[TradeRow]) -> tuple[CarriedOrder, Filled | None]:
+    """Add what the trade history of earlier days shows of an entry; None where it shows less than is known.
+
+    It may fill up to its close without anybody to hear it. A history that lacks fills which were told is
+    none to go by.
+    """
+    own = [one for one in trades if one.order_id == order.order_id and one.side is order.side]
+    units = sum(one.quantity for one in own)
+    if not own or units < order.filled:
+        return order, None
+    notional = sum(one.quantity * one.price_paise for one in own)
+    bought = Filled(units, notional, max(one.at_ns or 0 for one in own))
+    return replace(order, filled=units), bought
 
 
 def with_holdings(

@@ -30,7 +30,8 @@ class Books:
 
     ``positions`` were read besides where a plain order of ours rests that could reverse one; None = not read.
     ``carried`` is what earlier days closed of orders that they left open, by correlation id; such an order is
-    among ``supers`` though no list has it any more (`carried_row`).
+    among ``supers`` though no list has it any more (`carried_row`). ``bought`` is what the trade history
+    shows of their entries, where it shows no less than was known.
     """
 
     supers: tuple[SuperOrderRow, ...]
@@ -39,6 +40,7 @@ class Books:
     unreadable: tuple[UnreadableRow, ...] = ()
     positions: tuple[PositionRow, ...] | None = None
     carried: Mapping[str, "Filled"] = field(default_factory=dict)
+    bought: Mapping[str, "Filled"] = field(default_factory=dict)
     index: "Index" = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -356,9 +358,10 @@ def facts_of(
     reason = exiting.get(head.correlation_id)
     left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, filled if is_over else wanted)
     if before is not None:
-        # of its fills an earlier day has told, not always that the rest of it lapsed at its close
-        lapsed = _fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason="EXPIRED")
-        return [*left, lapsed] if filled < wanted else left
+        # an earlier day has told of its fills, not of those that nobody was there to hear
+        late = books.bought.get(head.correlation_id)
+        fill = BrokerUpdateKind.ENTRY_FILLED
+        return [_fill(head, fill, late, late.at_ns or at_ns), *left] if late else left
     facts = [] if head.status is OrderStatus.REJECTED else [_fact(head, BrokerUpdateKind.ACKNOWLEDGED, at_ns)]
     if entry:
         facts.append(_fill(head, BrokerUpdateKind.ENTRY_FILLED, entry, entry.at_ns or at_ns))
@@ -372,6 +375,19 @@ def facts_of(
         why = head.reason if head.status is not OrderStatus.EXPIRED else "EXPIRED"
         facts.append(_fact(head, BrokerUpdateKind.CANCELLED, at_ns, filled, reason=why))
     return facts
+
+
+def is_short(parent: SuperOrderRow, books: Books, ordered: int | None) -> bool:
+    """Whether less has filled of an order of an earlier day, as far as it is known, than was ordered."""
+    before = books.carried.get(parent.order.correlation_id)
+    return before is not None and parent.order.filled_quantity + before.quantity < (ordered or 0)
+
+
+def lapsed(parent: SuperOrderRow, books: Books, now_ns: int) -> BrokerUpdate:
+    """Tell that what had not filled of an order of an earlier day lapsed at the close of that day."""
+    head = parent.order
+    filled = head.filled_quantity + books.carried[head.correlation_id].quantity
+    return _fact(head, BrokerUpdateKind.CANCELLED, now_ns, filled, reason="EXPIRED")
 
 
 def _has_ended_short(head: OrderRow, filled: int, ordered: int) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from adapters.brokers.dhan.facts import Books, Guard, has_exits, is_leaving, rests, standing_of
-from adapters.brokers.dhan.holding import to_guard
+from adapters.brokers.dhan.holding import beyond_books, to_guard
 from adapters.brokers.dhan.model import LegName, SuperOrderRow
 
 
@@ -71,6 +71,14 @@ def gap_of(parent: SuperOrderRow, books: Books, gone: int = 0, *, is_exit_asked:
         return None
     what = f"{guard.row.order_id}|{guard.row.price_paise}"
     return replace(head, naked=held, is_leaving=True, what=what)
+
+
+def with_unheard(gap: Gap, parent: SuperOrderRow, books: Books) -> Gap:
+    """Say with a gap that the position holds more than our books know, which may be of this very order."""
+    beyond = beyond_books(parent, books) or 0
+    if beyond <= 0 or gap.excess or gap.reason:
+        return gap
+    return replace(gap, reason=f"no live stop, and {beyond} units more are held than the books know")
 
 
 def _unfilled(parent: SuperOrderRow, gap: Gap) -> Gap:

@@ -88,6 +88,40 @@ def _shortfall(key: Security, side: Side, books: Books) -> int | None:
     return max(0, side.sign * (expected - sum(nets)))
 
 
+def beyond_books(parent: SuperOrderRow, books: Books) -> int | None:
+    """Units that the position holds beyond what our books expect on an order's side; None = nobody knows.
+
+    What others are known to have closed is not expected any more; less than nothing: it falls short.
+    """
+    key, side = security_of(parent.order), parent.order.side
+    nets = [row.net_quantity for row in books.positions or () if security_of(row) == key]
+    if not nets:
+        return None
+    gone = closed_elsewhere(books)
+    expected = sum(
+        row.order.side.sign * (standing_of(row, books).open_quantity - _units(gone.get(row.order.order_id)))
+        for row in _ours_in(key, books)
+    )
+    return side.sign * (sum(nets) - expected)
+
+
+def _units(filled: Filled | None) -> int:
+    return 0 if filled is None else filled.quantity
+
+
+def is_rest_over(parent: SuperOrderRow, books: Books) -> bool:
+    """Whether it is proved that the rest of a carried entry did not fill on the day of that entry.
+
+    The daemon may have been down when it filled, and then it is held without a stop. So the position must
+    hold nothing that our books do not expect, and where the trade history does not show the entry it must
+    hold no less either: something else might then hide the rest.
+    """
+    beyond = beyond_books(parent, books)
+    if beyond is None:
+        return False
+    return beyond == 0 or (beyond < 0 and parent.order.correlation_id in books.bought)
+
+
 def _ours_in(key: Security, books: Books) -> list[SuperOrderRow]:
     return [
         row for row in books.supers if security_of(row.order) == key and is_ours(row.order.correlation_id)
