@@ -41,7 +41,8 @@ def on_timer(turn: Turn, event: TimerFired) -> None:
     """Do everything that is due; every timer does the same, so a lost one costs only time."""
     check_switches(turn)
     for live in turn.open_groups():
-        _tend(turn, live)
+        # before the session each refusal costs a call of the hour: the broker tells anew what it is worth
+        _tend(turn, live, with_guards=turn.is_session)
     neutralise(turn)
     tracking.on_time(turn)
     arm_pending(turn)

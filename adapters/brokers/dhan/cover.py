@@ -23,6 +23,13 @@ AGAIN_NS: Final = 60 * NS_PER_SECOND
 RETRY_NS: Final = 5 * NS_PER_SECOND
 """After how long a gap is told anew of which the way out was refused; twice as long with each refusal."""
 
+_EARLY_WAITS_NS: Final = (AGAIN_NS, 5 * AGAIN_NS)
+"""After how long what was refused before the session is tried again; then it waits for the session.
+
+Whether the broker takes a stop for the open is its own affair, and every refusal is one of the calls of the
+hour, which at the open belong to the ways out of all orders.
+"""
+
 _BRISK_TRIES: Final = 3
 """How many ways out one after the other get the time that filling takes; each later one gets twice that."""
 
@@ -68,17 +75,27 @@ class Cover:
 
         Refused or unfilled again and again it is tried more and more seldom, in the end by the minute: at
         the limit of the day nobody may take it for hours, and the calls of all orders are counted together.
+        Refused before the session it is tried three times in all, then when the session begins.
         """
         known = self._open.get(name)
         if known is None:
             return
         refusals = known.refusals + 1 if is_refused else 0
+        if is_refused and now_ns < self._session_ns:
+            due_ns = self._early_ns(refusals, now_ns)
+            self._open[name] = replace(known, due_ns=due_ns, refusals=refusals)
+            return
         if is_refused:
             wait_ns = min(AGAIN_NS, RETRY_NS << (refusals - 1))
         else:
             self._tries[name] = self._tries.get(name, 0) + 1
             wait_ns = self._filling_ns(name)
         self._open[name] = replace(known, due_ns=min(known.due_ns, now_ns + wait_ns), refusals=refusals)
+
+    def _early_ns(self, refusals: int, now_ns: int) -> int:
+        if refusals > len(_EARLY_WAITS_NS):
+            return self._session_ns
+        return min(self._session_ns, now_ns + _EARLY_WAITS_NS[refusals - 1])
 
     def _filling_ns(self, name: str) -> int:
         """Give the time that a way out has to fill; those that were moved since do not begin anew."""
@@ -124,7 +141,10 @@ class Cover:
         again_ns = now_ns + AGAIN_NS
         if now_ns < self._session_ns < again_ns:
             again_ns = self._session_ns
-        self._open[name] = replace(known, gap=gap, due_ns=again_ns, is_told=True)
+        # refused before the session it is a fresh gap of the session
+        is_open = known.due_ns <= self._session_ns <= now_ns
+        refusals = 0 if is_open else known.refusals
+        self._open[name] = replace(known, gap=gap, due_ns=again_ns, is_told=True, refusals=refusals)
         kind = BrokerUpdateKind.EXCESS if gap.excess else BrokerUpdateKind.NAKED
         units = gap.naked or gap.excess
         self._tell(BrokerUpdate("", kind, name, gap.order_id, 0, units, now_ns, gap.reason, guard=gap.guard))

@@ -1008,6 +1008,21 @@ def test_a_stop_moved_before_the_open_is_that_of_the_guard_and_closes_nothing(is
     assert {live.exit_goal for live in next_day.state.groups.values()} == {None}
 
 
+def test_a_stop_refused_in_the_morning_is_asked_for_by_no_timer_before_the_session() -> None:
+    day, next_day, order = swing_carried()
+    early = at(531, day=TOMORROW)
+    next_day.feed(replace(naked(day, order), ts_ns=early), early)
+    refused = fact(BrokerUpdateKind.REJECTED, order, answers=IntentKind.EMERGENCY_STOP)
+    next_day.feed(replace(refused, guard=1), early + 1)
+    for minute in range(532, 555):
+        moment = at(minute, day=TOMORROW)
+        next_day.feed(TimerFired("MINUTE", moment), moment)
+    assert of(next_day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)]
+    opened = at(555, day=TOMORROW)
+    next_day.feed(TimerFired("MINUTE", opened), opened)
+    assert of(next_day, order, IntentKind.EMERGENCY_STOP) == [(IntentKind.EMERGENCY_STOP, 1)] * 2
+
+
 def test_the_timer_puts_no_stop_under_what_was_naked_yesterday_only() -> None:
     _, next_day, _ = swing_carried()
     opened = at(556, day=date(2025, 7, 2))

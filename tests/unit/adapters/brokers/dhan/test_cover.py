@@ -115,6 +115,26 @@ def test_what_is_naked_before_the_session_is_told_anew_when_it_begins() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_refused_before_the_session_is_tried_three_times_and_is_fresh_when_it_begins() -> None:
+    """Refusals use up the calls of the hour, which at the open belong to the ways out."""
+    readings, opened = Readings(), 1_800
+    readings.cover = Cover(opened * NS_PER_SECOND)
+    told = []
+    for second in range(opened + 20):
+        if readings.at(second, LOST):
+            told.append(second)
+            readings.cover.tried("p", second * NS_PER_SECOND, is_refused=True)
+    assert told == [2, 62, 362, 1_800, 1_805, 1_815]
+
+
+def test_no_refusal_before_the_session_delays_what_is_told_when_it_begins() -> None:
+    readings = Readings()
+    readings.cover = Cover(30 * NS_PER_SECOND)
+    assert [readings.at(second, LOST) for second in (0, 2)] == [[], [NAKED]]
+    readings.cover.tried("p", 2 * NS_PER_SECOND, is_refused=True)
+    assert [readings.at(second, LOST) for second in (29, 30)] == [[], [NAKED]]
+
+
 def test_ways_out_that_do_not_fill_are_told_more_seldom_although_their_price_moves() -> None:
     readings, moments = Readings(), []
     for second in range(0, 300, 10):
