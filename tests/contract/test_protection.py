@@ -754,6 +754,41 @@ async def test_a_guard_that_lives_is_due_however_long_after_a_restart(
     assert [fact.guard for fact in told] == [1]
 
 
+@pytest.mark.parametrize("is_restarted", [True, False])
+async def test_a_guard_that_was_seen_is_waited_for_from_the_last_list_that_showed_it(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, is_restarted: bool
+) -> None:
+    """Nobody knew of it, then it was listed for long: one list without it makes room for no other one."""
+    await naked(desk, broker)
+    await lasting(desk, broker)
+    if is_restarted:
+        await broker.protect(GUARD)
+        broker = dhan_broker(desk)
+        broker.remember(frozenset(), Remembered(guards={NAME: 1}))
+    else:
+        (row,) = (await desk.client.super_orders.read()).rows
+        await desk.client.super_orders.cancel(row.order.order_id, LegName.TARGET)
+        desk.world.faults.arm(
+            Fault(FaultKind.TIME_OUT, path="/orders", method="POST", values={"effect": True})
+        )
+        with pytest.raises(OutcomeUnknown):
+            await broker.protect(GUARD)
+    for _ in range(10):
+        desk.world.advance_by(60)
+        await broker.snapshot()
+    shown = await desk.client.orders.read()
+    hidden = replace(shown, rows=tuple(r for r in shown.rows if r.correlation_id != f"{NAME}g1"))
+    monkeypatch.setattr(desk.client.orders, "read", _always(hidden))
+    told = [fact for fact in await lasting(desk, broker, 3) if fact.kind is BrokerUpdateKind.NAKED]
+    assert told[-1].guard == 1
+    with pytest.raises(Retryable, match="may still appear"):
+        await broker.exit(EXIT)
+    assert guards(desk) == [f"{NAME}g1"]
+    for _ in range(6):
+        told = [fact for fact in await lasting(desk, broker, 60) if fact.kind is BrokerUpdateKind.NAKED]
+    assert told[-1].guard == 2, "missing for longer than anything was ever late"
+
+
 async def test_a_guard_that_the_broker_refused_is_not_waited_for(desk: Desk, broker: DhanBroker) -> None:
     await naked(desk, broker)
     await lasting(desk, broker)

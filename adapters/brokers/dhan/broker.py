@@ -522,6 +522,7 @@ class DhanBroker:
                 continue
             self._ids.setdefault(name, row.order.order_id)
             self._learn_exit(row, books)
+            self._guards.saw(name, standing_of(row, books), now_ns)
             ordered, order_id = self._day.ordered(name), row.order.order_id
             if name in uncertain:
                 # what is missing cannot take back a fill, but it can make an end or a lost stop of nothing

@@ -54,7 +54,7 @@ def nothing_placed() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A generation that was asked for, and since when it is waited for in the lists."""
+    """A generation that was asked for, and since when the lists go without it."""
 
     generation: int
     since_ns: int
@@ -92,17 +92,22 @@ class Guards:
         """Restore the generations that were asked for: of which nobody knows, the wait begins anew."""
         self._unanswered |= {name: _Asked(generation, now_ns) for name, generation in asked.items()}
 
-    def due(self, name: str, standing: Standing, now_ns: int) -> int:
-        """Give the generation that is due of an order; of its lists none may be in doubt.
+    def saw(self, name: str, standing: Standing, now_ns: int) -> None:
+        """Take in what a reading shows of an order: what it lists is missing from then on at the earliest."""
+        asked = self._unanswered.get(name)
+        shown = max((one.generation for one in standing.guards), default=0)
+        if asked is not None and shown >= asked.generation:
+            self._unanswered[name] = _Asked(shown, now_ns)
 
-        That is the one for which the lists leave room: one that lives is itself due. Of one that they have
-        never shown it is the next, once it was waited for.
+    def due(self, name: str, standing: Standing, now_ns: int) -> int:
+        """Give the generation that is due of an order; of its lists none may be in doubt, and `saw` goes first.
+
+        That is the one for which the lists leave room: one that lives is itself due. Of one that nobody
+        answered for it is the next, once the lists have gone without it for longer than anything was late.
         """
         asked = self._unanswered.get(name)
-        if asked is not None and any(one.generation >= asked.generation for one in standing.guards):
-            del self._unanswered[name]
-            asked = None
-        if asked is None or now_ns - asked.since_ns < LATE_NS:
+        is_listed = asked is not None and any(one.generation >= asked.generation for one in standing.guards)
+        if asked is None or is_listed or now_ns - asked.since_ns < LATE_NS:
             return standing.next_guard
         return asked.generation + 1
 
