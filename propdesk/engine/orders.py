@@ -301,12 +301,13 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
     """
     kind = update.kind
     if kind is BrokerUpdateKind.ENTRY_FILLED:
-        return update.quantity > order.priced_quantity
+        return _is_more(order, update, order.priced_quantity)
     if kind is BrokerUpdateKind.FILL_UNPRICED:
-        return update.quantity > order.filled_quantity
+        return _is_more(order, update, order.filled_quantity)
     if kind in _FILLS:
-        beyond = update.quantity - order.quantity
-        return update.quantity - max(0, beyond) > order.exited_quantity or beyond > order.oversold_units
+        beyond = update.quantity - order.quantity - order.overbought_units
+        is_more = min(update.quantity, order.quantity) > order.exited_quantity
+        return is_more or beyond > order.oversold_units
     if kind is BrokerUpdateKind.OVERSOLD:
         return update.quantity > order.oversold_units
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
@@ -320,6 +321,11 @@ def is_news(order: LegOrder, update: BrokerUpdate) -> bool:
     if kind in _DOUBTS:
         return _is_alive(order) and bool(order.doubt_fact) is (kind is BrokerUpdateKind.READABLE)
     return order.state in (OrderState.PREPARED, OrderState.UNKNOWN)
+
+
+def _is_more(order: LegOrder, update: BrokerUpdate, known: int) -> bool:
+    beyond = update.quantity - order.quantity
+    return min(update.quantity, order.quantity) > known or beyond > order.overbought_units
 
 
 def _is_unheard_fault(order: LegOrder, update: BrokerUpdate) -> bool:
@@ -338,7 +344,7 @@ def _fold_update(
 ) -> tuple[LegOrder, LegEvent | None]:
     kind = update.kind
     if kind is BrokerUpdateKind.ENTRY_FILLED:
-        return _entry_filled(live, order, update)
+        return _entry_filled(live, *_cut_entry(turn, order, update))
     if kind in _FILLS:
         return _exit_filled(turn, live, order, update)
     if kind in (BrokerUpdateKind.CANCELLED, BrokerUpdateKind.GAPPED_THROUGH):
@@ -352,6 +358,7 @@ def _marked(turn: Turn, order: LegOrder, update: BrokerUpdate) -> LegOrder:
     """Take in a fact that concerns the order and not its leg."""
     kind = update.kind
     if kind is BrokerUpdateKind.FILL_UNPRICED:
+        order, update = _cut_entry(turn, order, update)
         return replace(order, filled_quantity=max(order.filled_quantity, update.quantity))
     if kind is BrokerUpdateKind.OVERSOLD:
         return _oversold(turn, order, update.quantity)
@@ -514,13 +521,31 @@ def _exit_filled(
     return order, event
 
 
+def _cut_entry(turn: Turn, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, BrokerUpdate]:
+    """Cut an entry down to what was ordered, at the average price of all of it, and tell what is beyond.
+
+    A person enlarged it at the broker: that part is held and in no book, so entries are blocked until a
+    person has looked.
+    """
+    beyond = update.quantity - order.quantity
+    if beyond <= 0:
+        return order, update
+    if beyond > order.overbought_units:
+        text = f"{order.correlation_id}: {beyond} units more were filled than ordered and are in no book"
+        turn.notify(EventKind.SURPLUS, text)
+        turn.trip(ACCOUNT_SCOPE, Cause.SURPLUS_ORDER, KillLevel.ENTRIES_BLOCKED, "engine", text)
+        order = replace(order, overbought_units=beyond)
+    notional = _average(update.fill_notional_paise * order.quantity, update.quantity)
+    return order, replace(update, quantity=order.quantity, notional_paise=notional)
+
+
 def _cut_down(turn: Turn, order: LegOrder, update: BrokerUpdate) -> tuple[LegOrder, BrokerUpdate]:
     """Cut an exit down to what was ordered: of what it closed last, at the average price of that."""
     room, news = order.quantity - order.exited_quantity, update.quantity - order.exited_quantity
     paid = update.fill_notional_paise - order.exited_notional_paise
     notional = order.exited_notional_paise + _average(paid * room, news)
     cut = replace(update, quantity=order.quantity, notional_paise=notional)
-    return _oversold(turn, order, update.quantity - order.quantity), cut
+    return _oversold(turn, order, update.quantity - order.quantity - order.overbought_units), cut
 
 
 def _oversold(turn: Turn, order: LegOrder, units: int) -> LegOrder:

@@ -88,7 +88,8 @@ class LegOrder:
     ``surplus_wanted`` its end was asked for; ``surplus_orders`` are the broker's ids of all that repeated it.
     ``doubt_fact`` names the fact that something unreadable may
     concern it: it is frozen. ``changes`` counts the stop and target changes asked for. ``oversold_units``
-    were closed beyond what it held: they are in no leg and in no result.
+    were closed beyond what it held, ``overbought_units`` filled beyond what was ordered: they are in no leg
+    and in no result.
     """
 
     correlation_id: str
@@ -120,6 +121,7 @@ class LegOrder:
     doubt_fact: str = field(default="", metadata=ADDED)
     changes: int = field(default=0, metadata=ADDED)
     oversold_units: int = field(default=0, metadata=ADDED)
+    overbought_units: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

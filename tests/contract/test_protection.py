@@ -99,6 +99,22 @@ async def test_nothing_is_cancelled_on_a_list_older_than_the_trades(
         assert net(desk) == 0
 
 
+async def test_an_entry_that_a_person_enlarged_leaves_whole(desk: Desk, broker: DhanBroker) -> None:
+    """What was added is in no book: with the exits of an order all of it goes."""
+    desk.price(101)
+    await broker.place(PLACE)
+    (row,) = (await desk.client.super_orders.read()).rows
+    await desk.client.super_orders.modify_entry(row, quantity=15, price_paise=row.order.price_paise)
+    desk.price(100)
+    assert net(desk) == 15
+    await broker.exit(EXIT)
+    desk.price(100)
+    told = [(fact.kind, fact.quantity) for fact in await broker.snapshot() if fact.quantity]
+    assert (net(desk), told) == (
+        0, [(BrokerUpdateKind.ENTRY_FILLED, 15), (BrokerUpdateKind.EXIT_FILLED, 15)],
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("effect", [None, False, True], ids=["refused", "lost", "carried-out"])
 async def test_a_target_hit_is_no_exit_of_ours_unless_the_move_was_accepted(
     desk: Desk, broker: DhanBroker, effect: bool | None

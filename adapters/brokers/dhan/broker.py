@@ -329,7 +329,8 @@ class DhanBroker:
             if failed is not None:
                 raise failed
             return BrokerAck(intent.correlation_id, head.order_id)
-        if intent.quantity < held:
+        ordered = self._day.ordered(intent.correlation_id) or standing.filled
+        if intent.quantity < held - max(0, standing.filled - ordered):  # what a person added leaves with it
             raise Rejected(f"Dhan cannot close a part of super order {head.order_id}.")
         self._exits_asked.add(intent.correlation_id)
         last = row.last_price_paise or self._day.last_price(intent.instrument_key)

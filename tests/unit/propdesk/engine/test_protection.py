@@ -605,6 +605,29 @@ def test_more_closed_than_was_ordered_is_told_once_and_booked_as_what_was_held(h
     assert day.state.level() is KillLevel.ACTIVE
 
 
+def test_more_filled_than_was_ordered_is_told_once_and_is_in_no_book() -> None:
+    """A person enlarges our entry in the broker's app."""
+    day = Day(make_context()).open()
+    day.bars([flat_bar(599, 10_050)])
+    day.signal(make_signal())
+    place = sent(day, IntentKind.PLACE)[0]
+    name, whole = place.correlation_id, place.quantity
+    day.feed(fact(BrokerUpdateKind.FILL_UNPRICED, name, whole + 5), at(602))
+    larger = fact(BrokerUpdateKind.ENTRY_FILLED, name, whole + 5, 10_000)
+    for repeat in range(2):
+        day.feed(replace(larger, update_id=f"larger{repeat}"), at(602))
+    (order,) = [o for g in day.state.groups.values() for o in g.orders if o.correlation_id == name]
+    assert (order.filled_quantity, order.filled_notional_paise) == (whole, whole * 10_000)
+    assert [is_news(order, replace(larger, quantity=whole + more)) for more in (5, 6)] == [False, True]
+    told = [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "SURPLUS"]
+    assert [f"{name}: 5 units more" in one.text for one in told] == [True]
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    day.feed(fact(BrokerUpdateKind.EXIT_FILLED, name, whole + 5, 10_100, reason="SQUARE_OFF"), at(603))
+    (trade,) = day.all("trades")
+    assert (trade.quantity, trade.gross_pnl_paise) == (whole, whole * 100)
+    assert [c for c in day.all("commands") if isinstance(c, Notify) and c.event == "OVERSOLD"] == []
+
+
 def test_that_more_was_closed_than_was_held_blocks_entries() -> None:
     """The broker knows that less had filled than was ordered when its entry ended."""
     day = filled()
