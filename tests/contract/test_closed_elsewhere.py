@@ -62,6 +62,29 @@ async def test_a_naked_position_that_others_closed_is_over(
     assert net(desk) == 0
 
 
+@pytest.mark.parametrize("units", [10, 6])
+async def test_positions_that_cannot_be_read_bring_nothing_back_that_others_closed(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, units: int
+) -> None:
+    """Told as naked it would block entries, and what is left would be closed for want of a stop."""
+    await broker.place(PLACE)
+    await by_hand(desk, Side.SELL, units)
+    await lasting(desk, broker)
+    await broker.protect(FIT)
+    await lasting(desk, broker)
+    if units < 10:
+        await broker.protect(GUARD)
+        assert (await lasting(desk, broker))[-1].kind is BrokerUpdateKind.COVERED
+    before = {fact.update_id for fact in await broker.snapshot()}
+
+    async def positions() -> None:
+        raise SchemaFault("odd")
+
+    monkeypatch.setattr(desk.client.portfolio, "positions", positions)
+    told = [fact.kind for fact in await lasting(desk, broker, 70) if fact.update_id not in before]
+    assert told == []
+
+
 async def test_the_exits_of_what_was_closed_by_hand_are_taken_away(desk: Desk, broker: DhanBroker) -> None:
     await broker.place(PLACE)
     await by_hand(desk, Side.SELL, 10)

@@ -31,7 +31,7 @@ from adapters.brokers.dhan.facts import (
 from adapters.brokers.dhan.faults import Refusal, RefusalKind
 from adapters.brokers.dhan.gaps import Gap, gap_of, is_beyond, with_unheard
 from adapters.brokers.dhan.guard import Guards, nothing_placed
-from adapters.brokers.dhan.holding import closed_elsewhere, is_rest_over, require_known, to_guard
+from adapters.brokers.dhan.holding import closed_elsewhere, in_question, is_rest_over, require_known, to_guard
 from adapters.brokers.dhan.model import LegName, OrderStatus, SuperLeg, SuperOrderRow
 from adapters.brokers.dhan.order_updates import OrderUpdates
 from adapters.brokers.dhan.protection import protected_price
@@ -515,6 +515,7 @@ class DhanBroker:
         facts = self._doubts.facts(books, now_ns)
         uncertain, extra, gone = doubtful(books), surplus(books.supers), closed_elsewhere(books)
         facts += self._surpluses.facts(surplus_facts(books, now_ns, gone), now_ns)
+        hidden = in_question(books) if books.positions is None else set[str]()
         stands = self._elsewhere.of(gone, now_ns)
         seen: dict[str, Gap | None] = {}
         for row in books.supers:
@@ -531,6 +532,8 @@ class DhanBroker:
                 facts += [fact for fact in found if fact.kind in _CERTAIN]
                 continue
             facts += facts_of(row, books, self._exiting, now_ns, ordered, stands.get(order_id))
+            if order_id in hidden:
+                continue  # others may have closed it, which only the positions tell
             units = gone[order_id].quantity if order_id in gone else 0
             gap = gap_of(row, books, units, is_exit_asked=name in self._exits_asked)
             if is_short(row, books, ordered):

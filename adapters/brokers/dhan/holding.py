@@ -217,13 +217,21 @@ def strangers(books: Books) -> list[TradeRow]:
 
 def may_be_closed_elsewhere(books: Books) -> bool:
     """Whether others have filled against something of ours that is open: then the positions tell."""
+    return bool(in_question(books))
+
+
+def in_question(books: Books) -> set[str]:
+    """Order ids of what is open of ours and has had others fill against it."""
     fills = strangers(books)
-    return bool(fills) and any(
-        (standing := standing_of(row, books)).open_quantity
-        and _closing_fills(row, _in(fills, row), standing.entered_ns)[1] > 0
+    if not fills:
+        return set()
+    return {
+        row.order.order_id
         for row in books.supers
         if is_ours(row.order.correlation_id)
-    )
+        and (standing := standing_of(row, books)).open_quantity
+        and _closing_fills(row, _in(fills, row), standing.entered_ns)[1] > 0
+    }
 
 
 def require_known(books: Books) -> None:
