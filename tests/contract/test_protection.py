@@ -961,6 +961,32 @@ async def test_beside_an_exit_at_the_exchange_nothing_is_sold_unless_its_order_h
         assert (net(desk), guards(desk)) == (10, [])
 
 
+@pytest.mark.parametrize("status", [OrderStatus.CLOSED, OrderStatus.CONFIRM, OrderStatus.UNKNOWN])
+async def test_an_exit_whose_word_is_no_end_is_held_for_alive_where_its_cancel_is_refused(
+    desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, status: OrderStatus
+) -> None:
+    await broker.place(PLACE)
+    shown = await desk.client.super_orders.read()
+    (row,) = shown.rows
+    states = {LegName.STOP: status, LegName.TARGET: OrderStatus.CANCELLED}
+    legs = tuple(replace(leg, status=states[leg.name]) for leg in row.legs)
+    monkeypatch.setattr(
+        desk.client.super_orders, "read", _always(replace(shown, rows=(replace(row, legs=legs),)))
+    )
+
+    async def refuse(order_id: str, leg: LegName) -> Placed:
+        raise Refusal(f"cannot cancel {leg} of {order_id}", RefusalKind.ORDER, "DH-906")
+
+    async def stuck(order_id: str, price_paise: int) -> Placed:
+        raise Refusal(f"cannot move {order_id} to {price_paise}", RefusalKind.ORDER, "DH-906")
+
+    monkeypatch.setattr(desk.client.super_orders, "cancel", refuse)
+    monkeypatch.setattr(desk.client.super_orders, "modify_stop", stuck)
+    with pytest.raises(Retryable, match="still shows an exit"):
+        await broker.exit(OUT)
+    assert guards(desk) == []
+
+
 @pytest.mark.parametrize("way", ["doubt", "stale", "refused"])
 async def test_an_exit_is_taken_although_the_rest_cannot_be_withdrawn(
     desk: Desk, broker: DhanBroker, monkeypatch: pytest.MonkeyPatch, way: str

@@ -255,9 +255,12 @@ class Guards:
 
 
 def _may_fill(leg: SuperLeg, row: SuperOrderRow, books: Books) -> bool:
-    """Whether an exit that Dhan refuses to cancel may sell all the same: at rest, or at the exchange."""
-    at_exchange = leg.status in (OrderStatus.TRIGGERED, OrderStatus.PART_TRADED)
-    return leg.status in MOVABLE or (at_exchange and not has_ended(leg, row, books))
+    """Whether an exit that Dhan refuses to cancel may sell all the same: at rest, or at the exchange.
+
+    Any word but those of an end may mean "placed" (CLOSED, CONFIRM).
+    """
+    is_over = leg.status.is_dead or leg.status is OrderStatus.TRADED
+    return leg.status in MOVABLE or not (is_over or has_ended(leg, row, books))
 
 
 def _is_as_asked(row: OrderRow, order_type: str, quantity: int, limit: int, trigger: int | None) -> bool:
