@@ -274,6 +274,24 @@ async def test_an_open_far_beyond_a_stop_that_rests_is_left_at_its_price(desk: D
     assert (net(desk), guards(desk)) == (0, [f"{NAME}g1"])
 
 
+async def test_a_guard_that_the_price_has_passed_is_fitted_to_what_is_held(desk: Desk) -> None:
+    """Refused, it would sell at the open what is not held any more."""
+    broker = carrying(desk, open_ns=START + 3_600 * NS_PER_SECOND)
+    await lasting(desk, broker)
+    await broker.protect(GUARD)
+    (order,) = desk.world.exchange.orders.values()
+    desk.world.exchange.last[KEY] = (9_850, *desk.world.exchange.last[KEY][1:])  # seen, not traded against
+    listing = desk.world.catalogue.by_key(KEY)
+    key = listing.segment, listing.security_id, Product.MARGIN.value
+    desk.world.exchange.positions[key] = Position(
+        listing, Product.MARGIN.value, bought=4, buy_notional=40_000
+    )
+    await broker.protect(FIT)
+    assert (order.quantity, order.trigger_paise) == (4, 9_900)
+    with pytest.raises(Rejected, match="beyond its stop"):
+        await broker.protect(FIT)
+
+
 async def test_what_is_naked_before_the_open_is_told_anew_at_the_open(desk: Desk) -> None:
     broker = carrying(desk, open_ns=START + 40 * NS_PER_SECOND)
     assert len(await lasting(desk, broker)) == 1

@@ -356,7 +356,8 @@ def facts_of(
     wanted = ordered or head.quantity
     is_over = before is not None or head.status.is_dead or _has_ended_short(head, filled, wanted)
     reason = exiting.get(head.correlation_id)
-    left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, filled if is_over else max(filled, wanted))
+    most = filled if is_over else max(filled, wanted)
+    left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, most)
     if before is not None:
         # an earlier day has told of its fills, not of those that nobody was there to hear
         late = books.bought.get(head.correlation_id)

@@ -100,7 +100,7 @@ class Guards:
             self._unanswered[name] = _Asked(shown, now_ns)
 
     def due(self, name: str, standing: Standing, now_ns: int) -> int:
-        """Give the generation that is due of an order; of its lists none may be in doubt, and `saw` goes first.
+        """Give the generation that is due of an order, after `saw`; of its lists none may be in doubt.
 
         That is the one for which the lists leave room: one that lives is itself due. Of one that nobody
         answered for it is the next, once the lists have gone without it for longer than anything was late.

@@ -698,6 +698,23 @@ def test_a_guard_beyond_what_is_held_is_fitted_even_of_a_closed_group() -> None:
     assert of(day, order, stop) == [(stop, 0)], "asked again when it is told anew"
 
 
+def test_a_guard_of_the_morning_that_outlives_its_group_is_fitted_before_the_open() -> None:
+    """A person sells before the open what the stop of the morning is to guard."""
+    day, next_day, order = swing_carried()
+    early, sold = at(531, day=TOMORROW), at(534, day=TOMORROW)
+    next_day.feed(replace(naked(day, order), ts_ns=early), early)
+    next_day.feed(replace(covered(order, 0), ts_ns=early + 1), early + 1)
+    for live in next_day.state.groups.values():
+        for one in live.orders:
+            gone = fact(BrokerUpdateKind.EXIT_FILLED, one.correlation_id, one.quantity, 10_000)
+            next_day.feed(replace(gone, reason=CLOSED_ELSEWHERE, ts_ns=sold), sold)
+    assert all(live.is_closed for live in next_day.state.groups.values())
+    excess = BrokerUpdate("e", BrokerUpdateKind.EXCESS, order, "b", 0, 5, sold + 1, guard=2)
+    next_day.feed(excess, sold + 1)
+    stop = IntentKind.EMERGENCY_STOP
+    assert of(next_day, order, stop) == [(stop, 1), (stop, 0)]
+
+
 def test_guards_refused_with_everything_else_wait_for_the_clock() -> None:
     day = filled()
     order = sent(day, IntentKind.PLACE)[0].correlation_id
