@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from propdesk.engine.command_scopes import meant_scope
 from propdesk.engine.signals import withdraw_pending
 from propdesk.engine.state import LiveGroup, PendingEntry
 from propdesk.engine.timers import check_switches, groups_under, tend_groups, withdraw_actions
@@ -48,6 +49,16 @@ def _judge(turn: Turn, event: CommandAsked) -> tuple[CommandState, str]:
         return CommandState.REFUSED, f"{command.kind} needs the role {UserRole.TRADER}; yours is {role}."
     if is_expired(command.kind, event.asked_ns, event.read_ns, event.valid_ns):
         return CommandState.EXPIRED, "Asked too long ago to be carried out now: nothing was done, ask anew."
+    meant = meant_scope(turn, command.scope)
+    if isinstance(meant, Unusable):
+        return CommandState.REFUSED, meant.words
+    state, words = _carry_out(turn, event, replace(command, scope=meant.name), role)
+    return state, words + meant.doubt
+
+
+def _carry_out(
+    turn: Turn, event: CommandAsked, command: DeskCommand, role: UserRole
+) -> tuple[CommandState, str]:
     match command.kind:
         case CommandKind.RESUME:
             return _resume(turn, event, command, role)

@@ -32,7 +32,7 @@ _CLAIM = """
         AND NOT EXISTS (
             SELECT 1 FROM trading.commands AS c
             WHERE c.account_id = %(account)s AND c.state = 'ASKED' AND c.kind = ANY(%(stops)s)
-              AND coalesce(c.arguments ->> 'scope', %(whole)s) = ANY(%(scopes)s)))
+              AND upper(coalesce(c.arguments ->> 'scope', %(whole)s)) = ANY(%(typed)s)))
     RETURNING 1
 """
 _WITHDRAW = """
@@ -86,8 +86,10 @@ class IntentRepo:
             forbids entries, or a stop was asked of one of them and is not decided yet. NOT_PREPARED: it was
             sent before. DEPOSED: a newer daemon leads.
         """
+        scopes = [ACCOUNT_SCOPE, *with_wider(intent.kill_scopes)]
         values = {
-            "scopes": [ACCOUNT_SCOPE, *with_wider(intent.kill_scopes)],
+            "scopes": scopes,
+            "typed": [scope.upper() for scope in scopes],  # nobody has looked yet which name is meant
             "stops": list(STOPS),
             "whole": ACCOUNT_SCOPE,
             "severity": KillLevel.ENTRIES_BLOCKED.severity,

@@ -184,7 +184,9 @@ TRIGGERS: Final[list[str]] = [
                 (account_id, kind, severity, message, payload, event_ns, is_sent)
             VALUES (
                 NEW.account_id, 'COMMAND_ANSWERED',
-                CASE NEW.state WHEN 'EXPIRED' THEN 'critical' WHEN 'REFUSED' THEN 'warning' ELSE 'info' END,
+                CASE WHEN NEW.state = 'EXPIRED'
+                        OR NEW.state = 'REFUSED' AND NEW.kind IN ('PAUSE', 'KILL', 'FLATTEN') THEN 'critical'
+                    WHEN NEW.state = 'REFUSED' THEN 'warning' ELSE 'info' END,
                 left(format('%s of %s is %s: %s', NEW.kind, NEW.asked_by, NEW.state, NEW.answer), 1000),
                 jsonb_build_object(
                     'command_id', NEW.command_id, 'kind', NEW.kind, 'arguments', NEW.arguments,

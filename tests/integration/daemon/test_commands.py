@@ -114,6 +114,9 @@ async def test_no_entry_is_claimed_from_the_moment_a_stop_is_asked(
     for harmless in (command("PAUSE", scope="ADVISOR:A02"), command("CANCEL"), command("EXIT", trade="g123")):
         asked(settings, account, harmless)
     assert await repo.claim(intents[0], 1) is ClaimOutcome.CLAIMED
+    stop = asked(settings, account, command("KILL", level="REDUCE_ONLY", scope="advisor:a01"))
+    assert await repo.claim(intents[1], 2) is ClaimOutcome.BLOCKED, "in whatever case it is typed"
+    answer(connection, account, stop, "REFUSED")
     stop = asked(settings, account, command("KILL", level="REDUCE_ONLY", scope="UNDERLYING:TSTA"))
     begun = time.perf_counter()
     assert await repo.claim(intents[1], 2) is ClaimOutcome.BLOCKED
@@ -162,7 +165,7 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
             listener = tasks.commands
             assert listener is not None
             listening = asyncio.create_task(listener.run())
-            number = await asyncio.to_thread(asked, settings, account, command("PAUSE", scope="RULE:r"))
+            number = await asyncio.to_thread(asked, settings, account, command("PAUSE", scope="category:nse_eq"))
             begun = time.perf_counter()
             await tasks.bus.pulse.until(lambda: str(number) in tasks.decider.position.state.commands_answered)
             took = time.perf_counter() - begun
@@ -173,7 +176,7 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
     number, took = asyncio.run(press())
     assert took < 1.0, "woken, not found by the slow look"
     found = shown(connection, settings, number)
-    assert (found["state"], found["answer"][:28]) == ("DONE", "RULE:r is ENTRIES_BLOCKED. O")
+    assert (found["state"], found["answer"][:28]) == ("DONE", "CATEGORY:NSE_EQ is ENTRIES_B")
     event = connection.execute(
         "SELECT payload ->> 'command_id', severity, event_ns FROM trading.trade_events "
         "WHERE account_id = %s AND kind = 'COMMAND_ANSWERED'",

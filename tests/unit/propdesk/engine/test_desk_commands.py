@@ -16,7 +16,17 @@ from propdesk.model.messages import (
     OrderIntent,
 )
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, KillLimits
-from tests.support.engine_day import Day, at, flat_bar, make_bar, make_context, make_instrument, make_signal
+from tests.support.engine_day import (
+    Day,
+    at,
+    flat_bar,
+    make_bar,
+    make_context,
+    make_instrument,
+    make_rule,
+    make_ruleset,
+    make_signal,
+)
 
 NUMBERS = itertools.count(1)
 VALID_NS = 5 * NS_PER_MINUTE
@@ -67,7 +77,7 @@ def decided(day: Day, number: int) -> DecisionCode:
 
 def test_a_paused_scope_takes_no_entry_and_others_do() -> None:
     for scope in ("ADVISOR:A01", "UNDERLYING:ALPHA", "INSTRUMENT:NSE_EQ:ALPHA", "CATEGORY:NSE_EQ", "ACCOUNT"):
-        day = Day(make_context()).open()
+        day = Day(make_context([make_instrument(), make_instrument("BETA")])).open()
         day.bars([flat_bar(602, 10_050)])
         assert ask(day, "PAUSE", at(603), scope="UNDERLYING:BETA").state is CommandState.DONE
         assert ask(day, "PAUSE", at(603), scope=scope).state is CommandState.DONE
@@ -110,6 +120,7 @@ def test_flatten_leaves_at_once_and_locks_when_everything_is_closed() -> None:
 
 def test_a_scope_is_liquidated_and_locked_alone() -> None:
     day = filled()
+    day.context = make_context(rules=make_ruleset([make_rule(), make_rule(advisor_id="B02")]))
     ask(day, "KILL", at(603), level="LIQUIDATING", scope="ADVISOR:B02")
     assert sent(day, IntentKind.EXIT) == []
     assert day.state.level("ADVISOR:B02") is KillLevel.LOCKED  # it holds nothing
