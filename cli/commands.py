@@ -208,10 +208,14 @@ def _show(settings: Settings, account_id: str, found: dict[str, Any], *, as_json
             show_table(f"Command {found['command_id']}", ("command", "state", "answer"), [
                 (_typed(found), found["state"], found["answer"])])  # fmt: skip
         return
-    holds = " It holds entries back already." if found["kind"] in STOPS else ""
+    stands = "unless it is too old by then."
+    if found["kind"] in STOPS:
+        stands = (
+            "and holds entries back already. Read after midnight it only blocks entries, until a person lifts it."
+        )
     say(
-        f"No answer yet: {_last_sign(settings, account_id)}. The command stands, and is decided when the "
-        f"daemon reads it, unless it is too old by then.{holds} See `propdesk commands`."
+        f"No answer yet: {_last_sign(settings, account_id)}. The command stands, is decided when the "
+        f"daemon reads it, {stands} See `propdesk commands`."
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from propdesk.core.calendar import ist_date
 from propdesk.engine.command_scopes import meant_scope
 from propdesk.engine.signals import withdraw_pending
 from propdesk.engine.state import LiveGroup, PendingEntry
@@ -12,7 +13,7 @@ from propdesk.model.enums import ExitReason, KillLevel
 from propdesk.model.messages import CommandAnswer, CommandAsked, OperatorCommand
 from propdesk.model.user import UserRole
 from propdesk.risk import kill_switch
-from propdesk.risk.desk_commands import DeskCommand, Unusable, is_expired, parse
+from propdesk.risk.desk_commands import DeskCommand, Unusable, is_expired, is_of_an_earlier_day, parse
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, RESET_RULES, Cause, OpenCause, ResetRule, with_wider
 
 _LIFTED_BY_PEOPLE = (ResetRule.PERSON, ResetRule.AUTOMATIC)
@@ -66,8 +67,23 @@ def _carry_out(
             return _exit(turn, command)
         case CommandKind.CANCEL:
             return CommandState.DONE, _cancel(turn, event, command)
+        case _ if is_of_an_earlier_day(event.asked_ns, event.read_ns, event.valid_ns):
+            return _late_stop(turn, event, command)
         case _:
             return CommandState.DONE, _stop(turn, event, command)
+
+
+def _late_stop(turn: Turn, event: CommandAsked, command: DeskCommand) -> tuple[CommandState, str]:
+    """Block entries until a person has looked: nothing is closed today for an earlier day's word."""
+    asked_on = ist_date(event.asked_ns)
+    reason = f"{command.kind} asked on {asked_on}, when no daemon answered"
+    if command.reason:
+        reason += f": {command.reason}"
+    blocked = replace(command, level=KillLevel.ENTRIES_BLOCKED, reason=reason)
+    words = f"Asked on {asked_on}: {_stop(turn, event, blocked)} It stays so until a person lifts it."
+    if command.level is KillLevel.ENTRIES_BLOCKED:
+        return CommandState.DONE, words
+    return CommandState.EXPIRED, f"{words} What {command.level} closes or withdraws was NOT done: ask anew."
 
 
 def _stop(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
@@ -76,6 +92,7 @@ def _stop(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
     reason = command.reason or f"{command.kind} by hand"
     set_level(turn, OperatorCommand(command.level, command.scope, event.actor, reason, turn.now_ns))
     groups = groups_under(turn, command.scope)
+    dropped = 0 if command.level is KillLevel.ENTRIES_BLOCKED else _drop_waiting(turn, event, command.scope)
     if command.level is KillLevel.REDUCE_ONLY:
         for live in groups:
             if withdraw_actions(live):
@@ -84,7 +101,8 @@ def _stop(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
         tend_groups(turn, groups)
     now = turn.levels.level(command.scope)
     stands = "stays at" if now is before else "is"
-    return f"{command.scope} {stands} {now}. Open trades under it: {len(groups)}; {_what_becomes(command)}."
+    words = f"{command.scope} {stands} {now}. Open trades under it: {len(groups)}; {_what_becomes(command)}."
+    return f"{words} Waiting ideas dropped: {dropped}." if dropped else words
 
 
 def _what_becomes(command: DeskCommand) -> str:
@@ -163,10 +181,15 @@ def _cancel(turn: Turn, event: CommandAsked, command: DeskCommand) -> str:
     for live in groups:
         turn.put_group(replace(live, cancel_goal=True))
     tend_groups(turn, groups)
-    waiting = [e for e in turn.pending.values() if command.scope in _scopes_of(e)]
+    dropped = _drop_waiting(turn, event, command.scope)
+    return f"Entries withdrawn at the broker: {len(groups)}; waiting ideas dropped: {dropped}."
+
+
+def _drop_waiting(turn: Turn, event: CommandAsked, scope: str) -> int:
+    waiting = [entry for entry in turn.pending.values() if scope in _scopes_of(entry)]
     for entry in waiting:
         withdraw_pending(turn, entry.signal.signal_id, f"withdrawn by {event.actor} before it was armed")
-    return f"Entries withdrawn at the broker: {len(groups)}; waiting ideas dropped: {len(waiting)}."
+    return len(waiting)
 
 
 def _scopes_of(entry: PendingEntry) -> tuple[str, ...]:

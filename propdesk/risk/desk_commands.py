@@ -93,7 +93,7 @@ def parse(kind: str, arguments: Mapping[str, str]) -> DeskCommand | Unusable:
 
 
 def is_expired(kind: CommandKind, asked_ns: int, read_ns: int, valid_ns: int) -> bool:
-    """Tell whether a command is too old to be carried out.
+    """Tell whether a command of the moment (RESUME, EXIT, CANCEL) is too old to be carried out.
 
     Parameters
     ----------
@@ -105,16 +105,22 @@ def is_expired(kind: CommandKind, asked_ns: int, read_ns: int, valid_ns: int) ->
     Returns
     -------
     bool
-        What depends on the moment (RESUME, EXIT, CANCEL) is over after ``valid_ns``. A stop is good for the
-        whole IST day it was asked on, however long the daemon was away: whoever pressed it relies on it.
+        Never for a stop: whoever pressed it relies on it, however long the daemon was away.
 
     Notes
     -----
     docs/decisions/0030.
     """
-    if read_ns - asked_ns <= valid_ns:
-        return False
-    return kind not in STOPS or ist_date(asked_ns) != ist_date(read_ns)
+    return kind not in STOPS and read_ns - asked_ns > valid_ns
+
+
+def is_of_an_earlier_day(asked_ns: int, read_ns: int, valid_ns: int) -> bool:
+    """Tell whether a stop was asked on an earlier IST day than it was read on.
+
+    Such a stop blocks entries until a person lifts it, and does no more: nothing is closed or withdrawn today
+    for yesterday's word. One pressed within ``valid_ns`` before midnight is still what was asked.
+    """
+    return read_ns - asked_ns > valid_ns and ist_date(asked_ns) != ist_date(read_ns)
 
 
 def _fault_of(kind: CommandKind, arguments: Mapping[str, str]) -> str | None:

@@ -154,6 +154,33 @@ def test_a_stop_pressed_while_the_daemon_is_away_counts_before_anything_enters(
     assert levels == [("REDUCE_ONLY", "cli:asha")]
 
 
+def test_a_stop_of_the_evening_before_holds_in_the_morning(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    settings = make_account()
+    connection.execute(
+        "INSERT INTO trading.commands (account_id, asked_by, role, asked_at, door, kind, arguments, "
+        "idempotency_key) VALUES (%s, 'cli:asha', 'ADMIN', now() - interval '25 hours', 'CLI', 'KILL', "
+        """'{"level": "LOCKED"}', 'k')""",
+        (settings.account_id,),
+    )
+    connection.commit()
+    live(settings, FIRST, FIRST + 2, signal_at(bars, 1, at(FIRST, 3), "TSTA"))
+    whose = (settings.account_id,)
+    intents = connection.execute("SELECT 1 FROM trading.order_intents WHERE account_id = %s", whose)
+    assert intents.fetchall() == []
+    levels = connection.execute(
+        "SELECT level, cause, cleared_ns FROM trading.risk_levels WHERE account_id = %s", whose
+    )
+    assert levels.fetchall() == [("ENTRIES_BLOCKED", "MANUAL", None)]
+    events = connection.execute(
+        "SELECT kind, severity FROM trading.trade_events WHERE account_id = %s "
+        "AND kind = ANY('{KILL_SWITCH,COMMAND_ANSWERED}')",
+        whose,
+    )
+    assert sorted(events.fetchall()) == [("COMMAND_ANSWERED", "critical"), ("KILL_SWITCH", "critical")]
+
+
 def test_a_running_daemon_answers_at_once_with_event_and_audit(
     make_account: Callable[[], Settings], connection: Connection
 ) -> None:

@@ -2,7 +2,9 @@
 
 import itertools
 
-from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND
+import pytest
+
+from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from propdesk.engine.state import StepResult
 from propdesk.model.command import CommandState
 from propdesk.model.enums import KillLevel
@@ -13,6 +15,7 @@ from propdesk.model.messages import (
     ConnectionChanged,
     DecisionCode,
     IntentKind,
+    Notify,
     OrderIntent,
 )
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, KillLimits
@@ -219,12 +222,65 @@ def test_an_answered_command_does_nothing_a_second_time() -> None:
 
 def test_what_is_too_old_expires_and_what_is_no_command_is_refused() -> None:
     day = filled()
-    yesterday = ask(day, "FLATTEN", at(603), age_ns=NS_PER_DAY)
     stale = ask(day, "CANCEL", at(603), age_ns=VALID_NS + NS_PER_SECOND)
-    assert {yesterday.state, stale.state} == {CommandState.EXPIRED}
+    assert stale.state is CommandState.EXPIRED
     assert ask(day, "FLY", at(603)).state is CommandState.REFUSED
     assert ask(day, "PAUSE", at(603), role="VIEWER").text == "PAUSE needs the role TRADER; yours is VIEWER."
     assert ask(day, "PAUSE", at(603), role="owner").state is CommandState.REFUSED
     assert (day.state.level(), sent(day, IntentKind.EXIT)) == (KillLevel.ACTIVE, [])
     assert ask(day, "PAUSE", at(603), age_ns=20 * NS_PER_MINUTE).state is CommandState.DONE
     assert day.state.levels.is_open(ACCOUNT_SCOPE, "MANUAL")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "state"),
+    [
+        ("PAUSE", {}, CommandState.DONE),
+        ("PAUSE", {"scope": "advisor:a01"}, CommandState.DONE),
+        ("KILL", {"level": "ENTRIES_BLOCKED"}, CommandState.DONE),
+        ("KILL", {"level": "REDUCE_ONLY"}, CommandState.EXPIRED),
+        ("KILL", {"level": "LOCKED"}, CommandState.EXPIRED),
+        ("FLATTEN", {"reason": "out"}, CommandState.EXPIRED),
+    ],
+)
+def test_a_stop_of_an_earlier_day_blocks_until_a_person_lifts_it_and_closes_nothing(
+    kind: str, arguments: dict[str, str], state: CommandState
+) -> None:
+    day = filled()
+    answer = ask(day, kind, at(603), age_ns=12 * NS_PER_HOUR, **arguments)  # 22:03 the evening before
+    assert (answer.state, answer.text[:20]) == (state, "Asked on 2025-06-30:")
+    assert ("NOT done: ask anew" in answer.text) == (state is CommandState.EXPIRED)
+    told = [c for c in day.results[-1].commands if isinstance(c, Notify)]
+    assert [(event.event, event.severity) for event in told] == [("KILL_SWITCH", "critical")]
+    assert "asked on 2025-06-30, when no daemon answered" in told[0].text
+    assert decided(day, 5) is DecisionCode.KILL_SWITCH
+    (cause,) = day.state.levels.causes.values()
+    assert (cause.cause, cause.level) == ("MANUAL", KillLevel.ENTRIES_BLOCKED)
+    day.bars([flat_bar(604, 10_000)])
+    assert sent(day, IntentKind.EXIT) == []
+    lifted = ask(day, "RESUME", at(605), scope=cause.scope, reason="looked")
+    assert (lifted.state, day.state.levels.causes) == (CommandState.DONE, {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "left"),
+    [
+        ("FLATTEN", {}, 0),
+        ("KILL", {"level": "REDUCE_ONLY"}, 0),
+        ("KILL", {"level": "LIQUIDATING", "scope": "ADVISOR:A01"}, 0),
+        ("KILL", {"level": "REDUCE_ONLY", "scope": "CATEGORY:INDEX_FUT"}, 1),
+        ("PAUSE", {}, 1),
+    ],
+)
+def test_a_stop_above_a_pause_drops_waiting_ideas_for_good(
+    kind: str, arguments: dict[str, str], left: int
+) -> None:
+    day = Day(make_context()).open()
+    day.signal(make_signal(received_ns=at(540)))  # 09:00, waits for its session
+    answer = ask(day, kind, at(541), **arguments)
+    assert len(day.state.pending) == left
+    assert ("Waiting ideas dropped: 1." in answer.text) == (left == 0)
+    for scope in ("ACCOUNT", "ADVISOR:A01"):
+        ask(day, "RESUME", at(550), role="ADMIN", reason="looked", scope=scope)
+    day.bars([flat_bar(555, 10_050)])
+    assert bool(sent(day, IntentKind.PLACE)) == bool(left)

@@ -7,7 +7,7 @@ import pytest
 from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE, to_ns
 from propdesk.model.command import CommandKind
 from propdesk.model.enums import KillLevel
-from propdesk.risk.desk_commands import WORDS_MAX, DeskCommand, Unusable, is_expired, parse
+from propdesk.risk.desk_commands import WORDS_MAX, DeskCommand, Unusable, is_expired, is_of_an_earlier_day, parse
 
 TEN = to_ns(datetime(2025, 7, 1, 4, 30, tzinfo=UTC))  # 10:00 IST
 VALID = 5 * NS_PER_MINUTE
@@ -70,8 +70,12 @@ def test_what_depends_on_the_moment_ends_soon(kind: CommandKind) -> None:
 
 
 @pytest.mark.parametrize("kind", [CommandKind.PAUSE, CommandKind.KILL, CommandKind.FLATTEN])
-def test_a_stop_holds_for_its_day_and_not_for_the_next(kind: CommandKind) -> None:
-    assert not is_expired(kind, TEN, TEN + 13 * NS_PER_HOUR, VALID)  # 23:00 IST
-    assert is_expired(kind, TEN, TEN + 14 * NS_PER_HOUR, VALID)  # midnight
-    # one that was pressed just before midnight is not lost to it
-    assert not is_expired(kind, TEN + 14 * NS_PER_HOUR - 1, TEN + 14 * NS_PER_HOUR, VALID)
+def test_a_stop_never_lapses(kind: CommandKind) -> None:
+    assert not is_expired(kind, TEN, TEN + 60 * 24 * NS_PER_HOUR, VALID)
+
+
+def test_a_stop_is_of_an_earlier_day_from_midnight_on() -> None:
+    assert not is_of_an_earlier_day(TEN, TEN + 13 * NS_PER_HOUR, VALID)  # 23:00 IST
+    assert is_of_an_earlier_day(TEN, TEN + 14 * NS_PER_HOUR, VALID)  # midnight
+    # one that was pressed just before midnight is still what was asked
+    assert not is_of_an_earlier_day(TEN + 14 * NS_PER_HOUR - 1, TEN + 14 * NS_PER_HOUR, VALID)
