@@ -15,6 +15,7 @@ from adapters.brokers.paper import PaperBroker
 from adapters.cache.flags import RedisFlags
 from adapters.calendar import load_calendar
 from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.command_audit import CommandAuditRepo
 from adapters.db.repos.commands import CommandRepo
 from adapters.db.repos.heartbeat import HeartbeatRepo
 from adapters.db.repos.inbox import InboxRepo
@@ -50,6 +51,7 @@ from trading_daemon.past_day import PastDayDriver, owed_day, require_prices, ses
 from trading_daemon.ports import Driver, Log, SignalSource
 from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.startup import StartMode, Startup, envelope_of
+from trading_daemon.tasks.command_audit import CommandAuditor
 from trading_daemon.tasks.command_listener import CommandListener
 from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
@@ -86,6 +88,7 @@ class Tasks:
     bus: Bus
     listener: SignalListener
     commands: CommandListener | None
+    command_audit: CommandAuditor
     decider: Decider
     order_manager: OrderManager
     order_feed: OrderFeed
@@ -98,6 +101,7 @@ class Tasks:
         commands = {} if self.commands is None else {"command_listener": self.commands.run}
         return {
             **commands,
+            "command_audit": self.command_audit.run,
             "signal_listener": self.listener.run,
             "decider": self.decider.run,
             "order_manager": self.order_manager.run,
@@ -201,6 +205,7 @@ class Bootstrap:
             bus,
             self._listener(source, inbox, bus, clock, day, replay, mode),
             commands,
+            self._command_audit(),
             decider,
             manager,
             feed_task,
@@ -215,6 +220,12 @@ class Bootstrap:
         valid_ns = self._settings.command_valid_s * NS_PER_SECOND
         connection = await self._connection("commands")
         return CommandListener(bus, CommandRepo(connection, self._settings.account_id, valid_ns))
+
+    def _command_audit(self) -> CommandAuditor:
+        url = self._settings.database_url("daemon")
+        repo = CommandAuditRepo(lambda: connect(url, "propdesk-command-audit"), self._settings.account_id)
+        self._stack.push_async_callback(repo.close)
+        return CommandAuditor(repo, self._log)
 
     async def _connection(self, role: str) -> LiveConnection:
         connection = await connect(self._settings.database_url("daemon"), f"propdesk-{role}")

@@ -60,8 +60,12 @@ class Commands(Protocol):
         """Commands without an answer, in the order asked."""
         ...
 
-    async def audit_answers(self) -> None:
-        """Write the audit rows of answers that have none."""
+
+class CommandAudits(Protocol):
+    """The audit log's rows of commands."""
+
+    async def write_rows(self) -> bool:
+        """Write those that are missing; tells whether none is left. Waits for no other writer."""
         ...
 
 

@@ -52,7 +52,9 @@ RIGHTS: Final[dict[str, dict[str, str]]] = {
 """Rights per role and schema; a schema not named is closed to the role."""
 
 _ASK: Final = "SELECT, INSERT (account_id, asked_by, role, door, kind, arguments, idempotency_key)"
-_ANSWER: Final = "SELECT, UPDATE (state, answer, answered_at, journal_date, journal_seq, audited_at)"
+_ANSWER: Final = (
+    "SELECT, UPDATE (state, answer, answered_at, journal_date, journal_seq, ask_audited_at, audited_at)"
+)
 
 TABLE_RIGHTS: Final[dict[str, dict[str, str]]] = {
     PIPELINE: {"raw.landed_rows": _APPEND, "raw.signal_log": _APPEND},

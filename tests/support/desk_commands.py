@@ -8,12 +8,15 @@ from typing import Any
 
 import psycopg
 
+from adapters.db.live import connect
+from adapters.db.repos.command_audit import CommandAuditRepo
+
 DAY = date(2025, 7, 1)
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def ask_anything(connection: Connection, account_id: str, key: str = "k") -> int:
-    """Put a pause into the table, without its row of the audit log."""
+    """Put a pause into the table."""
     row = connection.execute(
         "INSERT INTO trading.commands "
         "(account_id, asked_by, role, door, kind, arguments, idempotency_key) "
@@ -34,6 +37,15 @@ def answer(connection: Connection, account_id: str, number: int, state: str, wor
         "journal_seq = command_id WHERE account_id = %s AND command_id = %s",
         (state, words, DAY, account_id, number),
     )
+
+
+async def write_audit(url: str, account_id: str) -> bool:
+    """Write the audit rows of commands as the daemon's task does; tells whether none is left."""
+    repo = CommandAuditRepo(lambda: connect(url, "tests"), account_id)
+    try:
+        return await repo.write_rows()
+    finally:
+        await repo.close()
 
 
 @contextmanager

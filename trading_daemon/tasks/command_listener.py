@@ -13,7 +13,7 @@ COMMANDS_MAX: Final = 64
 
 
 class CommandListener:
-    """Hands every open command to the decider once, and has its answer audited.
+    """Hands every open command to the decider once.
 
     A command stays open until the decider's transaction answers it. One that this process has handed over and
     not answered is therefore handed over again by the next process, never by this one.
@@ -41,7 +41,6 @@ class CommandListener:
         """Take what is open now; a full bus lets it wait."""
         for command in await self.open_commands():
             await self._bus.events.put(Envelope((command,)))
-        await self._commands.audit_answers()
 
     async def open_commands(self) -> tuple[CommandAsked, ...]:
         """Give the open commands that were not given before, in the order asked."""

@@ -17,6 +17,7 @@ FIRST_HASH = ""
 
 # One writer at a time per account, so that the chain never forks.
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))"
+_TRY_TURN = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 11))"
 _LAST = "SELECT seq, hash FROM audit.log WHERE account_id = %s ORDER BY seq DESC LIMIT 1"
 _APPEND = """
     INSERT INTO audit.log (account_id, seq, logged_at, actor, action, detail, previous_hash, hash)
@@ -49,6 +50,12 @@ def append_audit(
     values = _chained(last, account_id, actor, action, detail, logged_at)
     connection.execute(_APPEND, values)
     return str(values[-1])
+
+
+async def take_turn_live(connection: LiveConnection, account_id: str) -> bool:
+    """Take the turn to append until the end of the transaction, or tell that somebody else has it."""
+    row = await (await connection.execute(_TRY_TURN, (account_id,))).fetchone()
+    return row is not None and bool(row[0])
 
 
 async def append_audit_live(

@@ -1,4 +1,4 @@
-"""Commands of people: asked at the doors, read, answered and audited by the daemon (docs/decisions/0030)."""
+"""Commands of people: asked at the doors, read and answered by the daemon (docs/decisions/0030)."""
 
 import json
 import time
@@ -12,7 +12,6 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
-from adapters.db.repos.audit import append_audit, append_audit_live
 from propdesk.core.clock import to_ns
 from propdesk.core.errors import GapFault, SchemaFault
 from propdesk.model.command import CommandState, Door
@@ -29,7 +28,7 @@ KEY_LENGTH_MAX: Final = 200
 _ASK: Final = """
     INSERT INTO trading.commands (account_id, asked_by, role, door, kind, arguments, idempotency_key)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
-    ON CONFLICT (account_id, idempotency_key) DO NOTHING RETURNING command_id, asked_at
+    ON CONFLICT (account_id, idempotency_key) DO NOTHING RETURNING command_id
 """
 _SAME: Final = """
     SELECT command_id, asked_by, door, kind, arguments FROM trading.commands
@@ -51,13 +50,6 @@ _ANSWER: Final = """
     UPDATE trading.commands SET state = %s, answer = %s, answered_at = clock_timestamp(), journal_date = %s,
         journal_seq = %s
     WHERE account_id = %s AND command_id = %s AND state = 'ASKED'
-"""
-_AUDIT: Final = """
-    UPDATE trading.commands SET audited_at = clock_timestamp()
-    WHERE account_id = %s AND command_id = (
-        SELECT command_id FROM trading.commands
-        WHERE account_id = %s AND state <> 'ASKED' AND audited_at IS NULL ORDER BY command_id LIMIT 1)
-    RETURNING command_id, kind, asked_by, door, state, answer, answered_at, journal_date, journal_seq
 """
 
 
@@ -81,7 +73,7 @@ class NewCommand:
 
 
 def ask(connection: Connection, account_id: str, new: NewCommand) -> int:
-    """Put a command into the table, with its row of the audit log, in the current transaction.
+    """Put a command into the table in the current transaction; the daemon writes its row of the audit log.
 
     Returns
     -------
@@ -107,15 +99,6 @@ def ask(connection: Connection, account_id: str, new: NewCommand) -> int:
     row = connection.execute(_ASK, values).fetchone()
     if row is None:
         return _asked_before(connection, account_id, new, arguments)
-    detail = {"command_id": row[0], "kind": new.kind, "arguments": arguments, "door": new.door.value}
-    append_audit(
-        connection,
-        account_id,
-        actor=new.asked_by,
-        action="COMMAND_ASKED",
-        detail=detail,
-        logged_at=row[1],
-    )
     return int(row[0])
 
 
@@ -170,7 +153,7 @@ def await_answer(
 
 
 class CommandRepo:
-    """The daemon's side, over one connection: what is open, and the audit of what was answered.
+    """The daemon's side, over one connection: what is open.
 
     Parameters
     ----------
@@ -212,36 +195,6 @@ class CommandRepo:
             )
             for row in await cursor.fetchall()
         ]
-
-    async def audit_answers(self) -> None:
-        """Write the audit row of every answer that has none yet.
-
-        Not in the decider's transaction: the audit log has one writer at a time, and no stop may wait for
-        whoever holds it. What a process that dies leaves out, the next one writes.
-        """
-        while True:
-            async with self._connection.transaction():
-                cursor = await self._connection.execute(_AUDIT, (self._account_id, self._account_id))
-                row = await cursor.fetchone()
-                if row is None:
-                    return
-                detail = {
-                    "command_id": row[0],
-                    "kind": row[1],
-                    "asked_by": row[2],
-                    "door": row[3],
-                    "state": row[4],
-                    "answer": row[5],
-                    "journal": [row[7].isoformat(), row[8]],
-                }
-                await append_audit_live(
-                    self._connection,
-                    self._account_id,
-                    actor="daemon",
-                    action="COMMAND_ANSWERED",
-                    detail=detail,
-                    logged_at=row[6],
-                )
 
 
 def _words(value: object) -> str:

@@ -436,6 +436,7 @@ commands = Table(
     moment("answered_at", null=True),
     day("journal_date", null=True),
     big("journal_seq", null=True),
+    moment("ask_audited_at", null=True),
     moment("audited_at", null=True),
     UniqueConstraint("account_id", "idempotency_key"),
     CheckConstraint("state IN ('ASKED','DONE','REFUSED','EXPIRED')", name="state_known"),
@@ -454,7 +455,7 @@ commands = Table(
         "ix_commands_unaudited",
         "account_id",
         "command_id",
-        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+        postgresql_where="ask_audited_at IS NULL OR state <> 'ASKED' AND audited_at IS NULL",
     ),
     schema="trading",
 )

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -12,7 +13,8 @@ import psycopg
 import pytest
 
 from adapters.db.engine import psycopg_dsn
-from adapters.db.live import connect
+from adapters.db.live import LiveConnection, connect
+from adapters.db.repos.command_audit import CommandAuditRepo
 from adapters.db.repos.commands import KeyReused, NewCommand, ask, read_command
 from adapters.db.repos.intents import IntentRepo, insert_intents
 from adapters.db.repos.leader import take_leadership
@@ -30,7 +32,7 @@ from propdesk.ports import BarArrays
 from tests.integration.daemon.starts import FIRST, alive, at, live, signal_at, started, trades
 from tests.integration.daemon.test_books import NOW, _intent
 from tests.support.daemon_day import DAY
-from tests.support.desk_commands import answer
+from tests.support.desk_commands import answer, write_audit
 
 pytestmark = pytest.mark.integration
 
@@ -192,12 +194,14 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
             listener = tasks.commands
             assert listener is not None
             listening = asyncio.create_task(listener.run())
+            auditing = asyncio.create_task(tasks.command_audit.run())
             number = await asyncio.to_thread(asked, settings, account, command("PAUSE", scope="category:nse_eq"))
             begun = time.perf_counter()
             await tasks.bus.pulse.until(lambda: str(number) in tasks.decider.position.state.commands_answered)
             took = time.perf_counter() - begun
             await asyncio.to_thread(_until_audited, settings, number)
             listening.cancel()
+            auditing.cancel()
             return number, took
 
     number, took = asyncio.run(press())
@@ -218,6 +222,80 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
     assert log == [("cli:asha", "COMMAND_ASKED", None), ("daemon", "COMMAND_ANSWERED", "DONE")]
     with connection.transaction():
         assert verify_audit_log(connection, account).broken is None
+
+
+@contextmanager
+def held_audit_log(settings: Settings, account_id: str) -> Iterator[None]:
+    """Hold the audit log's turn, as a process that hangs in a transaction does."""
+    with psycopg.connect(psycopg_dsn(settings.database_url())) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 11))", (account_id,))
+        yield
+
+
+def _audited(connection: Connection, account_id: str) -> list[tuple[Any, ...]]:
+    return connection.execute(
+        "SELECT actor, action, detail ->> 'kind' FROM audit.log WHERE account_id = %s ORDER BY seq",
+        (account_id,),
+    ).fetchall()
+
+
+async def test_no_stop_waits_for_the_audit_log_and_its_rows_are_caught_up(
+    settings: Settings, connection: Connection
+) -> None:
+    url = settings.database_url("daemon")
+    with held_audit_log(settings, "held"):
+        begun = time.perf_counter()
+        number = asked(settings, "held", command("FLATTEN"))
+        assert await write_audit(url, "held") is False
+        assert time.perf_counter() - begun < 2
+    assert _audited(connection, "held") == []
+    answer(connection, "held", number, "DONE")
+    asked(settings, "held", command("PAUSE"))
+    connection.commit()
+    assert await write_audit(url, "held")
+    assert await write_audit(url, "held")
+    assert _audited(connection, "held") == [
+        ("cli:asha", "COMMAND_ASKED", "FLATTEN"),
+        ("daemon", "COMMAND_ANSWERED", "FLATTEN"),
+        ("cli:asha", "COMMAND_ASKED", "PAUSE"),
+    ]
+    with connection.transaction():
+        assert verify_audit_log(connection, "held").broken is None
+
+
+async def test_two_daemons_audit_a_command_once(settings: Settings, connection: Connection) -> None:
+    for _ in range(5):
+        answer(connection, "twice-audited", asked(settings, "twice-audited", command("PAUSE")), "DONE")
+    connection.commit()
+    url = settings.database_url("daemon")
+    await asyncio.gather(*(write_audit(url, "twice-audited") for _ in range(4)))
+    assert await write_audit(url, "twice-audited")
+    found = [action for _, action, _ in _audited(connection, "twice-audited")]
+    assert sorted(found) == ["COMMAND_ANSWERED"] * 5 + ["COMMAND_ASKED"] * 5
+
+
+async def test_an_auditor_that_hangs_holds_no_answer_up_for_long(
+    settings: Settings, connection: Connection
+) -> None:
+    """Its session ends by itself, and the next look uses a new one."""
+    asked(settings, "hangs", command("PAUSE"))
+    opened = []
+
+    async def opening() -> LiveConnection:
+        opened.append(await connect(settings.database_url("daemon"), "tests"))
+        return opened[-1]
+
+    repo = CommandAuditRepo(opening, "hangs")
+    assert await repo.write_rows()
+    row = await (await opened[0].execute("SHOW idle_in_transaction_session_timeout")).fetchone()
+    assert row == ("5s",)
+    await opened[0].close()
+    with pytest.raises(psycopg.OperationalError):
+        await repo.write_rows()
+    assert await repo.write_rows()
+    assert len(opened) == 2
+    await repo.close()
+    assert len(_audited(connection, "hangs")) == 1
 
 
 def test_a_flat_desk_is_what_flatten_leads_to(

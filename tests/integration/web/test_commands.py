@@ -1,5 +1,6 @@
 """Commands to the daemon through the API."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from fastapi.testclient import TestClient
 from adapters.db.engine import psycopg_dsn
 from adapters.db.repos.verify import verify_audit_log
 from propdesk.model.user import UserRole
-from tests.support.desk_commands import answer, ask_anything
+from tests.support.desk_commands import answer, ask_anything, write_audit
 from tests.support.web_api import ACCOUNT, Desk
 
 pytestmark = pytest.mark.integration
@@ -39,6 +40,7 @@ def test_a_command_is_accepted_and_its_answer_read_at_its_address_and_in_the_str
     assert (waiting.json()["state"], waiting.json()["answer"]) == ("ASKED", None)
     with psycopg.connect(psycopg_dsn(pg_url), autocommit=True) as connection:
         answer(connection, ACCOUNT, number, "DONE", "ADVISOR:A01 is LIQUIDATING.")
+        assert asyncio.run(write_audit(pg_url, ACCOUNT))
         with connection.transaction():
             assert verify_audit_log(connection, ACCOUNT).broken is None
         log = connection.execute(

@@ -901,6 +901,7 @@ def upgrade() -> None:
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("journal_date", sa.Date(), nullable=True),
         sa.Column("journal_seq", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("ask_audited_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("audited_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "state IN ('ASKED','DONE','REFUSED','EXPIRED')", name=op.f("ck_commands_state_known")
@@ -935,7 +936,7 @@ def upgrade() -> None:
         ["account_id", "command_id"],
         unique=False,
         schema="trading",
-        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+        postgresql_where="ask_audited_at IS NULL OR state <> 'ASKED' AND audited_at IS NULL",
     )
     op.create_table(
         "corpus_accounts",
@@ -1553,7 +1554,7 @@ def downgrade() -> None:
         "ix_commands_unaudited",
         table_name="commands",
         schema="trading",
-        postgresql_where="state <> 'ASKED' AND audited_at IS NULL",
+        postgresql_where="ask_audited_at IS NULL OR state <> 'ASKED' AND audited_at IS NULL",
     )
     op.drop_index(
         "ix_commands_open",
