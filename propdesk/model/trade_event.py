@@ -101,7 +101,8 @@ EVENTS: Final[dict[EventKind, EventFacts]] = {
     EventKind.REVISED_AFTER_DECISION: EventFacts(_INFO, "a signal was revised after it was decided"),
     EventKind.CONTEXT_CHANGED: EventFacts(_WARNING, "the day goes on under other rules or settings"),
     EventKind.COMMAND_ANSWERED: EventFacts(
-        _INFO, "a command was carried out; warning where it was refused, critical where a stop was or it expired"
+        _INFO,
+        "a command was carried out; warning where it was refused, critical where a stop was or it expired",
     ),
 }
 """Facts of every kind; the reducer takes the severity of what it tells from here."""

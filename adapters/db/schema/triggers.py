@@ -18,7 +18,8 @@ TRIGGERS: Final[list[str]] = [
     CREATE TRIGGER announce AFTER INSERT ON trading.trade_events
         FOR EACH ROW EXECUTE FUNCTION trading.announce_trade_event()
     """,
-    # What cannot be told never undoes what was traded: each of the three below drops its event instead.
+    # What cannot be told never undoes what was traded: each of the three below drops its event
+    # instead, and so does a command's answer.
     """
     CREATE OR REPLACE FUNCTION trading.record_trade_event() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -179,7 +180,10 @@ TRIGGERS: Final[list[str]] = [
     CREATE OR REPLACE FUNCTION trading.announce_command() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_notify('command', NEW.account_id);
-        IF TG_OP = 'UPDATE' AND NEW.state <> OLD.state THEN
+        IF TG_OP = 'INSERT' OR NEW.state = OLD.state THEN
+            RETURN NULL;
+        END IF;
+        BEGIN
             INSERT INTO trading.trade_events
                 (account_id, kind, severity, message, payload, event_ns, is_sent)
             VALUES (
@@ -192,12 +196,19 @@ TRIGGERS: Final[list[str]] = [
                     'command_id', NEW.command_id, 'kind', NEW.kind, 'arguments', NEW.arguments,
                     'asked_by', NEW.asked_by, 'door', NEW.door, 'state', NEW.state, 'answer', NEW.answer
                 ),
-                (SELECT now_ns FROM trading.journal
-                 WHERE account_id = NEW.account_id AND trade_date = NEW.journal_date
-                   AND seq = NEW.journal_seq),
+                -- a deposed daemon's row of the journal is not there: its transaction ends by itself
+                coalesce(
+                    (SELECT now_ns FROM trading.journal
+                     WHERE account_id = NEW.account_id AND trade_date = NEW.journal_date
+                       AND seq = NEW.journal_seq),
+                    (extract(epoch FROM NEW.answered_at) * 1000000000)::bigint
+                ),
                 false
             );
-        END IF;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING USING
+                MESSAGE = 'the event of command ' || NEW.command_id || ' is lost: ' || SQLERRM;
+        END;
         RETURN NULL;
     END $$
     """,
