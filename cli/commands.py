@@ -39,7 +39,11 @@ _YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask whether it i
 _WaitOption = Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait for the answer.")]
 _KeyOption = Annotated[
     str | None,
-    typer.Option("--key", help="Names the command: asked again under the same key it is the same one."),
+    typer.Option(
+        "--key",
+        help="Names the command: asked again that day under the same key it is the same one; on another "
+        "day it is refused.",
+    ),
 ]
 
 
@@ -176,7 +180,14 @@ def _send(
 ) -> None:
     """Ask, wait, show; the exit code says what became of it."""
     from adapters.db.engine import listening
-    from adapters.db.repos.commands import CHANNEL, NewCommand, ask, await_answer
+    from adapters.db.repos.commands import (
+        CHANNEL,
+        NewCommand,
+        ask,
+        await_answer,
+        read_command,
+        transaction_start,
+    )
 
     settings = load_settings()
     account_id = account or settings.account_id
@@ -190,7 +201,14 @@ def _send(
     )
     with open_transaction(settings, "access", "propdesk-ask") as connection:
         number = ask(connection, account_id, new)
-    say(f"Asked as command {number}; waiting for the daemon of account {account_id}.")
+        asked_at = read_command(connection, account_id, number)["asked_at"]
+        is_repeat = asked_at < transaction_start(connection)
+    asked = (
+        f"NOT asked anew: this key stands for command {number}, asked at {asked_at}"
+        if is_repeat
+        else (f"Asked as command {number}")
+    )
+    say(f"{asked}; waiting for the daemon of account {account_id}.")
     with (
         listening(settings.database_url("reader"), "propdesk-answer", CHANNEL) as connection,
         progress_console().status(f"{kind} …"),
@@ -211,7 +229,8 @@ def _show(settings: Settings, account_id: str, found: dict[str, Any], *, as_json
     stands = "unless it is too old by then."
     if found["kind"] in STOPS:
         stands = (
-            "and holds entries back already. Read after midnight it only blocks entries, until a person lifts it."
+            "and holds entries back already. Read after midnight it only blocks entries, "
+            "until a person lifts it."
         )
     say(
         f"No answer yet: {_last_sign(settings, account_id)}. The command stands, is decided when the "

@@ -36,7 +36,7 @@ class CommandAuditor:
         fault_told = ""
         try:
             await self._audits.write_rows()
-        except Exception as fault:  # noqa: BLE001 - the rows stay to be written, and stops must go on working
+        except Exception as fault:  # the rows stay to be written, and stops must go on working
             fault_told = f"{type(fault).__name__}: {fault}"
             if fault_told != self._told:
                 self._log.warning("commands are not audited", error=fault_told)

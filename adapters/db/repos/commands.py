@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
+from propdesk.core.calendar import ist_date
 from propdesk.core.clock import to_ns
 from propdesk.core.errors import GapFault, SchemaFault
 from propdesk.model.command import CommandState, Door
@@ -31,8 +32,8 @@ _ASK: Final = """
     ON CONFLICT (account_id, idempotency_key) DO NOTHING RETURNING command_id
 """
 _SAME: Final = """
-    SELECT command_id, asked_by, door, kind, arguments FROM trading.commands
-    WHERE account_id = %s AND idempotency_key = %s
+    SELECT asked_by, door, kind, arguments, command_id, state, asked_at, clock_timestamp()
+    FROM trading.commands WHERE account_id = %s AND idempotency_key = %s
 """
 _ROWS: Final = """
     SELECT command_id, kind, arguments, asked_by, role, door, asked_at, state, answer, answered_at
@@ -61,7 +62,7 @@ class KeyReused(SchemaFault):
 class NewCommand:
     """A command about to be asked.
 
-    ``key`` names it for good within the account: asked again, it is the same command.
+    ``key`` names it for good within the account: asked again on the same IST day, it is the same command.
     """
 
     asked_by: str
@@ -85,7 +86,8 @@ def ask(connection: Connection, account_id: str, new: NewCommand) -> int:
     SchemaFault
         If it cannot be understood; the sentence is for the person.
     KeyReused
-        If the key stands for another command, or another person's.
+        If the key stands for another command, another person's, or one of an earlier IST day: its old answer
+        must not pass for today's.
     """
     meant = parse(new.kind, new.arguments)
     if isinstance(meant, Unusable):
@@ -106,9 +108,16 @@ def _asked_before(
     connection: Connection, account_id: str, new: NewCommand, arguments: Mapping[str, str]
 ) -> int:
     row = connection.execute(_SAME, (account_id, new.key)).fetchone()
-    if row is None or row[1:] != (new.asked_by, new.door, new.kind, arguments):
+    if row is None or row[:4] != (new.asked_by, new.door, new.kind, arguments):
         raise KeyReused("This idempotency key stands for another command: make a new key for a new command.")
-    return int(row[0])
+    number, state, asked_at, now = row[4:]
+    asked_on = ist_date(to_ns(asked_at))
+    if asked_on != ist_date(to_ns(now)):
+        raise KeyReused(
+            f"NOTHING was asked: this idempotency key stands for command {number} of {asked_on}, which is "
+            f"{state}. Make a new key for today's command."
+        )
+    return int(number)
 
 
 def read_command(connection: Connection, account_id: str, command_id: int) -> dict[str, Any]:
@@ -124,6 +133,14 @@ def read_command(connection: Connection, account_id: str, command_id: int) -> di
     if row is None:
         raise GapFault(f"There is no command {command_id}.")
     return row
+
+
+def transaction_start(connection: Connection) -> datetime:
+    """Tell when the current transaction began, by the database's clock: what was asked before is a repeat."""
+    row = connection.execute("SELECT transaction_timestamp()").fetchone()
+    assert row is not None  # noqa: S101 - one row without a table
+    found: datetime = row[0]
+    return found
 
 
 def read_commands(connection: Connection, account_id: str, most: int) -> list[dict[str, Any]]:

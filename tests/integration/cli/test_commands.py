@@ -67,7 +67,9 @@ def test_without_a_daemon_the_command_stands_and_asking_again_by_its_key_asks_on
     assert json.loads(told.out)["state"] == "ASKED"
     assert "no daemon of account nobody was ever seen" in told.err
     assert "holds entries back already" in told.err
+    assert "Asked as command" in told.err
     assert main(words) == EXIT_NOT_RUNNING
+    assert "NOT asked anew: this key stands for command" in capsys.readouterr().err
     (only,) = asked("nobody", capsys)
     assert (only["kind"], only["role"], only["door"], only["asked_by"][:4]) == (
         "FLATTEN",

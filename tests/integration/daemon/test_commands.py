@@ -101,6 +101,56 @@ def test_a_command_is_asked_once_and_answered_once(settings: Settings, connectio
         connection.execute("DELETE FROM trading.commands WHERE account_id = 'once'")
 
 
+def _ask_earlier(connection: Connection, account_id: str, key: str, age: str) -> int:
+    row = connection.execute(
+        "INSERT INTO trading.commands (account_id, asked_by, role, asked_at, door, kind, arguments, "
+        "idempotency_key) VALUES (%s, 'cli:asha', 'TRADER', now() - %s::interval, 'CLI', 'FLATTEN', '{}', "
+        "%s) "
+        "RETURNING command_id",
+        (account_id, age, key),
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_a_key_of_an_earlier_day_asks_nothing_and_says_so(settings: Settings, connection: Connection) -> None:
+    number = _ask_earlier(connection, "eod", "eod", "25 hours")
+    answer(connection, "eod", number, "DONE")
+    with pytest.raises(KeyReused, match=f"NOTHING was asked.* command {number} of 20.*, which is DONE"):
+        asked(settings, "eod", command("FLATTEN", "eod"))
+
+
+def test_an_answer_never_fails_for_want_of_a_journal_row(settings: Settings, connection: Connection) -> None:
+    """A deposed daemon's row of the journal is not written: it fails for that, not for this."""
+    number = asked(settings, "deposed", command("PAUSE"))
+    connection.execute(
+        "UPDATE trading.commands SET state = 'REFUSED', answer = 'x', answered_at = '2025-07-01T04:00:00Z', "
+        "journal_date = %s, journal_seq = 5 WHERE account_id = 'deposed' AND command_id = %s",
+        (DAY, number),
+    )
+    events = connection.execute(
+        "SELECT severity, event_ns FROM trading.trade_events WHERE account_id = 'deposed'"
+    )
+    assert events.fetchall() == [("critical", 1_751_342_400_000_000_000)], "a stop that was refused"
+
+
+def test_an_answer_stands_where_its_event_cannot_be_told(settings: Settings, connection: Connection) -> None:
+    number = asked(settings, "untold", command("CANCEL"))
+    with connection.transaction():
+        connection.execute(
+            "ALTER TABLE trading.trade_events ADD CONSTRAINT broken CHECK (account_id <> 'untold')"
+        )
+    try:
+        answer(connection, "untold", number, "DONE")
+    finally:
+        connection.execute("ALTER TABLE trading.trade_events DROP CONSTRAINT broken")
+    with connection.transaction():
+        assert read_command(connection, "untold", number)["state"] == "DONE"
+    assert (
+        connection.execute("SELECT 1 FROM trading.trade_events WHERE account_id = 'untold'").fetchall() == []
+    )
+
+
 async def test_no_entry_is_claimed_from_the_moment_a_stop_is_asked(
     settings: Settings, connection: Connection
 ) -> None:
@@ -195,7 +245,9 @@ def test_a_running_daemon_answers_at_once_with_event_and_audit(
             assert listener is not None
             listening = asyncio.create_task(listener.run())
             auditing = asyncio.create_task(tasks.command_audit.run())
-            number = await asyncio.to_thread(asked, settings, account, command("PAUSE", scope="category:nse_eq"))
+            number = await asyncio.to_thread(
+                asked, settings, account, command("PAUSE", scope="category:nse_eq")
+            )
             begun = time.perf_counter()
             await tasks.bus.pulse.until(lambda: str(number) in tasks.decider.position.state.commands_answered)
             took = time.perf_counter() - begun

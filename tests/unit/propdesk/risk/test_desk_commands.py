@@ -7,7 +7,14 @@ import pytest
 from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE, to_ns
 from propdesk.model.command import CommandKind
 from propdesk.model.enums import KillLevel
-from propdesk.risk.desk_commands import WORDS_MAX, DeskCommand, Unusable, is_expired, is_of_an_earlier_day, parse
+from propdesk.risk.desk_commands import (
+    WORDS_MAX,
+    DeskCommand,
+    Unusable,
+    is_expired,
+    is_of_an_earlier_day,
+    parse,
+)
 
 TEN = to_ns(datetime(2025, 7, 1, 4, 30, tzinfo=UTC))  # 10:00 IST
 VALID = 5 * NS_PER_MINUTE

@@ -44,7 +44,10 @@ class Lines:
 
 
 async def test_faults_are_told_once_each_and_it_goes_on() -> None:
-    lines, audits = Lines(), Audits(OSError("away"), OSError("away"), ValueError("odd"), None, OSError("away"))
+    lines, audits = (
+        Lines(),
+        Audits(OSError("away"), OSError("away"), ValueError("odd"), None, OSError("away")),
+    )
     auditor = CommandAuditor(audits, lines)
     for _ in range(6):
         await auditor.write()

@@ -35,6 +35,7 @@ class Table:
         self.calls.append("open")
         return [command(number) for number in self.open]
 
+
 def handed(bus: Bus) -> list[int]:
     found = []
     for envelope in bus.events.take_waiting(100):
