@@ -6,11 +6,12 @@ from typing import cast
 
 import pytest
 
+from adapters.settings import Settings
 from propdesk.core.clock import ManualClock
 from propdesk.engine.batch import Batch
 from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.step import initial_state
-from propdesk.model.messages import TimerFired
+from propdesk.model.messages import Notify, TimerFired
 from tests.support.engine_day import at, make_context
 from trading_daemon import main
 from trading_daemon.bootstrap import Tasks
@@ -18,6 +19,7 @@ from trading_daemon.bus import Bus, Envelope
 from trading_daemon.tasks.decider import Decider, Ledgered
 
 ENVELOPES = 2_000
+NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/none"
 
 
 class Journal:
@@ -69,3 +71,52 @@ async def test_a_database_that_does_not_answer_keeps_nobody(monkeypatch: pytest.
     monkeypatch.setattr(main, "FINISH_S", 0.05)
     bus = await asyncio.wait_for(stop_with(Journal(is_stuck=True)), 5)
     assert bus.events.unfinished == ENVELOPES
+
+
+class _Line:
+    async def __aenter__(self) -> None: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+async def _open(*_: object) -> _Line:
+    return _Line()
+
+
+async def test_what_a_halt_tells_people_holds_no_secret_and_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    async def write(_: object, __: str, notice: Notify) -> None:
+        told.append(notice.text)
+
+    monkeypatch.setattr(main, "connect", _open)
+    monkeypatch.setattr(main, "write_notice", write)
+    settings = Settings(_env_file=None, postgres_url=NOWHERE, telegram_bot_token="123456:canary")
+    fault = RuntimeError(f"POST https://x/bot123456:canary failed\n{'x' * 5_000}")
+    await main._tell_halt(settings, ManualClock(0), ExceptionGroup("tasks", [fault]))
+    (text,) = told
+    assert "canary" not in text
+    assert "POST https://x/bot*** failed" in text
+    assert len(text) < 900
+
+
+async def test_word_of_a_halt_that_cannot_be_left_holds_up_nothing_and_raises_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[str] = []
+
+    async def hang(*_: object) -> None:
+        tried.append("hang")
+        await asyncio.Event().wait()
+
+    async def break_down(*_: object) -> None:
+        tried.append("break")
+        raise OSError("no such host")
+
+    settings = Settings(_env_file=None, postgres_url=NOWHERE)
+    monkeypatch.setattr(main, "TELL_S", 0.01)
+    for attempt in (hang, break_down):
+        monkeypatch.setattr(main, "connect", attempt)
+        async with asyncio.timeout(5):
+            await main._tell_halt(settings, ManualClock(0), RuntimeError("it broke"))
+    assert tried == ["hang", "break"]
