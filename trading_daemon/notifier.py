@@ -9,7 +9,7 @@ import asyncio
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import psycopg
@@ -38,7 +38,7 @@ REST_FIRST_S: Final = 2.0
 REST_MAX_S: Final = 60.0
 """A channel that failed rests 2 s, then twice as long each time; another one serves meanwhile."""
 UNKNOWN_MAX: Final = 3
-"""Attempts of unknown outcome: each may have been a message that the recipient has."""
+"""Attempts of unknown outcome, whatever came between: each may be a message that the recipient has."""
 _DIAL_AGAIN_S: Final = 2.0
 _LOOKS_MAX: Final = 50
 """Looks of ``--once`` for events of writers under way, `UNSETTLED_S` apart."""
@@ -169,8 +169,9 @@ class Lane:
 
     async def _postpone(self, parcel: Parcel, reasons: list[str], *, is_open: bool, is_unknown: bool) -> None:
         """Try it again once a channel is rested; give it up where none will take it, or after long enough."""
-        limit = min(UNKNOWN_MAX, self.attempts_max) if is_unknown else self.attempts_max
-        if not is_open or parcel.attempts >= limit:
+        parcel = replace(parcel, unknowns=parcel.unknowns + is_unknown)
+        is_spent = parcel.attempts >= self.attempts_max or parcel.unknowns >= UNKNOWN_MAX
+        if not is_open or is_spent:
             self.given_up += 1
             await self._settle(parcel, "DEAD", reason="; ".join(reasons) or "no channel took it in time")
             return
@@ -192,7 +193,7 @@ class Lane:
             with begin(self.engine) as connection:
                 settle(
                     connection, self.account_id, self.recipient.name, parcel.event_ids, state=state,
-                    now_ns=self.clock.now_ns(), channel=channel, reason=masked, due_ns=due_ns,
+                    now_ns=self.clock.now_ns(), unknowns=parcel.unknowns, channel=channel, reason=masked, due_ns=due_ns,
                 )  # fmt: skip
 
         await asyncio.to_thread(put_down)

@@ -39,6 +39,8 @@ class Parcel:
         Names the message, a repeat alike.
     attempts : int
         With the one under way.
+    unknowns : int
+        Those before it after which the recipient may have it, deaths in the midst of one among them.
     due_ns : int
         It leaves from then on; later than now: it was not taken.
     """
@@ -48,6 +50,7 @@ class Parcel:
     event_ids: list[int]
     message_id: str
     attempts: int
+    unknowns: int
     due_ns: int
 
 
@@ -56,6 +59,7 @@ class _Open:
     event: TradeEvent
     message_id: str | None
     attempts: int
+    unknowns: int
     due_ns: int
     state: str
 
@@ -87,9 +91,9 @@ def hand_out(
     """
     pairs = [(name, severity) for name, severities in recipients.items() for severity in severities]
     done = connection.execute(
-        "INSERT INTO trading.notifications (account_id, event_id, recipient, state, attempts, due_ns, "
-        "changed_ns, reason) "
-        "SELECT e.account_id, e.event_id, r.recipient, 'WAITING', 0, %(now)s, %(now)s, '' "
+        "INSERT INTO trading.notifications (account_id, event_id, recipient, state, attempts, unknowns, "
+        "due_ns, changed_ns, reason) "
+        "SELECT e.account_id, e.event_id, r.recipient, 'WAITING', 0, 0, %(now)s, %(now)s, '' "
         "FROM trading.trade_events e "
         "JOIN unnest(%(names)s::text[], %(severities)s::text[]) AS r (recipient, severity) "
         "ON r.severity = e.severity "
@@ -140,7 +144,7 @@ def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) 
     """
     rows = connection.execute(
         "SELECT e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns, "
-        "n.message_id, n.attempts, n.due_ns, n.state "
+        "n.message_id, n.attempts, n.unknowns, n.due_ns, n.state "
         "FROM trading.notifications n JOIN trading.trade_events e "
         "ON e.account_id = n.account_id AND e.event_id = n.event_id "
         "WHERE n.account_id = %s AND n.recipient = %s AND n.state IN ('WAITING','SENDING') "
@@ -153,13 +157,15 @@ def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) 
     head = chosen[0]
     ids = [row.event.event_id for row in chosen]
     message_id = head.message_id or _message_id(account_id, recipient, ids)
-    # What was under way when its sender died leaves at once.
+    # What was under way when its sender died leaves at once; it may have left before.
+    unknowns = head.unknowns + (head.state == "SENDING")
     is_due = head.state == "SENDING" or head.due_ns <= now_ns
     if is_due:
         connection.execute(
-            "UPDATE trading.notifications SET state = 'SENDING', attempts = attempts + 1, message_id = %s, "
-            "changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
-            (message_id, now_ns, account_id, recipient, ids),
+            "UPDATE trading.notifications SET state = 'SENDING', attempts = attempts + 1, unknowns = %s, "
+            "message_id = %s, changed_ns = %s WHERE account_id = %s AND recipient = %s "
+            "AND event_id = ANY(%s)",
+            (unknowns, message_id, now_ns, account_id, recipient, ids),
         )
     return Parcel(
         texts=tuple(event_text(row.event) for row in chosen),
@@ -167,6 +173,7 @@ def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) 
         event_ids=ids,
         message_id=message_id,
         attempts=head.attempts + is_due,
+        unknowns=unknowns,
         due_ns=now_ns if is_due else head.due_ns,
     )
 
@@ -199,6 +206,7 @@ def settle(
     *,
     state: str,
     now_ns: int,
+    unknowns: int,
     channel: str | None = None,
     reason: str = "",
     due_ns: int = 0,
@@ -209,15 +217,17 @@ def settle(
     ----------
     state : {"SENT", "WAITING", "DEAD"}
         Taken by a channel, to be tried again from ``due_ns`` on, or given up.
+    unknowns : int
+        Attempts after which the recipient may have it.
     channel : str, optional
         Which took it.
     reason : str
         Why not; holds no secret.
     """
     connection.execute(
-        "UPDATE trading.notifications SET state = %s, channel = %s, reason = %s, due_ns = %s, "
-        "changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
-        (state, channel, reason, due_ns, now_ns, account_id, recipient, list(event_ids)),
+        "UPDATE trading.notifications SET state = %s, unknowns = %s, channel = %s, reason = %s, "
+        "due_ns = %s, changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
+        (state, unknowns, channel, reason, due_ns, now_ns, account_id, recipient, list(event_ids)),
     )
     if state == "SENT":
         _close_events(connection, account_id, min(event_ids), max(event_ids))
@@ -239,9 +249,9 @@ def read_dead(connection: Connection, account_id: str) -> list[dict[str, Any]]:
 def retry_dead(connection: Connection, account_id: str, event_ids: Sequence[int] | None, now_ns: int) -> int:
     """Let dead letters be tried again from the start; of some events, or all. Gives how many."""
     done = connection.execute(
-        "UPDATE trading.notifications SET state = 'WAITING', attempts = 0, message_id = NULL, due_ns = %s, "
-        "changed_ns = %s WHERE account_id = %s AND state = 'DEAD' AND (%s::bigint[] IS NULL "
-        "OR event_id = ANY(%s::bigint[]))",
+        "UPDATE trading.notifications SET state = 'WAITING', attempts = 0, unknowns = 0, "
+        "message_id = NULL, due_ns = %s, changed_ns = %s WHERE account_id = %s AND state = 'DEAD' "
+        "AND (%s::bigint[] IS NULL OR event_id = ANY(%s::bigint[]))",
         (now_ns, now_ns, account_id, event_ids, event_ids),
     )
     return done.rowcount

@@ -314,6 +314,7 @@ notifications = Table(
     text("message_id", null=True),
     text("channel", null=True),
     whole("attempts"),
+    whole("unknowns"),
     big("due_ns"),
     big("changed_ns"),
     text("reason"),
@@ -334,7 +335,8 @@ notifications = Table(
     schema="trading",
 )
 """What is to be sent, to whom, and how far that is: one row per event and recipient. ``message_id`` names the
-message that carries it, before it leaves, so that a repeat after a crash bears the same name."""
+message that carries it, before it leaves, so that a repeat after a crash bears the same name. ``unknowns``
+counts the attempts after which it may be with the recipient."""
 
 corpus_accounts = Table(
     "corpus_accounts",

@@ -247,6 +247,28 @@ async def test_what_may_have_arrived_is_tried_less_often_than_what_has_not(
     assert desk.states()[-1] == ("DEAD", None, desk.settings.notify_attempts_max, False)
 
 
+async def test_attempts_that_sent_nothing_do_not_count_as_messages_that_may_have_arrived(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    desk.settings = desk.settings.model_copy(update={"notify_attempts_max": 30})
+    wuzapi.usual = (500, {}, "")
+    away, lost = (502, {}, ""), (200, {}, "garbage")
+    telegram.replies.extend([away, away, lost, away, lost])
+    desk.happen(("critical", "one"))
+    lane = desk.lane()
+    await desk.drain(lane)
+    assert (desk.states()[0][:2], len(telegram.calls)) == (("SENT", "telegram"), 6)
+    telegram.replies.extend([away, lost, away, lost, away, lost])
+    desk.happen(("critical", "two"))
+    await desk.drain(lane)
+    assert (desk.states()[1][:2], len(telegram.calls)) == (("DEAD", None), 12)
+    with desk.look() as connection:  # a person may have it tried as often again
+        retry_dead(connection, desk.settings.account_id, None, desk.clock.now_ns())
+    telegram.replies.extend([lost, lost])
+    await desk.drain(lane)
+    assert (desk.states()[1][:2], len(telegram.calls)) == (("SENT", "telegram"), 15)
+
+
 async def test_where_many_wait_mere_information_is_put_together_and_nothing_else(
     desk: Desk, telegram: ChatServer, wuzapi: ChatServer
 ) -> None:

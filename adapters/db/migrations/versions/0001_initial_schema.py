@@ -1404,6 +1404,7 @@ def upgrade() -> None:
         sa.Column("message_id", sa.Text(), nullable=True),
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("unknowns", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("due_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("changed_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
