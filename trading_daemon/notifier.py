@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 from adapters.db.engine import DatabaseUnreachable, begin, create_engine
 from adapters.db.live import connect
 from adapters.db.repos.events import CHANNEL, Horizon
-from adapters.db.repos.notifications import Parcel, claim, hand_out, settle, take_lead
+from adapters.db.repos.notifications import Parcel, claim, close_events, hand_out, settle, take_lead
 from adapters.log import get_logger, redact
 from adapters.notify.guarded import GuardedClient
 from adapters.notify.sender import Delivered, Outcome, Sender, Undelivered
@@ -122,7 +122,10 @@ class Lane:
             return None
         if parcel.due_ns > now_ns:
             return parcel.due_ns
-        await self._deliver(parcel)
+        if parcel.unknowns >= UNKNOWN_MAX or parcel.attempts > self.attempts_max:
+            await self._give_up(parcel, "it left before, and what became of it could not be put down")
+        else:
+            await self._deliver(parcel)
         return max(self._free_ns, self.clock.now_ns())
 
     def _claim(self, now_ns: int) -> Parcel | None:
@@ -172,12 +175,15 @@ class Lane:
         parcel = replace(parcel, unknowns=parcel.unknowns + is_unknown)
         is_spent = parcel.attempts >= self.attempts_max or parcel.unknowns >= UNKNOWN_MAX
         if not is_open or is_spent:
-            self.given_up += 1
-            await self._settle(parcel, "DEAD", reason="; ".join(reasons) or "no channel took it in time")
+            await self._give_up(parcel, "; ".join(reasons) or "no channel took it in time")
             return
         rests = (self._rests[channel].until_ns for channel in self.recipient.routes[parcel.severity])
         due_ns = min((ns for ns in rests if ns > self.clock.now_ns()), default=0)
         await self._settle(parcel, "WAITING", reason="; ".join(reasons), due_ns=due_ns)
+
+    async def _give_up(self, parcel: Parcel, reason: str) -> None:
+        self.given_up += 1
+        await self._settle(parcel, "DEAD", reason=reason)
 
     async def _settle(
         self, parcel: Parcel, state: str, *, channel: str | None = None, reason: str = "", due_ns: int = 0
@@ -197,6 +203,19 @@ class Lane:
                 )  # fmt: skip
 
         await asyncio.to_thread(put_down)
+        if state == "SENT":
+            await asyncio.to_thread(
+                mark_sent, self.engine, self.account_id, min(parcel.event_ids), max(parcel.event_ids)
+            )
+
+
+def mark_sent(engine: Engine, account_id: str, first: int, last: int) -> None:
+    """Mark the events of a range that everybody has; where that fails, the next look does it."""
+    try:
+        with begin(engine) as connection:
+            close_events(connection, account_id, first, last)
+    except (psycopg.Error, DatabaseUnreachable) as error:
+        get_logger(account_id=account_id).warning("events_not_marked", error=str(error))
 
 
 class Notifier:
@@ -321,6 +340,7 @@ class Notifier:
             until, is_unsettled = self._horizon.look(connection)
         with begin(self._engine) as connection:
             hand_out(connection, self._account_id, until, self._severities, self._clock.now_ns())
+        mark_sent(self._engine, self._account_id, 0, until)
         return is_unsettled
 
     def _strike(self) -> None:

@@ -114,18 +114,23 @@ def hand_out(
         "WHERE account_id = %s AND state IN ('WAITING','SENDING') AND recipient <> ALL(%s)",
         (now_ns, account_id, list(recipients)),
     )
-    _close_events(connection, account_id, 0, until)
     return done.rowcount
 
 
-def _close_events(connection: Connection, account_id: str, first: int, last: int) -> None:
-    """Mark the events of a range that everybody has who is to have them."""
+def close_events(connection: Connection, account_id: str, first: int, last: int) -> None:
+    """Mark the events of a range that everybody has who is to have them.
+
+    In a transaction of its own, and without waiting: an event that somebody else holds locked is marked at a
+    later look, and what became of a message is put down whatever happens here.
+    """
     connection.execute(
-        "UPDATE trading.trade_events e SET is_sent = true "
+        "UPDATE trading.trade_events SET is_sent = true WHERE account_id = %s AND event_id IN ("
+        "SELECT e.event_id FROM trading.trade_events e "
         "WHERE e.account_id = %s AND NOT e.is_sent AND e.event_id BETWEEN %s AND %s AND NOT EXISTS ("
         "SELECT FROM trading.notifications n "
-        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id AND n.state <> 'SENT')",
-        (account_id, first, last),
+        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id AND n.state <> 'SENT') "
+        "FOR NO KEY UPDATE OF e SKIP LOCKED)",
+        (account_id, account_id, first, last),
     )
 
 
@@ -229,8 +234,6 @@ def settle(
         "due_ns = %s, changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
         (state, unknowns, channel, reason, due_ns, now_ns, account_id, recipient, list(event_ids)),
     )
-    if state == "SENT":
-        _close_events(connection, account_id, min(event_ids), max(event_ids))
 
 
 def read_dead(connection: Connection, account_id: str) -> list[dict[str, Any]]:

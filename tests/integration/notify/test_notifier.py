@@ -209,6 +209,44 @@ async def test_a_death_between_sending_and_putting_it_down_costs_one_repeat_unde
     assert names[0] == names[1] != names[2]
 
 
+async def test_a_message_whose_event_cannot_be_marked_leaves_once_and_the_event_is_marked_later(
+    desk: Desk, wuzapi: ChatServer
+) -> None:
+    desk.happen(("critical", "one"))
+    with psycopg.connect(psycopg_dsn(desk.settings.database_url())) as holder:
+        holder.execute(
+            "SELECT 1 FROM trading.trade_events WHERE account_id = %s FOR SHARE", (desk.settings.account_id,)
+        )
+        await desk.drain(desk.lane())
+        assert desk.states() == [("SENT", "wuzapi", 1, False)]
+    assert len(wuzapi.calls) == 1
+    worker = Notifier(desk.settings, desk.clock, desk.senders)
+    assert await worker.run_once()
+    worker.close()
+    assert desk.states() == [("SENT", "wuzapi", 1, True)]
+    assert len(wuzapi.calls) == 1
+
+
+async def test_a_message_that_cannot_be_put_down_is_not_sent_for_ever(
+    desk: Desk, wuzapi: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise psycopg.errors.InsufficientPrivilege("permission denied")
+
+    desk.happen(("critical", "one"), ("critical", "two"))
+    lane = desk.lane()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "settle", fail)
+        for _ in range(UNKNOWN_MAX + 2):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                await lane.step()
+            desk.clock.advance_to(desk.clock.now_ns() + 2 * NS_PER_SECOND)
+    assert len(wuzapi.calls) == UNKNOWN_MAX
+    await desk.drain(lane)
+    assert [state[0] for state in desk.states()] == ["DEAD", "SENT"]
+    assert [text.splitlines()[1] for text in wuzapi.texts] == ["one"] * UNKNOWN_MAX + ["two"]
+
+
 async def test_what_no_channel_will_take_is_a_dead_letter_until_a_person_has_it_retried(
     desk: Desk, wuzapi: ChatServer, telegram: ChatServer
 ) -> None:
