@@ -130,7 +130,15 @@ class Lane:
 
     def _claim(self, now_ns: int) -> Parcel | None:
         with begin(self.engine) as connection:
-            return claim(connection, self.account_id, self.recipient.name, now_ns)
+            return claim(connection, self.account_id, self.recipient.name, self._wakes_ns(), now_ns)
+
+    def _wakes_ns(self) -> dict[str, int]:
+        """Tell by severity from when one of its channels takes messages again."""
+        return {
+            severity: min(self._rests[channel].until_ns if channel in self._rests else 0 for channel in route)
+            for severity, route in self.recipient.routes.items()
+            if route
+        }
 
     async def _deliver(self, parcel: Parcel) -> None:
         """Try the channels in their order; put down what became of the message."""

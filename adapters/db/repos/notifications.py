@@ -134,8 +134,15 @@ def close_events(connection: Connection, account_id: str, first: int, last: int)
     )
 
 
-def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) -> Parcel | None:
+def claim(
+    connection: Connection, account_id: str, recipient: str, wakes_ns: Mapping[str, int], now_ns: int
+) -> Parcel | None:
     """Take the next message of a recipient and put down that it is about to leave.
+
+    Parameters
+    ----------
+    wakes_ns : mapping of str to int
+        Severities that can be sent, and from when a channel takes them.
 
     Returns
     -------
@@ -144,28 +151,20 @@ def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) 
 
     Notes
     -----
-    Strictly in the order of the events: what fails holds up what follows it until it is given up. A message
-    that was put together once stays as it is, whatever came since.
+    In the order of the events: what fails holds up what follows it until it is given up. It does so for its
+    own severity alone, since another may go by other channels; and what failed gives way to what is critical.
+    A message that was put together once stays as it is, whatever came since.
     """
-    rows = connection.execute(
-        "SELECT e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns, "
-        "n.message_id, n.attempts, n.unknowns, n.due_ns, n.state "
-        "FROM trading.notifications n JOIN trading.trade_events e "
-        "ON e.account_id = n.account_id AND e.event_id = n.event_id "
-        "WHERE n.account_id = %s AND n.recipient = %s AND n.state IN ('WAITING','SENDING') "
-        "ORDER BY n.event_id LIMIT %s",
-        (account_id, recipient, DIGEST_MAX),
-    ).fetchall()
-    if not rows:
+    heads = _heads(connection, account_id, recipient, wakes_ns)
+    if not heads:
         return None
-    chosen = _together([_Open(TradeEvent(*row[:7]), *row[7:]) for row in rows])
+    due = [chosen for chosen in heads if _due_ns(chosen[0], wakes_ns) <= now_ns]
+    chosen = min(due, key=_turn) if due else min(heads, key=lambda head: _due_ns(head[0], wakes_ns))
     head = chosen[0]
     ids = [row.event.event_id for row in chosen]
     message_id = head.message_id or _message_id(account_id, recipient, ids)
-    # What was under way when its sender died leaves at once; it may have left before.
-    unknowns = head.unknowns + (head.state == "SENDING")
-    is_due = head.state == "SENDING" or head.due_ns <= now_ns
-    if is_due:
+    unknowns = head.unknowns + (head.state == "SENDING")  # its sender died: it may have left
+    if due:
         connection.execute(
             "UPDATE trading.notifications SET state = 'SENDING', attempts = attempts + 1, unknowns = %s, "
             "message_id = %s, changed_ns = %s WHERE account_id = %s AND recipient = %s "
@@ -177,22 +176,62 @@ def claim(connection: Connection, account_id: str, recipient: str, now_ns: int) 
         severity=head.event.severity,
         event_ids=ids,
         message_id=message_id,
-        attempts=head.attempts + is_due,
+        attempts=head.attempts + bool(due),
         unknowns=unknowns,
-        due_ns=now_ns if is_due else head.due_ns,
+        due_ns=now_ns if due else _due_ns(head, wakes_ns),
     )
 
 
-def _together(waiting: Sequence[_Open]) -> list[_Open]:
-    """Choose what goes into the next message: one event, or a run of mere information where many wait."""
+def _due_ns(head: _Open, wakes_ns: Mapping[str, int]) -> int:
+    """Tell when a message leaves; what was under way when its sender died need not wait but for a channel."""
+    own_ns = 0 if head.state == "SENDING" else head.due_ns
+    return max(own_ns, wakes_ns[head.event.severity])
+
+
+def _turn(chosen: Sequence[_Open]) -> tuple[bool, int]:
+    head = chosen[0]
+    return head.attempts > 0 and head.event.severity != Severity.CRITICAL, head.event.event_id
+
+
+def _heads(
+    connection: Connection, account_id: str, recipient: str, severities: Collection[str]
+) -> list[list[_Open]]:
+    """Read what may be the next message: one of each severity."""
+    rows = connection.execute(
+        "SELECT w.* FROM unnest(%s::text[]) AS s (severity) CROSS JOIN LATERAL ("
+        "SELECT e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns, "
+        "n.message_id, n.attempts, n.unknowns, n.due_ns, n.state "
+        "FROM trading.notifications n JOIN trading.trade_events e "
+        "ON e.account_id = n.account_id AND e.event_id = n.event_id "
+        "WHERE n.account_id = %s AND n.recipient = %s AND n.state IN ('WAITING','SENDING') "
+        "AND e.severity = s.severity ORDER BY n.event_id LIMIT %s) AS w ORDER BY w.event_id",
+        (list(severities), account_id, recipient, DIGEST_MAX),
+    ).fetchall()
+    waiting = [_Open(TradeEvent(*row[:7]), *row[7:]) for row in rows]
+    found = []
+    for severity in severities:
+        own = [row for row in waiting if row.event.severity == severity]
+        others = [row.event.event_id for row in waiting if row.event.severity != severity]
+        if own:
+            first = own[0].event.event_id
+            found.append(_together(own, min((number for number in others if number > first), default=None)))
+    return found
+
+
+def _together(waiting: Sequence[_Open], before: int | None) -> list[_Open]:
+    """Choose what goes into the next message: one event, or a run of mere information where many wait.
+
+    The run ends ``before`` an event of another severity.
+    """
     head = waiting[0]
     if head.message_id is not None:
         return [row for row in waiting if row.message_id == head.message_id]
     run: list[_Open] = []
     length = 0
-    for row in waiting if len(waiting) >= DIGEST_FROM else ():
+    for row in waiting if len(waiting) >= DIGEST_FROM and head.event.severity == Severity.INFO else ():
         length += len(event_text(row.event))
-        if row.event.severity != Severity.INFO or row.message_id is not None or length > DIGEST_LENGTH_MAX:
+        is_behind = before is not None and row.event.event_id > before
+        if is_behind or row.message_id is not None or length > DIGEST_LENGTH_MAX:
             break
         run.append(row)
     return run or [head]

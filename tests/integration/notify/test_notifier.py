@@ -152,6 +152,38 @@ async def test_telegram_takes_what_whatsapp_does_not_until_that_is_rested(
     assert (len(wuzapi.calls), len(telegram.calls)) == (2, 2)
 
 
+async def test_a_critical_message_does_not_wait_for_the_channel_of_information(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    routes = {"critical": ["wuzapi"], "warning": ["wuzapi"], "info": ["telegram"]}
+    desk.settings = desk.settings.model_copy(update={"notify_channels": routes})
+    telegram.replies.append((429, {"Retry-After": "3600"}, "{}"))
+    desk.happen(("info", "one"), ("critical", "two"), ("info", "three"))
+    lane = desk.lane()
+    await lane.step()
+    desk.clock.advance_to(START_NS + desk.senders["telegram"].pause_ns("42"))
+    await lane.step()
+    assert [text.splitlines()[1] for text in wuzapi.texts] == ["two"]
+    await desk.drain(lane)
+    assert [text.splitlines()[1] for text in telegram.texts] == ["one", "one", "three"]
+    assert desk.states()[0] == ("SENT", "telegram", 2, True)
+
+
+async def test_what_failed_gives_way_to_what_is_critical(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    wuzapi.replies.append((500, {}, ""))
+    telegram.replies.append((502, {}, ""))
+    desk.happen(("warning", "one"), ("critical", "two"))
+    lane = desk.lane()
+    await lane.step()
+    desk.clock.advance_to(START_NS + NS_PER_SECOND * 3 // 2)
+    assert await lane.step() == START_NS + round(REST_FIRST_S) * NS_PER_SECOND  # all rest: nothing is tried
+    assert [state[2] for state in desk.states()] == [1, 0]
+    await desk.drain(lane)
+    assert [text.splitlines()[1] for text in wuzapi.texts] == ["one", "two", "one"]
+
+
 async def test_mere_information_goes_to_telegram_and_makes_no_sound(desk: Desk, telegram: ChatServer) -> None:
     desk.happen(("info", "one"), ("warning", "two"))
     await desk.drain(desk.lane())
