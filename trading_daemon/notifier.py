@@ -18,7 +18,15 @@ from sqlalchemy import Engine
 from adapters.db.engine import DatabaseUnreachable, begin, create_engine
 from adapters.db.live import connect
 from adapters.db.repos.events import CHANNEL, Horizon
-from adapters.db.repos.notifications import Parcel, claim, close_events, hand_out, settle, take_lead
+from adapters.db.repos.notifications import (
+    Parcel,
+    claim,
+    close_events,
+    count_waiting,
+    hand_out,
+    settle,
+    take_lead,
+)
 from adapters.log import get_logger, redact
 from adapters.notify.guarded import GuardedClient
 from adapters.notify.sender import Delivered, Outcome, Sender, Undelivered
@@ -207,7 +215,8 @@ class Lane:
             with begin(self.engine) as connection:
                 settle(
                     connection, self.account_id, self.recipient.name, parcel.event_ids, state=state,
-                    now_ns=self.clock.now_ns(), unknowns=parcel.unknowns, channel=channel, reason=masked, due_ns=due_ns,
+                    now_ns=self.clock.now_ns(), unknowns=parcel.unknowns, channel=channel,
+                    reason=masked, due_ns=due_ns,
                 )  # fmt: skip
 
         await asyncio.to_thread(put_down)
@@ -253,7 +262,12 @@ class Notifier:
         self._ring = asyncio.Event()
         self._stop = asyncio.Event()
         recipients = recipients_of(settings, senders)
-        self._severities = {r.name: [s for s, route in r.routes.items() if route] for r in recipients}
+        self._audience = audience_of(settings)
+        reached = {(r.name, severity) for r in recipients for severity, route in r.routes.items() if route}
+        told = {(name, severity) for name, severities in self._audience.items() for severity in severities}
+        self._unreached = sorted(told - reached)
+        for name, severity in self._unreached:
+            get_logger(recipient=name).warning("no_channel_has_a_token", severity=severity)
         self._lanes = [
             Lane(
                 self._engine, self._account_id, recipient, senders, clock, settings.notify_attempts_max,
@@ -331,7 +345,16 @@ class Notifier:
                 if not await asyncio.to_thread(self._hand_out):
                     break
                 await asyncio.sleep(UNSETTLED_S)
-            return all(await asyncio.gather(*(self._empty(lane) for lane in self._lanes)))
+            is_empty = all(await asyncio.gather(*(self._empty(lane) for lane in self._lanes)))
+            return await asyncio.to_thread(self._count_unreached) == 0 and is_empty
+
+    def _count_unreached(self) -> int:
+        """Count, and say, what waits for a channel that has no token."""
+        with begin(self._engine) as connection:
+            count = count_waiting(connection, self._account_id, self._unreached)
+        if count:
+            get_logger().warning("messages_wait_for_a_token", count=count)
+        return count
 
     async def _empty(self, lane: Lane) -> bool:
         """Step until nothing waits, or what waits is not due within the pause between two messages."""
@@ -347,7 +370,7 @@ class Notifier:
         with begin(self._engine) as connection:
             until, is_unsettled = self._horizon.look(connection)
         with begin(self._engine) as connection:
-            hand_out(connection, self._account_id, until, self._severities, self._clock.now_ns())
+            hand_out(connection, self._account_id, until, self._audience, self._clock.now_ns())
         mark_sent(self._engine, self._account_id, 0, until)
         return is_unsettled
 
@@ -365,6 +388,16 @@ class Notifier:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await ring.wait()
+
+
+def audience_of(settings: Settings) -> dict[str, list[str]]:
+    """Give the severities that each recipient is to be told of, whether or not a channel has a token now."""
+    return {
+        name: [
+            severity for severity, route in settings.notify_channels.items() if addresses.keys() & set(route)
+        ]
+        for name, addresses in settings.notify_recipients.items()
+    }
 
 
 def recipients_of(settings: Settings, senders: Mapping[str, Sender]) -> list[Recipient]:

@@ -81,7 +81,7 @@ def hand_out(
     until : int
         A `Horizon`: no event up to it can be added any more, so that they are handed out in order.
     recipients : mapping of str to collection of str
-        Severities by recipient.
+        Severities by recipient, as configured: what has no channel today waits until it has one.
     now_ns : int
 
     Returns
@@ -109,10 +109,13 @@ def hand_out(
         },
     )
     connection.execute(
-        "UPDATE trading.notifications SET state = 'DEAD', changed_ns = %s, "
-        "reason = 'this recipient is no longer configured' "
-        "WHERE account_id = %s AND state IN ('WAITING','SENDING') AND recipient <> ALL(%s)",
-        (now_ns, account_id, list(recipients)),
+        "UPDATE trading.notifications n SET state = 'DEAD', changed_ns = %s, "
+        "reason = 'by the settings, this recipient is no longer told of it' "
+        "FROM trading.trade_events e WHERE e.account_id = n.account_id AND e.event_id = n.event_id "
+        "AND n.account_id = %s AND n.state IN ('WAITING','SENDING') AND NOT EXISTS ("
+        "SELECT FROM unnest(%s::text[], %s::text[]) AS r (recipient, severity) "
+        "WHERE r.recipient = n.recipient AND r.severity = e.severity)",
+        (now_ns, account_id, [name for name, _ in pairs], [severity for _, severity in pairs]),
     )
     return done.rowcount
 
@@ -273,6 +276,19 @@ def settle(
         "due_ns = %s, changed_ns = %s WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
         (state, unknowns, channel, reason, due_ns, now_ns, account_id, recipient, list(event_ids)),
     )
+
+
+def count_waiting(connection: Connection, account_id: str, pairs: Collection[tuple[str, str]]) -> int:
+    """Count the messages that wait, of some recipients and severities."""
+    row = connection.execute(
+        "SELECT count(*) FROM trading.notifications n JOIN trading.trade_events e "
+        "ON e.account_id = n.account_id AND e.event_id = n.event_id "
+        "JOIN unnest(%s::text[], %s::text[]) AS r (recipient, severity) "
+        "ON r.recipient = n.recipient AND r.severity = e.severity "
+        "WHERE n.account_id = %s AND n.state IN ('WAITING','SENDING')",
+        ([name for name, _ in pairs], [severity for _, severity in pairs], account_id),
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def read_dead(connection: Connection, account_id: str) -> list[dict[str, Any]]:

@@ -58,7 +58,13 @@ class Desk:
         self.engine = create_engine(settings.database_url("notifier"), "tests")
 
     def happen(self, *events: tuple[str, str]) -> None:
-        """Raise events given by severity and message."""
+        """Raise events given by severity and message, and hand them out."""
+        self.raise_events(*events)
+        severities = dict.fromkeys(self.settings.notify_recipients, ("critical", "warning", "info"))
+        with self.look() as connection:
+            hand_out(connection, self.settings.account_id, 2**62, severities, self.clock.now_ns())
+
+    def raise_events(self, *events: tuple[str, str]) -> None:
         with psycopg.connect(psycopg_dsn(self.settings.database_url("daemon"))) as connection:
             fill(
                 connection,
@@ -71,9 +77,6 @@ class Desk:
                     for severity, message in events
                 ],
             )  # fmt: skip
-        severities = dict.fromkeys(self.settings.notify_recipients, ("critical", "warning", "info"))
-        with self.look() as connection:
-            hand_out(connection, self.settings.account_id, 2**62, severities, self.clock.now_ns())
 
     def look(self) -> "psycopg.Connection[tuple[Any, ...]]":
         return psycopg.connect(psycopg_dsn(self.settings.database_url("notifier")))
@@ -356,6 +359,45 @@ async def test_somebody_who_is_no_longer_told_holds_up_no_event(desk: Desk) -> N
         hand_out(connection, desk.settings.account_id, 2**62, {"ravi": ("info",)}, START_NS)
     assert [state[0] for state in desk.states()] == ["DEAD"]
     assert await desk.lane().step() is None
+
+
+async def test_what_waits_for_a_channel_without_a_token_goes_on_waiting_until_there_is_one(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = {"asha": {"wuzapi": "919812345678"}, "ravi": {"telegram": "43"}}
+    desk.settings = desk.settings.model_copy(update={"notify_recipients": people})
+    desk.happen(("critical", "one"))
+    partly = Notifier(desk.settings, desk.clock, {"telegram": desk.senders["telegram"]})
+    assert "no_channel_has_a_token" in capsys.readouterr().out
+    desk.raise_events(("warning", "raised without a token"))
+    await asyncio.to_thread(partly._hand_out)
+    await desk.drain(partly._lanes[0])
+    assert not await partly.run_once()  # nothing is left to send, but two messages wait
+    partly.close()
+    assert sorted(state[0] for state in desk.states()) == ["SENT", "SENT", "WAITING", "WAITING"]
+    assert wuzapi.calls == []
+    wholly = Notifier(desk.settings, desk.clock, desk.senders)
+    await desk.drain(wholly._lanes[0])
+    assert await wholly.run_once()
+    wholly.close()
+    assert [text.splitlines()[1] for text in wuzapi.texts] == ["one", "raised without a token"]
+    assert desk.states() == [(*state[:3], True) for state in desk.states()]
+    assert len(telegram.calls) == 2
+
+
+async def test_what_waits_is_kept_where_only_some_severities_have_a_channel(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    routes = {"critical": ["wuzapi"], "warning": [], "info": ["telegram"]}
+    desk.settings = desk.settings.model_copy(update={"notify_channels": routes})
+    desk.raise_events(("critical", "one"), ("info", "two"), ("warning", "nobody hears it"))
+    worker = Notifier(desk.settings, desk.clock, {"telegram": desk.senders["telegram"]})
+    await asyncio.to_thread(worker._hand_out)
+    await desk.drain(worker._lanes[0])
+    assert not await worker.run_once()
+    worker.close()
+    assert [state[0] for state in desk.states()] == ["WAITING", "SENT"]
+    assert (len(wuzapi.calls), len(telegram.calls)) == (0, 1)
 
 
 async def test_the_worker_hears_of_an_event_at_once_and_is_alone(
