@@ -13,6 +13,7 @@ import hypothesis
 import numpy as np
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from adapters.settings import ENV_PREFIX, Settings
@@ -58,6 +59,12 @@ def pytest_configure() -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"propdesk: seed {config.getoption('--seed')}; Hypothesis is derandomised (repeatable)"
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> None:
+    """Let no test write to a log that one before it set up: its stream may be closed by now."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
