@@ -388,6 +388,14 @@ class Settings(BaseSettings):
     notify_attempts_max: int = Field(
         default=30, ge=1, le=1_000, description="A message is a dead letter after so many attempts."
     )
+    notify_backlog_s: int = Field(
+        default=86_400,
+        ge=60,
+        description=(
+            "What is older when its turn comes for the first time is passed over, seconds; one message says "
+            "how many were, and holds the newest critical ones."
+        ),
+    )
     telegram_bot_token: SecretStr | None = Field(
         default=None, description="Token of the Telegram bot that sends; empty = no Telegram."
     )

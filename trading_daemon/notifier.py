@@ -24,6 +24,7 @@ from adapters.db.repos.notifications import (
     close_events,
     count_waiting,
     hand_out,
+    pass_over,
     settle,
     take_lead,
 )
@@ -265,6 +266,7 @@ class Notifier:
         self._audience = audience_of(settings)
         reached = {(r.name, severity) for r in recipients for severity, route in r.routes.items() if route}
         told = {(name, severity) for name, severities in self._audience.items() for severity in severities}
+        self._reached = sorted(reached)
         self._unreached = sorted(told - reached)
         for name, severity in self._unreached:
             get_logger(recipient=name).warning("no_channel_has_a_token", severity=severity)
@@ -370,7 +372,12 @@ class Notifier:
         with begin(self._engine) as connection:
             until, is_unsettled = self._horizon.look(connection)
         with begin(self._engine) as connection:
-            hand_out(connection, self._account_id, until, self._audience, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            before_ns = now_ns - self._settings.notify_backlog_s * NS_PER_SECOND
+            hand_out(connection, self._account_id, until, self._audience, now_ns)
+            passed = pass_over(connection, self._account_id, self._reached, before_ns, now_ns)
+        if passed:
+            get_logger().warning("messages_passed_over", count=passed)
         mark_sent(self._engine, self._account_id, 0, until)
         return is_unsettled
 

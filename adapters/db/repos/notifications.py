@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from adapters.db.live import LiveConnection
 from adapters.db.repos.events import Connection
+from propdesk.core.calendar import ist_text
 from propdesk.model.event_text import TradeEvent, event_text
 from propdesk.model.trade_event import Severity
 
@@ -31,7 +32,7 @@ class Parcel:
     Parameters
     ----------
     texts : tuple of str
-        One per event.
+        One per event; before them what is said of them all, if anything.
     severity : str
     event_ids : list of int
         Rising.
@@ -62,6 +63,7 @@ class _Open:
     unknowns: int
     due_ns: int
     state: str
+    preface: str | None = None
 
 
 def hand_out(
@@ -120,6 +122,88 @@ def hand_out(
     return done.rowcount
 
 
+def pass_over(
+    connection: Connection, account_id: str, reached: Collection[tuple[str, str]], before_ns: int, now_ns: int
+) -> int:
+    """Pass over what is too old and was never tried; one message to each recipient says so.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        The caller commits.
+    account_id : str
+    reached : collection of tuple of str and str
+        Recipients and severities that a channel takes; of others nothing is passed over.
+    before_ns : int
+        Events before it are too old, ns UTC.
+    now_ns : int
+
+    Returns
+    -------
+    int
+        Messages passed over.
+
+    Notes
+    -----
+    The message carries the newest critical events, as many as fit, else the newest event. A message that a
+    person has retried (`retry_dead`) keeps the reason why it was given up and is never too old. What a lane
+    holds just now is its own to send: waiting for it here could wait in a circle, for `claim` takes rows by
+    severity, not by number.
+    """
+    rows = connection.execute(
+        "SELECT n.recipient, e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns "
+        "FROM trading.notifications n JOIN trading.trade_events e "
+        "ON e.account_id = n.account_id AND e.event_id = n.event_id "
+        "JOIN unnest(%s::text[], %s::text[]) AS r (recipient, severity) "
+        "ON r.recipient = n.recipient AND r.severity = e.severity "
+        "WHERE n.account_id = %s AND n.state = 'WAITING' AND n.attempts = 0 AND n.message_id IS NULL "
+        "AND n.reason = '' AND e.event_ns < %s ORDER BY n.event_id FOR UPDATE OF n SKIP LOCKED",
+        ([name for name, _ in reached], [severity for _, severity in reached], account_id, before_ns),
+    ).fetchall()
+    old: dict[str, list[TradeEvent]] = {}
+    for recipient, *facts in rows:
+        old.setdefault(recipient, []).append(TradeEvent(*facts))
+    return sum(
+        _pass_over_one(connection, recipient, events, before_ns, now_ns) for recipient, events in old.items()
+    )
+
+
+def _pass_over_one(
+    connection: Connection, recipient: str, events: Sequence[TradeEvent], before_ns: int, now_ns: int
+) -> int:
+    """Pass over all events of a recipient but those that the message about it carries."""
+    account_id = events[0].account_id
+    critical = [event for event in events if event.severity == Severity.CRITICAL]
+    carried: list[TradeEvent] = []
+    length = 0
+    for event in reversed(critical or events[-1:]):
+        length += len(event_text(event))
+        if carried and (length > DIGEST_LENGTH_MAX or len(carried) == DIGEST_MAX):
+            break
+        carried.insert(0, event)
+    ids = [event.event_id for event in carried]
+    passed = [event.event_id for event in events if event.event_id not in set(ids)]
+    connection.execute(
+        "UPDATE trading.notifications SET state = 'PASSED', changed_ns = %s, "
+        "reason = 'too old when its turn came' "
+        "WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
+        (now_ns, account_id, recipient, passed),
+    )
+    if passed:
+        kind = "critical ones" if critical else "one"
+        preface = (
+            f"{len(passed)} of {len(events)} events before {ist_text(before_ns)} were passed over as too "
+            f"old; {len(critical)} of them all were critical. The newest {kind}:"
+        )
+        connection.execute(
+            "UPDATE trading.notifications SET message_id = %s, "
+            "preface = CASE WHEN event_id = %s THEN %s::text END "
+            "WHERE account_id = %s AND recipient = %s AND event_id = ANY(%s)",
+            (_message_id(account_id, recipient, ids), ids[0], preface, account_id, recipient, ids),
+        )
+    return len(passed)
+
+
 def close_events(connection: Connection, account_id: str, first: int, last: int) -> None:
     """Mark the events of a range that everybody has who is to have them.
 
@@ -131,7 +215,7 @@ def close_events(connection: Connection, account_id: str, first: int, last: int)
         "SELECT e.event_id FROM trading.trade_events e "
         "WHERE e.account_id = %s AND NOT e.is_sent AND e.event_id BETWEEN %s AND %s AND NOT EXISTS ("
         "SELECT FROM trading.notifications n "
-        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id AND n.state <> 'SENT') "
+        "WHERE n.account_id = e.account_id AND n.event_id = e.event_id AND n.state NOT IN ('SENT','PASSED')) "
         "FOR NO KEY UPDATE OF e SKIP LOCKED)",
         (account_id, account_id, first, last),
     )
@@ -175,7 +259,9 @@ def claim(
             (unknowns, message_id, now_ns, account_id, recipient, ids),
         )
     return Parcel(
-        texts=tuple(event_text(row.event) for row in chosen),
+        texts=tuple(
+            text for row in chosen for text in (row.preface, event_text(row.event)) if text is not None
+        ),
         severity=head.event.severity,
         event_ids=ids,
         message_id=message_id,
@@ -203,11 +289,11 @@ def _heads(
     rows = connection.execute(
         "SELECT w.* FROM unnest(%s::text[]) AS s (severity) CROSS JOIN LATERAL ("
         "SELECT e.account_id, e.event_id, e.kind, e.severity, e.message, e.payload, e.event_ns, "
-        "n.message_id, n.attempts, n.unknowns, n.due_ns, n.state "
+        "n.message_id, n.attempts, n.unknowns, n.due_ns, n.state, n.preface "
         "FROM trading.notifications n JOIN trading.trade_events e "
         "ON e.account_id = n.account_id AND e.event_id = n.event_id "
         "WHERE n.account_id = %s AND n.recipient = %s AND n.state IN ('WAITING','SENDING') "
-        "AND e.severity = s.severity ORDER BY n.event_id LIMIT %s) AS w ORDER BY w.event_id",
+        "AND e.severity = s.severity ORDER BY n.event_id LIMIT %s FOR UPDATE OF n) AS w ORDER BY w.event_id",
         (list(severities), account_id, recipient, DIGEST_MAX),
     ).fetchall()
     waiting = [_Open(TradeEvent(*row[:7]), *row[7:]) for row in rows]
@@ -234,7 +320,7 @@ def _together(waiting: Sequence[_Open], before: int | None) -> list[_Open]:
     for row in waiting if len(waiting) >= DIGEST_FROM and head.event.severity == Severity.INFO else ():
         length += len(event_text(row.event))
         is_behind = before is not None and row.event.event_id > before
-        if is_behind or row.message_id is not None or length > DIGEST_LENGTH_MAX:
+        if is_behind or row.message_id or row.preface or length > DIGEST_LENGTH_MAX:
             break
         run.append(row)
     return run or [head]

@@ -318,7 +318,8 @@ notifications = Table(
     big("due_ns"),
     big("changed_ns"),
     text("reason"),
-    CheckConstraint("state IN ('WAITING','SENDING','SENT','DEAD')", name="state_known"),
+    text("preface", null=True),
+    CheckConstraint("state IN ('WAITING','SENDING','SENT','DEAD','PASSED')", name="state_known"),
     # A day that is replayed anew takes its events away, and with them what was sent of them.
     ForeignKeyConstraint(
         ["account_id", "event_id"],
@@ -336,7 +337,8 @@ notifications = Table(
 )
 """What is to be sent, to whom, and how far that is: one row per event and recipient. ``message_id`` names the
 message that carries it, before it leaves, so that a repeat after a crash bears the same name. ``unknowns``
-counts the attempts after which it may be with the recipient."""
+counts the attempts after which it may be with the recipient; ``preface`` is said before the event. PASSED:
+too old when its turn came."""
 
 corpus_accounts = Table(
     "corpus_accounts",

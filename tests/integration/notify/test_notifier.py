@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from adapters.db.engine import create_engine, psycopg_dsn
-from adapters.db.repos.notifications import hand_out, retry_dead
+from adapters.db.repos.notifications import hand_out, pass_over, retry_dead
 from adapters.notify.sender import Outcome, Sender
 from adapters.settings import Settings
 from cli.main import main
@@ -64,7 +64,7 @@ class Desk:
         with self.look() as connection:
             hand_out(connection, self.settings.account_id, 2**62, severities, self.clock.now_ns())
 
-    def raise_events(self, *events: tuple[str, str]) -> None:
+    def raise_events(self, *events: tuple[str, str], event_ns: int = START_NS) -> None:
         with psycopg.connect(psycopg_dsn(self.settings.database_url("daemon"))) as connection:
             fill(
                 connection,
@@ -72,7 +72,7 @@ class Desk:
                 [
                     {
                         "account_id": self.settings.account_id, "kind": "HALT", "severity": severity,
-                        "message": message, "payload": "{}", "event_ns": START_NS, "is_sent": False,
+                        "message": message, "payload": "{}", "event_ns": event_ns, "is_sent": False,
                     }
                     for severity, message in events
                 ],
@@ -400,6 +400,72 @@ async def test_what_waits_is_kept_where_only_some_severities_have_a_channel(
     assert (len(wuzapi.calls), len(telegram.calls)) == (0, 1)
 
 
+async def test_a_first_start_on_an_old_account_sends_one_message_of_what_is_too_old(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    many = [("info", f"trade {number}") for number in range(30)]
+    desk.raise_events(("critical", "LOCKED"), *many, ("critical", "NAKED"), ("warning", "late"))
+    backlog_ns = desk.settings.notify_backlog_s * NS_PER_SECOND
+    desk.clock.advance_to(START_NS + backlog_ns + 1)
+    desk.raise_events(("critical", "today"), event_ns=desk.clock.now_ns())
+    worker = Notifier(desk.settings, desk.clock, desk.senders)
+    assert await asyncio.to_thread(worker._hand_out) is False
+    await desk.drain(worker._lanes[0])
+    worker.close()
+    digest, today = wuzapi.texts
+    assert "31 of 33 events before 2025-07-01 09:15:00 IST were passed over" in digest
+    assert "2 of them all were critical" in digest
+    assert ("LOCKED" in digest, "NAKED" in digest, "late" in digest) == (True, True, False)
+    assert today.splitlines()[1] == "today"
+    assert telegram.calls == []
+    states = [state[0] for state in desk.states()]
+    assert (states.count("PASSED"), states.count("SENT")) == (31, 3)
+    assert all(state[3] for state in desk.states())
+
+
+async def test_what_is_not_too_old_or_was_retried_is_sent_as_it_is(
+    desk: Desk, wuzapi: ChatServer, telegram: ChatServer
+) -> None:
+    wuzapi.usual = telegram.usual = (400, {}, '{"error": "no such number"}')
+    desk.happen(("critical", "one"), ("critical", "two"))
+    await desk.drain(desk.lane())
+    backlog_ns = desk.settings.notify_backlog_s * NS_PER_SECOND
+    desk.raise_events(("critical", "three"), event_ns=START_NS + NS_PER_SECOND)
+    desk.clock.advance_to(START_NS + NS_PER_SECOND + backlog_ns)
+    with desk.look() as connection:
+        assert retry_dead(connection, desk.settings.account_id, None, desk.clock.now_ns()) == 2
+    wuzapi.usual = WUZAPI_OK
+    wuzapi.calls.clear()
+    worker = Notifier(desk.settings, desk.clock, desk.senders)
+    await asyncio.to_thread(worker._hand_out)
+    await desk.drain(worker._lanes[0])
+    worker.close()
+    assert [text.splitlines()[1] for text in wuzapi.texts] == ["one", "two", "three"]
+
+
+async def test_what_a_lane_holds_is_left_to_it(desk: Desk) -> None:
+    """Waiting for it would be half of a circle: a lane takes rows by severity, this by number."""
+    desk.happen(("info", "one"), ("critical", "two"), ("info", "three"))
+    account, now_ns = desk.settings.account_id, desk.clock.now_ns()
+    with desk.look() as lane, desk.look() as worker:
+        worker.execute("SET lock_timeout = '2s'")
+        held = lane.execute(
+            "SELECT n.event_id FROM trading.notifications n JOIN trading.trade_events e "
+            "USING (account_id, event_id) WHERE n.account_id = %s AND e.message = 'two' FOR UPDATE OF n",
+            (account,),
+        ).fetchone()
+        reached = [("asha", "info"), ("asha", "critical")]
+        assert pass_over(worker, account, reached, now_ns + 1, now_ns) == 1
+        states = worker.execute(
+            "SELECT event_id, state FROM trading.notifications WHERE account_id = %s ORDER BY event_id",
+            (account,),
+        ).fetchall()
+    assert held is not None
+    assert [(number == held[0], state) for number, state in states] == [
+        (False, "PASSED"), (True, "WAITING"), (False, "WAITING"),
+    ]  # fmt: skip
+
+
 async def test_the_worker_hears_of_an_event_at_once_and_is_alone(
     desk: Desk, wuzapi: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,7 +479,13 @@ async def test_the_worker_hears_of_an_event_at_once_and_is_alone(
         await other.run_once()
     desk.clock.advance_to(START_NS + 60 * NS_PER_SECOND)
     with psycopg.connect(psycopg_dsn(desk.settings.database_url("daemon"))) as connection:
-        row = {"kind": "HALT", "severity": "critical", "message": "now", "payload": "{}", "event_ns": 1}
+        row = {
+            "kind": "HALT",
+            "severity": "critical",
+            "message": "now",
+            "payload": "{}",
+            "event_ns": START_NS,
+        }
         account = desk.settings.account_id
         fill(connection, "trading.trade_events", [{**row, "account_id": account, "is_sent": False}])
     second = await asyncio.to_thread(wuzapi.arrived.get, timeout=20)
@@ -437,6 +509,7 @@ async def test_the_command_sends_what_waits_and_looks_after_dead_letters(
         ("NOTIFY_RECIPIENTS", json.dumps(BOTH)),
         ("TELEGRAM_BOT_TOKEN", BOT),
         ("TELEGRAM_URL", telegram.url),
+        ("NOTIFY_BACKLOG_S", "10000000000"),  # the events of this desk are of the past
     ):
         monkeypatch.setenv(f"PROPDESK_{name}", value)
     desk.happen(("critical", "one"))

@@ -1408,8 +1408,9 @@ def upgrade() -> None:
         sa.Column("due_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("changed_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("preface", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('WAITING','SENDING','SENT','DEAD')", name=op.f("ck_notifications_state_known")
+            "state IN ('WAITING','SENDING','SENT','DEAD','PASSED')", name=op.f("ck_notifications_state_known")
         ),
         sa.ForeignKeyConstraint(
             ["account_id", "event_id"],
