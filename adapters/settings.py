@@ -24,6 +24,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from propdesk.core.errors import ConfigFault
+from propdesk.model.user import LOGIN_PATTERN
 
 ENV_PREFIX: Final = "PROPDESK_"
 CLONE_ROOT: Final = Path(__file__).resolve().parents[1]
@@ -399,6 +400,13 @@ class Settings(BaseSettings):
     telegram_bot_token: SecretStr | None = Field(
         default=None, description="Token of the Telegram bot that sends; empty = no Telegram."
     )
+    telegram_people: dict[str, str] = Field(
+        default={},
+        description=(
+            "Who may ask and command by Telegram, JSON: id of the person at Telegram to login; the login's "
+            "role says what. Nobody if empty."
+        ),
+    )
     telegram_url: str = Field(default="https://api.telegram.org", description="Telegram's Bot API.")
     wuzapi_url: str = Field(default="", description="WuzAPI server that sends by WhatsApp; empty = none.")
     wuzapi_token: SecretStr | None = Field(
@@ -511,6 +519,16 @@ class Settings(BaseSettings):
                 seen.add((channel, address))
         return value
 
+    @field_validator("telegram_people")
+    @classmethod
+    def _people_have_logins(cls, value: dict[str, str]) -> dict[str, str]:
+        for number, login in value.items():
+            if not re.fullmatch(r"[1-9]\d{0,18}", number):
+                raise ValueError(f"{number!r} is no id of a person at Telegram, which is a number")
+            if not re.fullmatch(LOGIN_PATTERN, login):
+                raise ValueError(f"{login!r} is no login")
+        return value
+
     @field_validator("notify_channels")
     @classmethod
     def _channels_are_known(cls, value: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -558,6 +576,11 @@ class Settings(BaseSettings):
         return any(
             tokens.get(channel) for addresses in self.notify_recipients.values() for channel in addresses
         )
+
+    @property
+    def hears_people(self) -> bool:
+        """Whether anybody may ask and command by Telegram."""
+        return bool(self.telegram_people and self.telegram_bot_token)
 
     @property
     def dhan_is_local(self) -> bool:

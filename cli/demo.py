@@ -17,7 +17,7 @@ from cli.database import open_engine, open_transaction
 from cli.output import result_console, show_table
 from cli.stage import Stage, UpContext
 from cli.up_api import LAUNCH_API, launch_api
-from cli.up_notify import notifier_stages
+from cli.up_notify import people_stages
 from propdesk.core.errors import PropdeskError
 from runtime.process import tail
 
@@ -58,7 +58,7 @@ def stages(context: UpContext) -> Sequence[Stage]:
         Stage("Report what was found", _report_rules),
         # Beside the trading daemon, and after the backfill, which needs the memory.
         Stage(LAUNCH_API, _launch_api, "comes up in the background"),
-        *notifier_stages(context, _trading_settings(context).account_id),
+        *people_stages(context, _trading_settings(context).account_id),
         *_trading_stages(days.replay_day, days.broker),
         Stage("Report the day", _report_day),
     )

@@ -1,6 +1,7 @@
-"""The notifier as a part of ``up``: it runs where somebody is to be told."""
+"""Notifier and Telegram door as parts of ``up``: each runs where somebody is to be told, or may ask."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from adapters.settings import ENV_PREFIX, Settings
@@ -11,19 +12,35 @@ from propdesk.core.errors import PropdeskError
 from runtime.process import StartFault
 
 NOTIFIER: Final = "notifier"
+TELEGRAM_DOOR: Final = "telegram"
 
 
-def notifier_stages(context: UpContext, account_id: str) -> tuple[Stage, ...]:
-    """Give the stage that launches the notifier, where somebody is to be told."""
-    if not context.settings.tells_people:
-        return ()
-    return (
-        Stage(
-            "Launch the notifier",
-            lambda later: launch_notifier(later, account_id),
-            "comes up in the background",
-        ),
-    )
+def people_stages(context: UpContext, account_id: str) -> tuple[Stage, ...]:
+    """Give the stages that launch the notifier and the Telegram door, each where somebody uses it."""
+    launched: list[Stage] = []
+    for title, is_wanted, launch in (
+        ("Launch the notifier", context.settings.tells_people, launch_notifier),
+        ("Open the Telegram door", context.settings.hears_people, launch_telegram_door),
+    ):
+        if is_wanted:
+            launched.append(
+                Stage(title, partial(launch, account_id=account_id), "comes up in the background")
+            )
+    return tuple(launched)
+
+
+def launch_telegram_door(context: UpContext, account_id: str) -> None:
+    """Launch the process that answers people by Telegram.
+
+    Parameters
+    ----------
+    context : UpContext
+    account_id : str
+        Account that it shows and commands.
+    """
+    spec = python_spec(TELEGRAM_DOOR, ["cli", "telegram"], context.home, context.settings, lambda: None)
+    context.supervisor.launch(replace(spec, env={**spec.env, f"{ENV_PREFIX}ACCOUNT_ID": account_id}))
+    context.say(f"  who may ask: {', '.join(sorted(set(context.settings.telegram_people.values())))}")
 
 
 def launch_notifier(context: UpContext, account_id: str) -> None:

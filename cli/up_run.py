@@ -14,7 +14,7 @@ from cli.output import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, say
 from cli.processes import DAGSTER_NAMES, dagster_specs
 from cli.stage import Stage, UpContext, UpOptions
 from cli.up_api import LAUNCH_API, launch_api, wait_for_api
-from cli.up_notify import notifier_stages, wait_for_notifier
+from cli.up_notify import people_stages, wait_for_notifier
 from runtime.home import Home
 from runtime.servers import ServerSet
 from runtime.supervisor import Supervisor, claim, claimant, end_left_behind
@@ -95,7 +95,7 @@ def _sample_stages(context: UpContext) -> Sequence[Stage]:
         account = context.settings.account_id
         return (
             Stage(LAUNCH_API, lambda context: launch_api(context, account), "comes up in the background"),
-            *notifier_stages(context, account),
+            *people_stages(context, account),
         )
     from cli.demo import stages
 

@@ -66,6 +66,8 @@ class GuardedClient:
         Whether it may lie in a private network. An address of this machine may where the URL names it so.
     timeout_s : float
         For a whole call.
+    answer_bytes_max : int
+        A longer answer is not read.
     resolve : callable
         Gives the addresses of a host and port.
     """
@@ -76,6 +78,7 @@ class GuardedClient:
         *,
         is_private_allowed: bool = False,
         timeout_s: float = TIMEOUT_S,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
         resolve: Resolve = resolve,
     ) -> None:
         silence_request_logs()
@@ -83,6 +86,7 @@ class GuardedClient:
         self._is_local = is_loopback(url)
         self._is_private_allowed = is_private_allowed
         self._timeout_s = timeout_s
+        self._answer_bytes_max = answer_bytes_max
         self._resolve = resolve
         # A connection that the other side closed meanwhile would look like an answer that was lost.
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -195,8 +199,8 @@ class GuardedClient:
             body = bytearray()
             async for chunk in response.aiter_bytes():
                 body += chunk
-                if len(body) > ANSWER_BYTES_MAX:
-                    raise OutcomeLost(f"{self._url.host} answers more than {ANSWER_BYTES_MAX} bytes")
+                if len(body) > self._answer_bytes_max:
+                    raise OutcomeLost(f"{self._url.host} answers more than {self._answer_bytes_max} bytes")
         finally:
             await response.aclose()
         return Answer(response.status_code, {k.lower(): v for k, v in response.headers.items()}, bytes(body))

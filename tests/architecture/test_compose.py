@@ -51,6 +51,7 @@ def test_the_same_processes_as_up_are_listed() -> None:
         "trading-daemon",
         "api",
         "notifier",
+        "telegram",
     }
     assert {name: SERVICES[name]["image"] for name in SERVERS} == SERVERS
 
@@ -87,7 +88,7 @@ def test_each_variable_of_ours_is_a_setting_with_a_valid_value(name: str) -> Non
     assert set(values) <= set(known)
     settings = Settings(_env_file=None, **{known[key]: value for key, value in values.items()})
     assert settings.database_url().endswith(f"/{DATABASE}")
-    if name in {"api", "notifier"}:
+    if name in {"api", "notifier", "telegram"}:
         return  # know neither Dagster's database nor the signals
     assert settings.dagster_database_url() == (
         f"postgresql+psycopg2://{DAGSTER_ROLE}:filled@postgres:5432/{DAGSTER_DATABASE}"
@@ -116,7 +117,7 @@ def test_the_api_holds_the_passwords_of_reading_and_of_users_alone() -> None:
     held = set(re.findall(r"DEPLOY_\w+", " ".join(environment("api").values())))
     assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD", "DEPLOY_API_SECRET"}
     others = {name for name in OURS if "DEPLOY_ACCESS_PASSWORD" in " ".join(environment(name).values())}
-    assert others == {"api"}
+    assert others == {"api", "telegram"}
 
 
 def test_the_notifier_runs_on_demand_with_its_own_password_and_tokens_that_git_does_not_keep() -> None:
@@ -128,6 +129,14 @@ def test_the_notifier_runs_on_demand_with_its_own_password_and_tokens_that_git_d
     (file,) = service["env_file"]
     for ignored in (".gitignore", ".dockerignore"):
         assert file["path"] in (ROOT / ignored).read_text().replace("/", "").split()
+
+
+def test_the_telegram_door_runs_on_demand_and_holds_no_password_of_the_daemon_or_the_owner() -> None:
+    service = SERVICES["telegram"]
+    assert service["profiles"] == ["telegram"]
+    assert service["env_file"] == SERVICES["notifier"]["env_file"]
+    held = set(re.findall(r"DEPLOY_\w+", " ".join(environment("telegram").values())))
+    assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD"}
 
 
 def test_every_substituted_variable_is_documented_and_required() -> None:
@@ -185,7 +194,7 @@ def test_mounts_dependencies_and_health_hold_together(name: str) -> None:
         else:
             assert SERVICES[other]["restart"] == "no"
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
-    assert "healthcheck" in service or name in {"migrate", "trading-daemon", "notifier"}
+    assert "healthcheck" in service or name in {"migrate", "trading-daemon", "notifier", "telegram"}
 
 
 def test_the_roles_script_makes_every_role_and_database_from_its_password() -> None:

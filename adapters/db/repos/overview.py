@@ -68,6 +68,18 @@ def read_overview(connection: Connection, account_id: str, now: datetime) -> dic
     }
 
 
+def read_crowd(connection: Connection, account_id: str, underlying: str) -> list[dict[str, Any]]:
+    """Count the ideas on an underlying that the crowd's newest day holds, by direction and state."""
+    return _rows(
+        connection,
+        "SELECT trade_date, direction, state, count(*) AS n FROM trading.crowd_positions "
+        "WHERE account_id = %(account)s AND underlying = %(underlying)s AND trade_date = ("
+        "SELECT max(trade_date) FROM trading.crowd_positions WHERE account_id = %(account)s) "
+        "GROUP BY trade_date, direction, state ORDER BY direction, state",
+        {"account": account_id, "underlying": underlying},
+    )
+
+
 def _readiness(connection: Connection, key: dict[str, str]) -> dict[str, Any] | None:
     return _row(
         connection,

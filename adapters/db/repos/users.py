@@ -71,6 +71,14 @@ def read_password_hash(connection: Connection, login: str) -> str | None:
     return None if row is None else str(row[0])
 
 
+def read_role(connection: Connection, login: str) -> UserRole | None:
+    """Read what a user may do; None for one who is disabled or not there."""
+    row = connection.execute(
+        "SELECT role FROM access.users WHERE login = %s AND NOT is_disabled", (login,)
+    ).fetchone()
+    return None if row is None else UserRole(row[0])
+
+
 def add_user(connection: Connection, login: str, role: UserRole, password_hash: str, by: Actor) -> None:
     """Add a user.
 
