@@ -116,21 +116,26 @@ def _what_becomes(command: DeskCommand) -> str:
 def _resume(
     turn: Turn, event: CommandAsked, command: DeskCommand, role: UserRole
 ) -> tuple[CommandState, str]:
-    """Lift what a person may lift; more than a person's own pause needs an admin."""
+    """Lift what this person may lift; more than a block of entries by a person needs an admin."""
     causes = [cause for cause in turn.levels.causes.values() if cause.scope == command.scope]
     if not causes:
         return CommandState.DONE, f"Nothing holds {command.scope}{_held_elsewhere(turn, command.scope)}."
-    lifted = [cause for cause in causes if _reset_rule(cause) in _LIFTED_BY_PEOPLE]
-    stay = [cause for cause in causes if cause not in lifted]
+    by_people = [cause for cause in causes if _reset_rule(cause) in _LIFTED_BY_PEOPLE]
+    stay = [cause for cause in causes if cause not in by_people]
+    is_admin = role.includes(UserRole.ADMIN)
+    lifted = [cause for cause in by_people if is_admin or not _needs_admin(cause)]
+    left = [cause for cause in by_people if cause not in lifted]
     if not lifted:
-        return CommandState.REFUSED, f"No person may lift what holds {command.scope}: {_named(stay)}."
-    if any(_needs_admin(cause) for cause in lifted) and not role.includes(UserRole.ADMIN):
-        words = f"An {UserRole.ADMIN} must lift what holds {command.scope}: {_named(lifted)}."
+        words = f"An {UserRole.ADMIN} must lift what holds {command.scope}: {_named(left)}."
+        if not left:
+            words = f"No person may lift what holds {command.scope}: {_named(stay)}."
         return CommandState.REFUSED, words
-    ask = OperatorCommand(KillLevel.ACTIVE, command.scope, event.actor, command.reason, turn.now_ns)
-    set_level(turn, ask)
+    for cause in lifted:
+        turn.clear(cause.scope, Cause(cause.cause), event.actor, command.reason)
     leaving = sum(live.exit_goal is not None for live in groups_under(turn, command.scope))
     words = f"Lifted of {command.scope}: {_named(lifted)}"
+    if left:
+        words += f"; an {UserRole.ADMIN} must lift {_named(left)}"
     if stay:
         words += f"; {_named(stay)} stays"
     if leaving:
@@ -159,11 +164,14 @@ def _named(causes: list[OpenCause]) -> str:
 
 def _exit(turn: Turn, command: DeskCommand) -> tuple[CommandState, str]:
     """Leave one trade for good."""
-    named = [live for live in turn.open_groups() if _is_named(live, command.trade)]
+    # Among what is over, too: the trade meant may have ended a moment ago, and another one begins alike.
+    named = [live for live in turn.groups.values() if _is_named(live, command.trade)]
     if len(named) != 1:
-        found = f"{len(named)} open trades begin" if named else "No open trade begins"
+        found = f"{len(named)} trades begin" if named else "No trade begins"
         return CommandState.REFUSED, f"{found} with {command.trade}: name one."
     live = named[0]
+    if live.is_closed:
+        return CommandState.REFUSED, f"Trade {live.group.group_id} is over already."
     if live.exit_goal is None:
         live = replace(live, exit_goal=ExitReason.SQUARE_OFF)
         turn.put_group(live)

@@ -154,6 +154,19 @@ def test_a_trader_lifts_a_pause_and_an_admin_the_rest() -> None:
     assert ask(day, "RESUME", at(600, 3), reason="looked").text == "Nothing holds ACCOUNT."
 
 
+def test_a_trader_lifts_a_pause_beside_what_only_an_admin_lifts() -> None:
+    day = Day(make_context()).open()
+    ask(day, "PAUSE", at(600))
+    day.feed(ConnectionChanged("broker", False, at(600)), at(600))
+    day.bars([flat_bar(601, 10_050)])
+    assert {cause.cause for cause in day.state.levels.causes.values()} == {"MANUAL", "DISCONNECTED"}
+    answer = ask(day, "RESUME", at(602), reason="looked")
+    assert (answer.state, "an ADMIN must lift DISCONNECTED" in answer.text) == (CommandState.DONE, True)
+    assert [cause.cause for cause in day.state.levels.causes.values()] == ["DISCONNECTED"]
+    told = [note.text for note in day.all("commands") if isinstance(note, Notify)]
+    assert "ACCOUNT: MANUAL cleared, looked" in told
+
+
 def test_nobody_lifts_what_only_the_day_or_the_broker_lifts() -> None:
     day = Day(make_context(kill_limits=KillLimits(day_loss_block=0.00005, group_loss_r=100))).open()
     day.feed(ConnectionChanged(ACCESS, False, at(600), "IP: Invalid IP"), at(600))
@@ -188,8 +201,15 @@ def test_a_beginning_that_fits_two_trades_leaves_neither() -> None:
     shared = names[0][:4]
     assert names[1].startswith(shared)
     answer = ask(day, "EXIT", at(600, 30), trade=shared)
-    assert (answer.state, answer.text[:13]) == (CommandState.REFUSED, "2 open trades")
+    assert (answer.state, answer.text[:14]) == (CommandState.REFUSED, "2 trades begin")
     assert sent(day, IntentKind.CANCEL_ENTRY) == []
+    first = next(iter(day.state.groups.values()))
+    ask(day, "EXIT", at(600, 31), trade=first.group.group_id)
+    assert day.state.groups[first.group.group_id].is_closed
+    again = ask(day, "EXIT", at(600, 32), trade=shared)
+    assert again.state is CommandState.REFUSED, "the one meant may be the one that is over"
+    over = ask(day, "EXIT", at(600, 33), trade=first.group.group_id)
+    assert (over.state, "is over already" in over.text) == (CommandState.REFUSED, True)
 
 
 def test_cancel_withdraws_resting_entries_and_waiting_ideas_of_its_scope() -> None:
