@@ -178,7 +178,7 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=65535,
-        description="Port of the daemon's Prometheus page; 0 = chosen and remembered.",
+        description="Port of the daemon's Prometheus page, on this machine only; 0 = none.",
     )
 
     # --- time ---------------------------------------------------------------------------------------------

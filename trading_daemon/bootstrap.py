@@ -184,7 +184,10 @@ class Bootstrap:
             plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
         )
         start = _ledgered(recovered)
-        decider = Decider(bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe)
+        laps = self._meter.laps
+        decider = Decider(
+            bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe, laps
+        )
         sheet.follow(lambda: decider.position.state)
         startup = Startup(
             bus, decider, outbox, broker[0], feed_task, feed, clock, day, recovered, self._log, mode
@@ -196,7 +199,7 @@ class Bootstrap:
         has_access = not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED)
         sent_ns = await outbox.sent_since(clock.now_ns() - NS_PER_DAY)
         manager = OrderManager(
-            bus, broker[0], outbox, clock, self._log, has_access=has_access, sent_ns=sent_ns
+            bus, broker[0], outbox, clock, self._log, laps, has_access=has_access, sent_ns=sent_ns
         )
         driver: Driver | None = replay
         if mode is StartMode.PAST:
@@ -356,9 +359,13 @@ class Bootstrap:
         """Listen; what comes while a past day is brought to its end waits in the inbox for its own."""
         if replay is not None:
             stamp = Stamp.DOCUMENT
-            return SignalListener(source, inbox, clock, replay.deliver, self._log, stamp=stamp)
+            return SignalListener(
+                source, inbox, clock, replay.deliver, self._log, self._meter.laps, stamp=stamp
+            )
         deliver = _leave if mode is StartMode.PAST else _to_bus(bus, day.aliases)
-        return SignalListener(source, inbox, self._system_clock, deliver, self._log, stamp=Stamp.CLOCK)
+        return SignalListener(
+            source, inbox, self._system_clock, deliver, self._log, self._meter.laps, stamp=Stamp.CLOCK
+        )
 
     async def _replay_driver(
         self,

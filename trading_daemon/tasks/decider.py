@@ -16,6 +16,7 @@ from propdesk.engine.state import EngineState
 from propdesk.engine.step import carry_over
 from propdesk.model.messages import BarObserved, BrokerUpdate, EntryVerdict, Track
 from trading_daemon.bus import Bus, Envelope, TrackRequest, end_if_cancelled
+from trading_daemon.metrics import Laps
 from trading_daemon.ports import Journal
 
 BATCH_ENVELOPES_MAX = 256
@@ -53,6 +54,8 @@ class Decider:
         State recovered from the journal (or the day's first state with seq 0).
     observe : callable
         Told each committed batch (metrics).
+    laps : Laps
+        Times the way of each idea.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Decider:
         start: Ledgered,
         epoch: int,
         observe: Callable[[Batch], None],
+        laps: Laps,
     ) -> None:
         self._bus = bus
         self._journal = journal
@@ -73,6 +77,7 @@ class Decider:
         self._stored = stored
         self._epoch = epoch
         self._observe = observe
+        self._laps = laps
         self.position = start
         day = context.trade_date
         self._day_end_ns = max(context.calendar.hours(day, segment).close_ns for segment in Segment)
@@ -97,7 +102,7 @@ class Decider:
         require(len(marks) <= 1, "two items of a replayed day never share a journal row")
         named = context_named(events)
         require(named in (None, self._stored.context_hash), "events name a context that is not the day's")
-        now_ns, known = self._clock.now_ns(), self.position.resolutions
+        begun, now_ns, known = self._laps.now(), self._clock.now_ns(), self.position.resolutions
         folded = fold_events(self.position.state, events, now_ns, self._context)
         minute_ns = last_minute(events, self.position.minute_ns)
         learnt = news(folded.resolutions, known)
@@ -116,7 +121,9 @@ class Decider:
             mark=marks[0] if marks else None,
             carried=self._carried(folded.state, minute_ns),
         )
+        done = self._laps.now()
         await self._journal.commit(batch)
+        self._laps.decided(batch, begun, done)
         if learnt:
             known = {**known, **{answer.question: answer for answer in learnt}}
         self.position = Ledgered(batch.seq, batch.chain_hash, folded.state, known, minute_ns)

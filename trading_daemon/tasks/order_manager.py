@@ -30,6 +30,7 @@ from propdesk.model.messages import (
 from propdesk.ports import Broker, BrokerAck
 from propdesk.risk.throttle import OrderThrottle
 from trading_daemon.bus import Bus, Envelope, Withdrawal, end_if_cancelled
+from trading_daemon.metrics import Laps
 from trading_daemon.ports import Log, Outbox
 
 CLAIM_AGE_NS_MAX = 3 * NS_PER_SECOND
@@ -61,6 +62,8 @@ class OrderManager:
     broker : Broker
     outbox : Outbox
         Its connection belongs to this task.
+    laps : Laps
+        Times the way of each entry.
     has_access : bool
         False where the broker refused every order when the last process ended.
     sent_ns : tuple of int
@@ -77,6 +80,7 @@ class OrderManager:
         outbox: Outbox,
         clock: Clock,
         log: Log,
+        laps: Laps,
         *,
         has_access: bool = True,
         sent_ns: tuple[int, ...] = (),
@@ -87,6 +91,7 @@ class OrderManager:
         self._outbox = outbox
         self._clock = clock
         self._log = log
+        self._laps = laps
         rates = broker.capabilities.order_rates
         self._throttle = None if rates is None else OrderThrottle(rates, sent_ns)
         self._is_busy = False
@@ -166,7 +171,9 @@ class OrderManager:
         wait = self._throttle.wait_ns(self._clock.now_ns(), urgency)
         if wait <= 0:
             return True
+        begun = self._laps.now()
         await self._bus.intents.more_urgent(urgency, min(wait / NS_PER_SECOND, _WAIT_S_MAX))
+        self._laps.held_back(begun)
         end_if_cancelled()
         return False
 
@@ -187,14 +194,16 @@ class OrderManager:
     async def _handle(self, intent: OrderIntent) -> None:
         if not self._bus.sending:
             return
+        self._laps.taken(intent.intent_id)
         if intent.is_entry and not self._has_access:
             await self._refuse(intent, IntentState.BLOCKED, "KILL_SWITCH")
         elif await self._may_leave(intent):
             await self._claim(intent)
 
     async def _claim(self, intent: OrderIntent) -> None:
-        claimed = time.monotonic_ns()
+        claimed, begun = time.monotonic_ns(), self._laps.now()
         outcome = await self._outbox.claim(intent, self._clock.now_ns())
+        self._laps.claimed(begun)
         if outcome is ClaimOutcome.DEPOSED:
             self._depose()
         if outcome is ClaimOutcome.BLOCKED:
@@ -272,6 +281,14 @@ class OrderManager:
                 await self._access(has_access=True, reason="")
 
     async def _call(self, intent: OrderIntent, leave_by_ns: int) -> BrokerAck:
+        self._laps.leaves(intent.intent_id)
+        begun = self._laps.now()
+        try:
+            return await self._ask_broker(intent, leave_by_ns)
+        finally:
+            self._laps.answered(begun)
+
+    async def _ask_broker(self, intent: OrderIntent, leave_by_ns: int) -> BrokerAck:
         match intent.kind:
             case IntentKind.PLACE:
                 return await self._broker.place(intent, leave_by_ns=leave_by_ns)

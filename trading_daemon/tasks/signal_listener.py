@@ -6,6 +6,7 @@ from propdesk.core.clock import Clock, from_ns
 from propdesk.model.live import InboxRow, SourceDocument
 from trading_daemon.bus import end_if_cancelled
 from trading_daemon.documents import Stamp, read_document
+from trading_daemon.metrics import Laps
 from trading_daemon.ports import Inbox, Log, SignalSource
 
 
@@ -22,6 +23,8 @@ class SignalListener:
         Stamps the receipt.
     deliver : callable
         Takes each new inbox row after its transaction is committed.
+    laps : Laps
+        Times the way of each idea.
     stamp : Stamp
         Whether the receipt is the clock's moment (live) or the document's own (replay, §5.9).
     """
@@ -33,6 +36,7 @@ class SignalListener:
         clock: Clock,
         deliver: Callable[[InboxRow], Awaitable[None]],
         log: Log,
+        laps: Laps,
         *,
         stamp: Stamp = Stamp.CLOCK,
     ) -> None:
@@ -41,6 +45,7 @@ class SignalListener:
         self._clock = clock
         self._deliver = deliver
         self._log = log
+        self._laps = laps
         self._stamp = stamp
 
     async def run(self) -> None:
@@ -52,9 +57,10 @@ class SignalListener:
 
     async def take(self, document: SourceDocument) -> None:
         """Store one document; a repeat is stored once and delivered once."""
-        now_ns = self._clock.now_ns()
+        begun, now_ns = self._laps.now(), self._clock.now_ns()
         row = read_document(document.document, now_ns, self._stamp)
         stored = await self._inbox.store(self._source.name, [row], document.token, from_ns(now_ns))
+        self._laps.stored((new.inbox_id for new in stored), begun)
         if row.rejected_code is not None and stored:
             self._log.warning(
                 "document_rejected",

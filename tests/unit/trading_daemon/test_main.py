@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from adapters.settings import Settings
 from propdesk.core.clock import ManualClock
@@ -16,7 +17,10 @@ from tests.support.engine_day import at, make_context
 from trading_daemon import main
 from trading_daemon.bootstrap import Tasks
 from trading_daemon.bus import Bus, Envelope
+from trading_daemon.metrics import Laps
 from trading_daemon.tasks.decider import Decider, Ledgered
+
+LAPS = Laps(CollectorRegistry())
 
 ENVELOPES = 2_000
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:9/none"
@@ -46,7 +50,7 @@ async def stop_with(journal: Journal) -> Bus:
     bus, context = Bus(), make_context()
     start = Ledgered(0, "", initial_state(context))
     clock = ManualClock(at(600))
-    decider = Decider(bus, journal, clock, context, StoredContext("", b""), start, 1, lambda _: None)
+    decider = Decider(bus, journal, clock, context, StoredContext("", b""), start, 1, lambda _: None, LAPS)
     tasks = cast(Tasks, SimpleNamespace(bus=bus, order_manager=IdleManager(), decider=decider))
     for number in range(ENVELOPES):
         await bus.events.put(Envelope((TimerFired("MINUTE", number),)))

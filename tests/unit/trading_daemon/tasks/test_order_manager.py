@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
 from propdesk.core.errors import (
@@ -29,6 +30,7 @@ from propdesk.model.messages import (
 from propdesk.ports import BrokerAck, Capabilities, OrderRates
 from tests.unit.trading_daemon.test_bus import make_intent
 from trading_daemon.bus import Bus
+from trading_daemon.metrics import Laps
 from trading_daemon.tasks.order_manager import (
     CLAIM_AGE_NS_MAX,
     ENTRY_WAIT_NS_MAX,
@@ -36,6 +38,8 @@ from trading_daemon.tasks.order_manager import (
     OrderManager,
     answer_update,
 )
+
+LAPS = Laps(CollectorRegistry())
 
 
 class Quiet:
@@ -127,7 +131,7 @@ class Broker:
 
 async def send(broker: Broker, outbox: Outbox, *intents: OrderIntent) -> list[BrokerUpdate]:
     bus = Bus()
-    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet())
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS)
     for intent in intents:
         bus.intents.put(intent)
     task = asyncio.create_task(manager.run())
@@ -188,7 +192,7 @@ async def test_an_answer_that_makes_no_sense_ends_neither_the_order_nor_the_daem
 @pytest.mark.parametrize("fault", [AuthExpired("token"), AccessRefused("Invalid IP")])
 async def test_no_entry_is_sent_into_a_refusal_of_everything_and_exits_go_on(fault: Exception) -> None:
     bus, broker, outbox = Bus(), Broker(fault), Outbox()
-    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), access_check_s=0.01)
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS, access_check_s=0.01)
     running = asyncio.create_task(manager.run())
     for number, kind in enumerate((IntentKind.PLACE, IntentKind.PLACE, IntentKind.EXIT, IntentKind.EXIT)):
         bus.intents.put(make_intent(number, is_entry=kind is IntentKind.PLACE, kind=kind))
@@ -212,7 +216,7 @@ async def test_no_entry_is_sent_into_a_refusal_of_everything_and_exits_go_on(fau
 async def test_what_is_refused_again_and_again_does_not_keep_access_from_being_asked_for() -> None:
     bus, broker = Bus(), Broker(AccessRefused("Invalid IP"))
     manager = OrderManager(
-        bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False, access_check_s=0.2
+        bus, broker, Outbox(), ManualClock(5), Quiet(), LAPS, has_access=False, access_check_s=0.2
     )
     running = asyncio.create_task(manager.run())
     number = 0
@@ -227,7 +231,7 @@ async def test_what_is_refused_again_and_again_does_not_keep_access_from_being_a
 
 async def test_an_accepted_exit_proves_that_the_broker_takes_orders_again() -> None:
     bus, broker = Bus(), Broker()
-    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False)
+    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), LAPS, has_access=False)
     running = asyncio.create_task(manager.run())
     bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
     (back,) = (await asyncio.wait_for(bus.events.get(), 10)).events
@@ -238,7 +242,7 @@ async def test_an_accepted_exit_proves_that_the_broker_takes_orders_again() -> N
 async def test_an_exit_with_nothing_to_do_proves_nothing_of_access() -> None:
     bus, broker = Bus(), Broker()
     broker.writes_per_call = 0
-    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), has_access=False)
+    manager = OrderManager(bus, broker, Outbox(), ManualClock(5), Quiet(), LAPS, has_access=False)
     running = asyncio.create_task(manager.run())
     bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
     await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 10)
@@ -248,7 +252,7 @@ async def test_an_exit_with_nothing_to_do_proves_nothing_of_access() -> None:
 
 async def test_in_lockstep_the_days_own_time_asks_whether_orders_are_taken_again() -> None:
     bus, broker, clock = Bus(lockstep=True), Broker(), ManualClock(NS_PER_SECOND * 100)
-    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), has_access=False, access_check_s=0.01)
+    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), LAPS, has_access=False, access_check_s=0.01)
     running = asyncio.create_task(manager.run())
     await asyncio.sleep(0.1)
     assert broker.calls == [], "no clock on the wall decides anything"
@@ -263,7 +267,7 @@ async def test_what_an_earlier_process_sent_counts_towards_the_rates() -> None:
     bus, broker = Bus(), Broker()
     broker.capabilities = SLOW
     clock = ManualClock(NS_PER_SECOND)
-    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), sent_ns=(1, 2, 3, 4, 5))
+    manager = OrderManager(bus, broker, Outbox(), clock, Quiet(), LAPS, sent_ns=(1, 2, 3, 4, 5))
     task = asyncio.create_task(manager.run())
     bus.intents.put(make_intent(1, is_entry=False, kind=IntentKind.EXIT))
     await asyncio.sleep(0.05)
@@ -277,7 +281,7 @@ async def test_what_an_earlier_process_sent_counts_towards_the_rates() -> None:
 async def test_an_intent_that_takes_several_calls_is_counted_as_several() -> None:
     bus, broker, outbox = Bus(), Broker(), Outbox()
     broker.capabilities, broker.writes_per_call = SLOW, 5
-    task = asyncio.create_task(OrderManager(bus, broker, outbox, ManualClock(5), Quiet()).run())
+    task = asyncio.create_task(OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS).run())
     for number in range(2):  # five may leave in this second; the clock stands still
         bus.intents.put(make_intent(number, is_entry=False, kind=IntentKind.EXIT))
     await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 1), 2)
@@ -331,7 +335,7 @@ async def test_a_deposed_leader_withdraws_nothing() -> None:
 async def test_an_entry_that_waits_for_its_rate_lets_an_exit_pass_and_can_still_be_called_off() -> None:
     bus, broker, outbox = Bus(), Broker(), Outbox()
     broker.capabilities = SLOW
-    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet())
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS)
     task = asyncio.create_task(manager.run())
     for number in range(6):  # four may leave in this second; the clock stands still
         bus.intents.put(make_intent(number, is_entry=True))
@@ -413,7 +417,7 @@ async def test_nothing_leaves_once_sending_is_stopped() -> None:
     broker, outbox = Broker(), Outbox()
     bus.stop_sending()
     bus.intents.put(make_intent(1, is_entry=False))
-    task = asyncio.create_task(OrderManager(bus, broker, outbox, ManualClock(5), Quiet()).run())
+    task = asyncio.create_task(OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS).run())
     await asyncio.wait_for(bus.pulse.until(lambda: bus.intents.unfinished == 0), 1)
     task.cancel()
     assert (broker.calls, outbox.answers) == ([], [])
@@ -436,7 +440,7 @@ class Floor:
         self.asked: list[EntryWaited] = []
 
     async def run(self, *intents: OrderIntent) -> None:
-        manager = OrderManager(self.bus, self.broker, self.outbox, self.clock, Quiet())
+        manager = OrderManager(self.bus, self.broker, self.outbox, self.clock, Quiet(), LAPS)
         for intent in intents:
             self.bus.intents.put(intent)
         tasks = [asyncio.create_task(manager.run()), asyncio.create_task(self._decide())]
