@@ -86,8 +86,10 @@ class Laps:
     def leaves(self, intent_id: str) -> None:
         """Note that an intent is handed to the broker's client."""
         if (entry := self._entries.pop(intent_id, None)) is not None:
-            received, _, waited_before = entry
-            self._observe("signal_to_order", self.now() - received - (self._waited_s - waited_before))
+            received, committed, waited_before = entry
+            now = self.now()
+            for_rates = min(self._waited_s - waited_before, now - committed)
+            self._observe("signal_to_order", now - received - for_rates)
 
     def answered(self, begun: float) -> None:
         """Note that the broker has answered a call begun at that time, or failed to."""

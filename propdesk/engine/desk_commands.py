@@ -166,6 +166,8 @@ def _exit(turn: Turn, command: DeskCommand) -> tuple[CommandState, str]:
     """Leave one trade for good."""
     # Among what is over, too: the trade meant may have ended a moment ago, and another one begins alike.
     named = [live for live in turn.groups.values() if _is_named(live, command.trade)]
+    exact = [live for live in named if command.trade in (live.group.group_id, live.group.signal_id)]
+    named = [live for live in exact if not live.is_closed] or exact or named
     if len(named) != 1:
         found = f"{len(named)} trades begin" if named else "No trade begins"
         return CommandState.REFUSED, f"{found} with {command.trade}: name one."

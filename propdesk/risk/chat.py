@@ -20,6 +20,7 @@ class Question(StrEnum):
     CROWD = "crowd"
 
 
+_WITHOUT_SCOPE: Final = (CommandKind.EXIT, CommandKind.FLATTEN)
 CONFIRMED: Final = frozenset(set(CommandKind) - {CommandKind.PAUSE})
 """Asked back before they are carried out. A pause is not: it can wait for nothing, and costs only entries."""
 
@@ -28,12 +29,12 @@ HELP: Final = """/status  the desk at a glance
 /pnl  result of the newest day, and the corpus
 /crowd NIFTY  the crowd's ideas on an underlying
 /pause [SCOPE] [why]  nothing enters any more
-/resume [SCOPE] why  lift what you may lift
-/kill LEVEL [SCOPE] [why]  ENTRIES_BLOCKED, REDUCE_ONLY, LIQUIDATING or LOCKED
+/resume SCOPE why  lift what you may lift
+/kill LEVEL [SCOPE [why]]  ENTRIES_BLOCKED, REDUCE_ONLY, LIQUIDATING or LOCKED
 /flatten [why]  close everything
 /exit TRADE [why]  close one trade
-/cancel [SCOPE] [why]  withdraw every entry that waits
-SCOPE is ACCOUNT (if left out), ADVISOR:A01, UNDERLYING:NIFTY …
+/cancel [SCOPE [why]]  withdraw every entry that waits
+SCOPE is ACCOUNT (if nothing follows), ADVISOR:A01, UNDERLYING:NIFTY …
 All but /pause are asked back: answer with the word and number that the bot names."""
 
 
@@ -58,7 +59,16 @@ class Commanding:
         return self.kind in CONFIRMED
 
     def __str__(self) -> str:
-        return " ".join([self.kind, *(f"{name}={words}" for name, words in self.arguments.items())])
+        """Say what is done, and always to how much: whoever confirms it reads no manual."""
+        scope = self.arguments.get("scope", ACCOUNT_SCOPE)
+        of = "EVERYTHING" if scope == ACCOUNT_SCOPE else scope
+        words = {
+            CommandKind.KILL: f"KILL {self.arguments.get('level')} of {of}",
+            CommandKind.FLATTEN: "FLATTEN: close EVERYTHING",
+            CommandKind.EXIT: f"EXIT of trade {self.arguments.get('trade')}",
+        }.get(self.kind, f"{self.kind} of {of}")
+        reason = self.arguments.get("reason")
+        return f"{words}, because: {reason}" if reason else words
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,9 @@ def _command(kind: CommandKind, rest: list[str]) -> Said:
         arguments["level"] = rest.pop(0).upper() if rest else ""
     elif kind is CommandKind.EXIT:
         arguments["trade"] = rest.pop(0) if rest else ""
-    if kind not in (CommandKind.EXIT, CommandKind.FLATTEN) and rest and _is_scope(rest[0]):
+    if rest and (fault := _reaches_too_far(kind, rest[0])):
+        return Unusable(fault)
+    if kind not in _WITHOUT_SCOPE and rest and _is_scope(rest[0]):
         arguments["scope"] = rest.pop(0)
     if rest:
         arguments["reason"] = " ".join(rest)
@@ -133,6 +145,20 @@ def _command(kind: CommandKind, rest: list[str]) -> Said:
     if isinstance(meant, Unusable):
         return meant
     return Commanding(kind, {**arguments, "scope": meant.scope} if "scope" in arguments else arguments)
+
+
+def _reaches_too_far(kind: CommandKind, word: str) -> str | None:
+    """Tell what is wrong where a word was meant as a part, and the command would take all.
+
+    Only a pause takes a reason without a scope: it errs towards safety, and is never refused for its words.
+    """
+    if kind is CommandKind.PAUSE or _is_scope(word) is (kind not in _WITHOUT_SCOPE):
+        return None
+    if kind is CommandKind.FLATTEN:
+        return f"FLATTEN closes everything; of a part: /kill LIQUIDATING {word[:64]}."
+    if kind is CommandKind.EXIT:
+        return None
+    return f"{word[:64]!r} is no scope: write {ACCOUNT_SCOPE} or ADVISOR:…, UNDERLYING:…, then the reason."
 
 
 def _is_scope(word: str) -> bool:

@@ -120,6 +120,15 @@ def _asked_before(
     return int(number)
 
 
+def find_command(connection: Connection, account_id: str, key: str) -> int | None:
+    """Find the number of the command that an idempotency key stands for; None if it stands for none."""
+    row = connection.execute(
+        "SELECT command_id FROM trading.commands WHERE account_id = %s AND idempotency_key = %s",
+        (account_id, key),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
 def read_command(connection: Connection, account_id: str, command_id: int) -> dict[str, Any]:
     """Read a command with its answer, as surfaces show it.
 

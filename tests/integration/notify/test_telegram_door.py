@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ import pytest
 from adapters.db.engine import create_engine, psycopg_dsn
 from adapters.db.repos.users import Actor, add_user, set_disabled, set_role
 from adapters.notify.guarded import GuardedClient
+from adapters.notify.sender import Delivered
 from adapters.notify.telegram import TelegramBot
 from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND, ManualClock, from_ns
@@ -139,7 +141,7 @@ async def test_what_costs_money_is_asked_back_and_done_once_for_the_right_number
 async def test_a_yes_comes_too_late(chat: Chat) -> None:
     code = (await chat.says("/exit 4f2a")).rsplit("yes ", 1)[1]
     chat.clock.advance_to(START_NS + (CONFIRM_S + 1) * NS_PER_SECOND)
-    assert "Too late for EXIT trade=4f2a" in await chat.says(f"yes {code}")
+    assert "nothing was done (EXIT of trade 4f2a)" in await chat.says(f"yes {code}")
     assert chat.commands() == []
 
 
@@ -154,12 +156,79 @@ async def test_a_message_that_comes_twice_asks_once(chat: Chat) -> None:
     assert chat.server.calls[0].body["offset"] > last["offset"]
 
 
-async def test_what_waited_too_long_does_nothing_but_a_pause(chat: Chat) -> None:
-    assert "nothing was done" in await chat.says("/cancel", age_s=STALE_S + 1)
+async def test_what_waited_too_long_is_asked_back(chat: Chat) -> None:
+    assert "Write it anew" in await chat.says("/status", age_s=STALE_S + 1)
     assert "nothing was done" in await chat.says("yes 0000", age_s=STALE_S + 1)
+    asked = await chat.says("/pause", age_s=3_600)
+    assert asked.startswith("Written 3600 s ago, when nobody listened. PAUSE of EVERYTHING.")
     assert chat.commands() == []
-    await chat.says("/pause", age_s=3_600)
+    await chat.says(f"yes {asked.rsplit('yes ', 1)[1]}")
     assert [kind for kind, *_ in chat.commands()] == ["PAUSE"]
+
+
+async def test_a_yes_that_is_read_again_after_a_death_names_what_stands(chat: Chat) -> None:
+    code = (await chat.says("/flatten")).rsplit("yes ", 1)[1]
+    confirmed = chat.message(f"yes {code}")
+    await chat.hears(confirmed)
+    again = TelegramDoor(chat.settings, chat.clock, chat.door._bot)
+    chat.door, first = again, chat.door
+    (said,) = await chat.hears(confirmed)
+    again.close()
+    chat.door = first
+    assert said.startswith("FLATTEN stands as command ")
+    assert len(chat.commands()) == 1
+
+
+async def test_a_stop_waits_for_no_answer_to_anybody(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead daemon answers nothing, a hanging Telegram takes nothing: what is asked stands before both."""
+    held, sent = asyncio.Event(), asyncio.Event()
+
+    async def hang(*_: object, **__: object) -> Delivered:
+        sent.set()
+        await held.wait()
+        return Delivered()
+
+    monkeypatch.setattr(chat.door._bot, "send", hang)
+    updates = [chat.message("/help"), *(chat.message("/pause") for _ in range(9))]
+    chat.server.replies.append((200, {}, json.dumps({"ok": True, "result": updates})))
+    await chat.door.look(0)
+    assert len(chat.commands()) == 9
+    await asyncio.wait_for(sent.wait(), 10)
+    held.set()
+    await chat.door.settle()
+
+
+async def test_asked_to_end_the_door_first_puts_down_and_answers_what_it_took(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, held = threading.Event(), threading.Event()
+    put_down = telegram_door.ask
+
+    def slowly(*given: Any) -> int:
+        asking.set()
+        assert held.wait(10)
+        return put_down(*given)
+
+    monkeypatch.setattr(telegram_door, "ask", slowly)
+    chat.server.replies.append((200, {}, json.dumps({"ok": True, "result": [chat.message("/pause")]})))
+    running = asyncio.create_task(chat.door.run())
+    assert await asyncio.to_thread(asking.wait, 10)
+    chat.door.stop()
+    held.set()
+    await asyncio.wait_for(running, 10)
+    assert len(chat.commands()) == 1
+    assert "PAUSE stands as command" in str(chat.server.calls[-1].body["text"])
+
+
+async def test_an_odd_message_and_a_refused_key_shut_no_door(chat: Chat) -> None:
+    assert "Nothing waits for a yes" in await chat.says("yes \ud800")
+    first = chat.message("/pause", number=next(NUMBERS))
+    await chat.hears(first)
+    other = {**first, "message": {**first["message"], "text": "/pause advisor:A01"}}
+    (said,) = await chat.hears(other)
+    assert said.startswith("This idempotency key stands for another command")
+    chat.door._role = lambda login: 1 / 0  # type: ignore[assignment,method-assign,return-value]
+    assert (await chat.says("/pause")).startswith("It is NOT KNOWN what became of this message")
 
 
 async def test_a_role_is_read_with_each_message(chat: Chat) -> None:
@@ -219,7 +288,7 @@ async def test_a_database_that_is_away_is_told(chat: Chat, monkeypatch: pytest.M
     monkeypatch.setattr(chat.door, "_access", away)
     assert (await chat.says("/flatten")).startswith("NOTHING was done")
     monkeypatch.setattr(chat.door, "_role", lambda login: UserRole.TRADER)
-    assert (await chat.says("/pause")).startswith("It is NOT KNOWN whether PAUSE was asked")
+    assert (await chat.says("/pause")).startswith("It is NOT KNOWN whether this was asked")
     assert (await chat.says("/positions")).startswith("Nothing is held")
 
 

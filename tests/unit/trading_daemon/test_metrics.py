@@ -70,6 +70,19 @@ def test_the_stages_add_up_to_the_way_without_the_wait_for_rates(watch: Watch) -
     }  # fmt: skip
 
 
+def test_a_wait_that_began_before_the_entry_takes_its_own_part_off(watch: Watch) -> None:
+    held = watch.seconds
+    came = watch.after(0.3)
+    watch.laps.stored([7], came)
+    begun = watch.after(0.1)
+    watch.laps.decided(batch(7), begun, begun)
+    watch.after(0.1)
+    watch.laps.held_back(held)
+    watch.laps.taken("i0")
+    watch.laps.leaves("i0")
+    assert watch.total("rate_token") == watch.total("signal_to_order") == (1, 0.1)
+
+
 def test_what_has_no_receipt_of_this_life_has_no_way(watch: Watch) -> None:
     watch.laps.decided(batch(), watch.seconds, watch.seconds)
     watch.laps.decided(batch(8), watch.seconds, watch.seconds)

@@ -23,9 +23,9 @@ REDUCE = {"level": "REDUCE_ONLY", "scope": "ADVISOR:A01", "reason": "he lies"}
         ("/pause news of the budget", Commanding(CommandKind.PAUSE, {"reason": "news of the budget"})),
         ("/pause account fire", Commanding(CommandKind.PAUSE, {"scope": "ACCOUNT", "reason": "fire"})),
         ("/kill reduce_only advisor:A01 he lies", Commanding(CommandKind.KILL, REDUCE)),
-        ("/flatten account is on fire", Commanding(CommandKind.FLATTEN, {"reason": "account is on fire"})),
+        ("/flatten it burns", Commanding(CommandKind.FLATTEN, {"reason": "it burns"})),
         ("/exit 4f2a", Commanding(CommandKind.EXIT, {"trade": "4f2a"})),
-        ("/resume looked at it", Commanding(CommandKind.RESUME, {"reason": "looked at it"})),
+        ("/resume account ok", Commanding(CommandKind.RESUME, {"scope": "ACCOUNT", "reason": "ok"})),
         ("/cancel category:nse_eq", Commanding(CommandKind.CANCEL, {"scope": "CATEGORY:NSE_EQ"})),
     ],
 )
@@ -45,12 +45,30 @@ def test_what_is_meant(text: str, meant: object) -> None:
         ("/resume", "A reason is needed"),
         ("/exit 4f", "EXIT needs the first 4 characters"),
         ("/pause planet:mars", "'planet:mars' is no scope"),
+        ("/resume A01 he is fine", "'A01' is no scope"),
+        ("/kill LIQUIDATING A01", "'A01' is no scope"),
+        ("/cancel 4f2a91", "'4f2a91' is no scope"),
+        ("/flatten ADVISOR:A01", "FLATTEN closes everything; of a part: /kill LIQUIDATING ADVISOR:A01"),
     ],
 )
 def test_what_cannot_be_meant_is_said(text: str, words: str) -> None:
     said = read_chat(text)
     assert isinstance(said, Unusable)
     assert said.words.startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/flatten NIFTY", "FLATTEN: close EVERYTHING, because: NIFTY"),
+        ("/kill locked", "KILL LOCKED of EVERYTHING"),
+        ("/kill locked advisor:A01 he lies", "KILL LOCKED of ADVISOR:A01, because: he lies"),
+        ("/exit 4f2a", "EXIT of trade 4f2a"),
+        ("/resume account seen", "RESUME of EVERYTHING, because: seen"),
+    ],
+)
+def test_a_command_says_how_far_it_reaches(text: str, words: str) -> None:
+    assert str(read_chat(text)) == words
 
 
 def test_the_help_names_every_question_and_every_command() -> None:
