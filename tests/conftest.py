@@ -63,8 +63,13 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 @pytest.fixture(autouse=True)
 def _log_of_its_own() -> None:
-    """Let no test write to a log that one before it set up: its stream may be closed by now."""
+    """Let no test write to a log that one before it set up: its stream may be closed by now.
+
+    The default draws every local variable of a traceback, which takes minutes where one is an application.
+    """
     structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
 
 
 @pytest.fixture(scope="session")
