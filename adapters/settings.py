@@ -353,6 +353,9 @@ class Settings(BaseSettings):
     api_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the API; 0 = chosen and remembered."
     )
+    ui_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the dashboard; 0 = chosen and remembered."
+    )
     api_secret: SecretStr | None = Field(
         default=None, description="Key that signs the API's tokens, 32 characters or more."
     )

@@ -16,8 +16,8 @@ from adapters.settings import Settings
 from cli.database import open_engine, open_transaction
 from cli.output import result_console, show_table
 from cli.stage import Stage, UpContext
-from cli.up_api import LAUNCH_API, launch_api
 from cli.up_notify import people_stages
+from cli.up_surfaces import LAUNCH, launch_surfaces
 from propdesk.core.errors import PropdeskError
 from runtime.process import tail
 
@@ -57,7 +57,7 @@ def stages(context: UpContext) -> Sequence[Stage]:
         ),
         Stage("Report what was found", _report_rules),
         # Beside the trading daemon, and after the backfill, which needs the memory.
-        Stage(LAUNCH_API, _launch_api, "comes up in the background"),
+        Stage(LAUNCH, _launch_surfaces, "come up in the background"),
         *people_stages(context, _trading_settings(context).account_id),
         *_trading_stages(days.replay_day, days.broker),
         Stage("Report the day", _report_day),
@@ -314,8 +314,8 @@ def _replay(context: UpContext) -> None:
         waited += _POLL_S
 
 
-def _launch_api(context: UpContext) -> None:
-    launch_api(context, _trading_settings(context).account_id)
+def _launch_surfaces(context: UpContext) -> None:
+    launch_surfaces(context, _trading_settings(context).account_id)
 
 
 def _trading_settings(context: UpContext) -> Settings:

@@ -76,8 +76,8 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
     -------
     dict
         ``running``, ``ready``, ``stage`` (what ``up`` is at until it is ready), ``pid``, ``account_id``,
-        ``trading_mode``, ``home``, ``dagster_url``, ``api_url``, ``upload_dir``, ``logs`` and ``processes``
-        (each with name, pid and port).
+        ``trading_mode``, ``home``, ``dagster_url``, ``api_url``, ``ui_url``, ``upload_dir``, ``logs`` and
+        ``processes`` (each with name, pid and port).
     """
     running = claimant(home)
     noted = read_json(home.state_file) if running else {}
@@ -87,7 +87,7 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
         {"name": name, "pid": identity.pid, "port": ports.get(name)}
         for name, identity in remembered(home).items()
     ]
-    pages, api = ports.get("dagster-webserver"), ports.get("api")
+    pages, api, ui = ports.get("dagster-webserver"), ports.get("api"), ports.get("ui")
     return {
         "running": running is not None,
         "ready": is_ready,
@@ -100,6 +100,7 @@ def describe(home: Home, settings: Settings) -> dict[str, object]:
         "upload_dir": str(settings.upload_dir),
         "dagster_url": f"http://127.0.0.1:{pages}" if running and pages else None,
         "api_url": f"http://127.0.0.1:{api}/api/v1" if running and api else None,
+        "ui_url": f"http://127.0.0.1:{ui}" if running and ui else None,
         "processes": processes,
     }
 
@@ -112,6 +113,7 @@ def _show_status(found: dict[str, object]) -> None:
     rows: list[tuple[str, object]] = [
         ("system", state),
         ("account", f"{found['account_id']} ({found['trading_mode']})"),
+        ("dashboard", found["ui_url"]),
         ("Dagster", found["dagster_url"]),
         ("API", found["api_url"]),
         ("upload folder", found["upload_dir"]),

@@ -61,6 +61,8 @@ class UpContext:
         Dagster's pages; empty until they are launched.
     api_url : str
         The API; empty until it is launched.
+    ui_url : str
+        The dashboard; empty until it is launched.
     seconds : dict
         How long each finished stage took, by title, s.
     daemon_env : dict
@@ -77,6 +79,7 @@ class UpContext:
     say: Callable[[str], None]
     webserver_url: str = ""
     api_url: str = ""
+    ui_url: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     daemon_env: dict[str, str] = field(default_factory=dict)
     facts: dict[str, object] = field(default_factory=dict)

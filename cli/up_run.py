@@ -13,8 +13,8 @@ from adapters.settings import load_settings
 from cli.output import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_OK, say
 from cli.processes import DAGSTER_NAMES, dagster_specs
 from cli.stage import Stage, UpContext, UpOptions
-from cli.up_api import LAUNCH_API, launch_api, wait_for_api
 from cli.up_notify import people_stages, wait_for_notifier
+from cli.up_surfaces import LAUNCH, launch_surfaces, wait_for_surfaces
 from runtime.home import Home
 from runtime.servers import ServerSet
 from runtime.supervisor import Supervisor, claim, claimant, end_left_behind
@@ -83,7 +83,7 @@ def _run_stages(context: UpContext) -> None:
         _run(context, stage)
     if not answered:
         _run(context, _DAGSTER_ANSWERS)
-    _run(context, Stage("Wait until the API answers", wait_for_api))
+    _run(context, Stage("Wait until API and dashboard answer", wait_for_surfaces))
     if context.settings.tells_people:
         _run(context, Stage("Wait until the notifier sends", wait_for_notifier))
     context.supervisor.note("ready", True)
@@ -94,7 +94,7 @@ def _sample_stages(context: UpContext) -> Sequence[Stage]:
     if context.options.servers_only:
         account = context.settings.account_id
         return (
-            Stage(LAUNCH_API, lambda context: launch_api(context, account), "comes up in the background"),
+            Stage(LAUNCH, lambda context: launch_surfaces(context, account), "come up in the background"),
             *people_stages(context, account),
         )
     from cli.demo import stages
@@ -149,6 +149,7 @@ _DAGSTER_ANSWERS: Final = Stage(
 
 
 def _stay(context: UpContext, stop: "_Stop") -> None:
+    context.say(f"Dashboard: {context.ui_url}")
     context.say(f"Dagster: {context.webserver_url}")
     context.say(f"API: {context.api_url}/api/v1/openapi.json")
     context.say(f"Upload folder (drop a CSV): {context.settings.upload_dir}")

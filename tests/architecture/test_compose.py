@@ -22,6 +22,7 @@ VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>[A-Z_]+)(?P<rest>[^}]*)\}")
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if "build" in service]
+SURFACES = ("api", "ui")
 SERVERS = {"postgres": "postgres:18", "redis": "redis:7", "mongo": "mongo:8"}
 
 
@@ -52,6 +53,7 @@ def test_the_same_processes_as_up_are_listed() -> None:
         "api",
         "notifier",
         "telegram",
+        "ui",
     }
     assert {name: SERVICES[name]["image"] for name in SERVERS} == SERVERS
 
@@ -88,8 +90,8 @@ def test_each_variable_of_ours_is_a_setting_with_a_valid_value(name: str) -> Non
     assert set(values) <= set(known)
     settings = Settings(_env_file=None, **{known[key]: value for key, value in values.items()})
     assert settings.database_url().endswith(f"/{DATABASE}")
-    if name in {"api", "notifier", "telegram"}:
-        return  # know neither Dagster's database nor the signals
+    if name in {*SURFACES, "notifier", "telegram"}:
+        return  # they know neither Dagster's database nor the signals
     assert settings.dagster_database_url() == (
         f"postgresql+psycopg2://{DAGSTER_ROLE}:filled@postgres:5432/{DAGSTER_DATABASE}"
     )
@@ -113,11 +115,12 @@ def test_the_trading_daemon_never_holds_the_owners_password() -> None:
     assert "DEPLOY_DAEMON_PASSWORD" in held
 
 
-def test_the_api_holds_the_passwords_of_reading_and_of_users_alone() -> None:
-    held = set(re.findall(r"DEPLOY_\w+", " ".join(environment("api").values())))
-    assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD", "DEPLOY_API_SECRET"}
+def test_the_surfaces_hold_the_passwords_of_reading_and_of_users_alone() -> None:
+    for name in SURFACES:
+        held = set(re.findall(r"DEPLOY_\w+", " ".join(environment(name).values())))
+        assert held == {"DEPLOY_READER_PASSWORD", "DEPLOY_ACCESS_PASSWORD", "DEPLOY_API_SECRET"}
     others = {name for name in OURS if "DEPLOY_ACCESS_PASSWORD" in " ".join(environment(name).values())}
-    assert others == {"api", "telegram"}
+    assert others == {*SURFACES, "telegram"}
 
 
 def test_the_notifier_runs_on_demand_with_its_own_password_and_tokens_that_git_does_not_keep() -> None:
@@ -147,14 +150,16 @@ def test_every_substituted_variable_is_documented_and_required() -> None:
     assert all(f"# {name}=" in example for name in DEPLOY_PASSWORDS)
 
 
-def test_only_dagsters_pages_and_the_api_are_published_and_on_loopback_alone() -> None:
+def test_only_dagsters_pages_and_the_surfaces_are_published_and_on_loopback_alone() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "dagster-webserver": ["127.0.0.1:3000:3000"],
         "api": ["127.0.0.1:8000:8000"],
+        "ui": ["127.0.0.1:8080:8080"],
     }
-    command = next(words("api"))
-    assert command[command.index("--port") + 1] == "8000"
+    for name in SURFACES:
+        command = next(words(name))
+        assert published[name][0].endswith(f":{command[command.index('--port') + 1]}")
     assert COMPOSE["networks"]["backend"]["internal"] is True
     assert all("backend" in service["networks"] for service in SERVICES.values())
 

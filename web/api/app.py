@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import anyio.to_thread
@@ -14,10 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
 from adapters.db.repos.listings import load_listings
 from web.api import problems
-from web.api.auth import LOGINS_AT_ONCE, auth_router
+from web.api.auth import auth_router
 from web.api.commands import commands_router
 from web.api.events import Bell, events_router
-from web.api.guard import refuse_unknown_parameters
+from web.api.guard import protected, refuse_unknown_parameters
+from web.api.login import LOGINS_AT_ONCE
 from web.api.parts import PREFIX, Parts
 from web.api.problems import Problem, ProblemDocument
 from web.api.schemas import problems as described
@@ -82,15 +84,16 @@ def create_app(parts: Parts) -> FastAPI:
     api.include_router(views_router(parts))
     api.include_router(commands_router(parts))
     api.include_router(events_router(parts, bell))
-    api.include_router(tables_router(parts, load_listings()))
+    api.include_router(tables_router(parts, load_listings(), partial(protected, parts)))
     app.include_router(api)
-    app.include_router(_state_router(parts))
+    app.include_router(state_router(parts))
     app.add_middleware(_Limits)
     _describe_problems(app)
     return app
 
 
-def _state_router(parts: Parts) -> APIRouter:
+def state_router(parts: Parts) -> APIRouter:
+    """Make the routes that tell a supervisor whether the process runs and serves."""
     router = APIRouter(tags=["state"])
     errors = described(422, 503)
 

@@ -3,48 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from anyio import CapacityLimiter
-from anyio.lowlevel import RunVar
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
-from limits import RateLimitItemPerMinute
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.db.engine import begin
-from adapters.db.repos.users import (
-    Actor,
-    Session,
-    count_attempt,
-    end_session,
-    forget_failures,
-    hold_user,
-    open_session,
-    read_password_hash,
-    renew_hash,
-    rotate_session,
-)
+from adapters.db.repos.users import Session, end_session, rotate_session
 from propdesk.model.user import LOGIN_PATTERN, PASSWORD_LENGTH_MAX, UserRole
 from web.api.answers import answer
 from web.api.guard import ROLE_MARK, guard
+from web.api.login import address, count, log_in
 from web.api.parts import Parts
 from web.api.problems import Problem
 from web.api.schemas import problems
 from web.api.tokens import BadToken
 
-ATTEMPTS_PER_MINUTE: Final = 20
-"""Logins of one address, bad refresh tokens of one address, refreshes of one session: each counted apart.
-
-A desk behind one address fits, a list of passwords does not. A good refresh token is counted by its session
-alone: no stranger behind the same address (in a container, everybody's) can stop those who are logged in.
-"""
-LOGINS_AT_ONCE: Final = 2
-"""Threads that look at passwords; others serve the tables, however many people log in."""
-_CHECKS_MAX: Final = 2
-"""A hash that another login renewed meanwhile is checked once more; whoever is changed twice is refused."""
 _TOKEN_LENGTH_MAX: Final = 4_096
-_TURNS: Final[RunVar[CapacityLimiter]] = RunVar("propdesk_logins")
-_LIMIT: Final = RateLimitItemPerMinute(ATTEMPTS_PER_MINUTE)
 
 
 class Credentials(BaseModel):
@@ -108,8 +82,7 @@ def auth_router(parts: Parts) -> APIRouter:
 
         Five wrong passwords in a row lock a login for a quarter of an hour (429), whether it exists or not.
         """
-        _count(parts, "login", _address(request))
-        session = await run_sync(_log_in, parts, given, limiter=_login_turns())
+        session = await log_in(parts, given.login, given.password, address(request))
         return _tokens(parts, session)
 
     @router.post("/refresh", response_model=TokenPair, responses=problems(401, 413, 422, 429, 503))
@@ -119,9 +92,9 @@ def auth_router(parts: Parts) -> APIRouter:
         try:
             claims = parts.tokens.read_refresh(given.refresh_token)
         except BadToken:
-            _count(parts, "bad-token", _address(request))
+            count(parts, "bad-token", address(request))
             raise refused from None
-        _count(parts, "session", claims.session_id)
+        count(parts, "session", claims.session_id)
         # Committed before it is refused: the end of a stolen family must not be rolled back.
         with begin(parts.access) as connection:
             session = rotate_session(
@@ -148,62 +121,6 @@ def auth_router(parts: Parts) -> APIRouter:
         return answer(request, who)
 
     return router
-
-
-def _login_turns() -> CapacityLimiter:
-    """Give the turns of the running loop, as `anyio` keeps those of its threads."""
-    turns = _TURNS.get(None)
-    if turns is None:
-        turns = CapacityLimiter(LOGINS_AT_ONCE)
-        _TURNS.set(turns)
-    return turns
-
-
-def _log_in(parts: Parts, given: Credentials) -> Session:
-    actor = parts.actor(given.login)
-    with begin(parts.access) as connection:
-        locked_until = count_attempt(connection, given.login, actor)
-    if locked_until is not None:
-        wait_s = max(1, int((locked_until - actor.at).total_seconds()))
-        detail = "Too many wrong passwords in a row: this login is locked for a while."
-        raise Problem(429, "locked", detail, {"Retry-After": str(wait_s)})
-    for _ in range(_CHECKS_MAX):
-        session = _check_and_open(parts, given, actor)
-        if session is not None:
-            return session
-    raise _refused()
-
-
-def _check_and_open(parts: Parts, given: Credentials, actor: Actor) -> Session | None:
-    """Open a session if the password is right; None if the user was changed while it was looked at."""
-    with begin(parts.access) as connection:
-        stored = read_password_hash(connection, given.login)
-    # Outside of a transaction: this takes long, and no lock of the database may wait for it.
-    if not parts.passwords.matches(stored, given.password) or stored is None:
-        raise _refused()
-    renewed = parts.passwords.hash(given.password) if parts.passwords.is_outdated(stored) else None
-    with begin(parts.access) as connection:
-        if not hold_user(connection, given.login, stored):
-            return None
-        forget_failures(connection, given.login)
-        if renewed is not None:
-            renew_hash(connection, given.login, stored, renewed)
-        return open_session(connection, given.login, parts.session_time, actor)
-
-
-def _refused() -> Problem:
-    return Problem(401, "unauthenticated", "Login and password do not belong together.")
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
-def _count(parts: Parts, what: str, whose: str) -> None:
-    if not parts.limiter.hit(_LIMIT, what, whose):
-        source = "of this session" if what == "session" else "from this address"
-        detail = f"More than {ATTEMPTS_PER_MINUTE} attempts within a minute {source}."
-        raise Problem(429, "too-many-attempts", detail, {"Retry-After": "60"})
 
 
 def _tokens(parts: Parts, session: Session) -> Response:

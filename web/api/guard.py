@@ -47,11 +47,16 @@ def guard(parts: Parts, needed: UserRole) -> Guard:
             session = read_session(connection, session_id, parts.now())
         if session is None:
             raise _unauthenticated("The session has ended: log in again.")
-        if not session.role.includes(needed):
-            raise Problem(403, "forbidden", f"This needs the role {needed}; yours is {session.role}.")
+        require_role(session, needed)
         return session
 
     return caller
+
+
+def require_role(session: Session, needed: UserRole) -> None:
+    """Raise `Problem` (403) if the user's role does not include the needed one."""
+    if not session.role.includes(needed):
+        raise Problem(403, "forbidden", f"This needs the role {needed}; yours is {session.role}.")
 
 
 def protected(parts: Parts, needed: UserRole) -> dict[str, Any]:

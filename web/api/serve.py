@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any, Final
 
 import uvicorn
-from fastapi import FastAPI
 
 from adapters.clock import SystemClock
 from adapters.db.engine import create_engine
@@ -24,8 +23,14 @@ _CONNECTIONS_MAX: Final = 256
 _STOP_GRACE_S: Final = 5
 
 
-def build_app(settings: Settings) -> FastAPI:
-    """Make the application of an installation.
+def make_parts(settings: Settings, name: str) -> Parts:
+    """Make what the routes of an installation's surface work with.
+
+    Parameters
+    ----------
+    settings : Settings
+    name : str
+        Shown as the application of its connections.
 
     Raises
     ------
@@ -33,27 +38,25 @@ def build_app(settings: Settings) -> FastAPI:
         If the database or the key of the tokens is not known.
     """
     clock = SystemClock()
-    return create_app(
-        Parts(
-            reader=create_engine(
-                settings.database_url("reader"),
-                "propdesk-api",
-                statement_timeout_s=READ_TIMEOUT_S,
-                idle_timeout_s=IDLE_TIMEOUT_S,
-            ),
-            access=create_engine(
-                settings.database_url("access"),
-                "propdesk-api-access",
-                statement_timeout_s=ACCESS_TIMEOUT_S,
-                idle_timeout_s=IDLE_TIMEOUT_S,
-            ),
-            passwords=Passwords(),
-            tokens=Tokens(settings.api_signing_key(), clock, settings.api_access_token_s),
-            clock=clock,
-            account_id=settings.account_id,
-            session_time=timedelta(hours=settings.api_session_h),
-            limiter=memory_limiter(),
-        )
+    return Parts(
+        reader=create_engine(
+            settings.database_url("reader"),
+            name,
+            statement_timeout_s=READ_TIMEOUT_S,
+            idle_timeout_s=IDLE_TIMEOUT_S,
+        ),
+        access=create_engine(
+            settings.database_url("access"),
+            f"{name}-access",
+            statement_timeout_s=ACCESS_TIMEOUT_S,
+            idle_timeout_s=IDLE_TIMEOUT_S,
+        ),
+        passwords=Passwords(),
+        tokens=Tokens(settings.api_signing_key(), clock, settings.api_access_token_s),
+        clock=clock,
+        account_id=settings.account_id,
+        session_time=timedelta(hours=settings.api_session_h),
+        limiter=memory_limiter(),
     )
 
 
@@ -69,7 +72,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     configure_logging("api", SystemClock(), level=settings.log_level, secrets=settings.secret_values())
     uvicorn.run(
-        build_app(settings),
+        create_app(make_parts(settings, "propdesk-api")),
         host=host,
         port=port,
         limit_concurrency=_CONNECTIONS_MAX,

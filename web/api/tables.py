@@ -1,6 +1,7 @@
 """One route per listing: filters, order, pages."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -15,21 +16,32 @@ from adapters.db.repos.pages import (
     make_query,
     read_page,
 )
+from propdesk.model.user import UserRole
 from web.api.answers import answer
-from web.api.guard import protected
 from web.api.parts import Parts
 from web.api.schemas import filter_schema, page_schema, problems, sort_pattern
 
+Protect: TypeAlias = Callable[[UserRole], dict[str, Any]]
+"""Gives the arguments of a route that only people of a role may call."""
 
-def tables_router(parts: Parts, listings: tuple[Listing, ...]) -> APIRouter:
-    """Make a GET route for each listing."""
+
+def tables_router(parts: Parts, listings: tuple[Listing, ...], protect: Protect) -> APIRouter:
+    """Make a GET route for each listing.
+
+    Parameters
+    ----------
+    parts : Parts
+    listings : tuple of Listing
+    protect : callable
+        How a surface knows its people: the API by tokens, the dashboard by a cookie.
+    """
     router = APIRouter(tags=["tables"])
     for listing in listings:
-        _add_route(router, parts, listing)
+        _add_route(router, parts, listing, protect)
     return router
 
 
-def _add_route(router: APIRouter, parts: Parts, listing: Listing) -> None:
+def _add_route(router: APIRouter, parts: Parts, listing: Listing, protect: Protect) -> None:
     sortable = ", ".join(column.name for column in listing.columns if column.kind in SORTABLE)
     example = next(column.name for column in listing.columns if column.kind in FILTERABLE)
     filters = Query(
@@ -78,5 +90,5 @@ def _add_route(router: APIRouter, parts: Parts, listing: Listing) -> None:
         summary=f"One row per {listing.title}",
         response_model=None,
         responses=responses,
-        **protected(parts, listing.role),
+        **protect(listing.role),
     )

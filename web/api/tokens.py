@@ -11,7 +11,7 @@ from propdesk.core.clock import NS_PER_SECOND, Clock, to_ns
 _ALGORITHM: Final = "HS256"
 _ISSUER: Final = "propdesk"
 _CLAIMS: Final = ("iss", "sub", "sid", "typ", "iat", "exp")
-Use = Literal["access", "refresh"]
+Use = Literal["access", "refresh", "page"]
 
 
 class BadToken(Exception):
@@ -53,6 +53,14 @@ class Tokens:
         """Write the refresh token of the session's present generation."""
         end = to_ns(session.expires_at) // NS_PER_SECOND
         return self._write("refresh", session, end, gen=session.generation)
+
+    def page(self, session: Session) -> str:
+        """Write what a browser keeps of a session: the bare id can be read in the audit log."""
+        return self._write("page", session, to_ns(session.expires_at) // NS_PER_SECOND)
+
+    def read_page(self, text: str) -> str:
+        """Give the id of the session that a browser kept; raises `BadToken` if it is not good now."""
+        return str(self._read("page", text)["sid"])
 
     def read_access(self, text: str) -> str:
         """Give the id of the session that an access token belongs to.

@@ -86,14 +86,15 @@ def test_up_serves_and_every_command_sees_it_until_a_signal_stops_all(home: Home
         assert found["ready"] is True
         assert found["pid"] == up.pid
         names = {process["name"] for process in found["processes"]}
-        assert names >= {"postgres", "redis", "dagster-code", "dagster-webserver", "dagster-daemon", "api"}
-        assert "notifier" in names, (tmp_path / "up.log").read_text()
-        passwords = re.findall(
-            r"first user of the API: admin, password (\S+)", (tmp_path / "up.log").read_text()
-        )
-        assert len(passwords) == 1
-        assert log_in(found["api_url"], passwords[0]) == 200
+        assert names >= {"postgres", "redis", "api", "ui"}
+        assert names >= {"dagster-code", "dagster-webserver", "dagster-daemon"}
+        printed = (tmp_path / "up.log").read_text()
+        assert "notifier" in names, printed
+        told = re.findall(r"first user of API and dashboard: admin, password (\S+)", printed)
+        assert len(told) == 1
+        assert log_in(found["api_url"], told[0]) == 200
         assert log_in(found["api_url"], "another word") == 401
+        assert "Log in · propdesk" in httpx.get(found["ui_url"], follow_redirects=True).text
         doctor = run(home, "doctor", "--json")
         assert json.loads(doctor.stdout)["ok"] is True, doctor.stdout
         assert doctor.returncode == 0

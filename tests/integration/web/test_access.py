@@ -32,8 +32,8 @@ from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.model.user import UserRole
 from tests.support.web_api import KEY, PASSWORD, Desk
-from web.api.auth import ATTEMPTS_PER_MINUTE, LOGINS_AT_ONCE
 from web.api.guard import ROLE_MARK
+from web.api.login import ATTEMPTS_PER_MINUTE, LOGINS_AT_ONCE
 from web.api.problems import MEDIA_TYPE
 from web.api.serve import server_options
 

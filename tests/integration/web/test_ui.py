@@ -1,0 +1,135 @@
+"""The door of the dashboard, and what lies behind it without a browser."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from adapters.db.engine import begin
+from adapters.db.repos.users import open_session, read_session
+from propdesk.model.user import UserRole
+from tests.support.web_api import PASSWORD, Desk, open_desk
+from web.api.login import ATTEMPTS_PER_MINUTE
+from web.ui.app import create_app
+from web.ui.pages import PAGES
+from web.ui.people import COOKIE
+
+pytestmark = pytest.mark.integration
+HOST = "http://testserver"
+
+
+@pytest.fixture(scope="module")
+def desk(pg_role_urls: dict[str, str]) -> Iterator[Desk]:
+    desk = open_desk(pg_role_urls)
+    desk.app = create_app(desk.parts, None)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def client(desk: Desk) -> Iterator[TestClient]:
+    desk.parts.limiter.storage.reset()
+    with TestClient(desk.app, raise_server_exceptions=False, follow_redirects=False) as client:
+        yield client
+
+
+def enter(client: TestClient, login: str = "viewer", next: str = "/", **headers: str) -> httpx.Response:
+    given = {"login": login, "password": PASSWORD, "next": next}
+    return client.post("/login", data=given, headers={"Origin": HOST, **headers})
+
+
+def let_in(desk: Desk, client: TestClient, role: UserRole) -> str:
+    with begin(desk.parts.access) as connection:
+        session = open_session(
+            connection, role.value.lower(), desk.parts.session_time, desk.parts.actor("test")
+        )
+    client.cookies.set(COOKIE, desk.parts.tokens.page(session))
+    return session.session_id
+
+
+@pytest.mark.parametrize("path", [page.path for page in PAGES])
+def test_every_page_leads_a_stranger_to_the_door(client: TestClient, path: str) -> None:
+    answer = client.get(path.format(advisor_id="A01", signal_id="x", run_id="x"))
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/login")
+
+
+def test_the_session_is_kept_where_no_script_and_no_other_site_gets_it(client: TestClient) -> None:
+    answer = enter(client, next="/rules?sort=n")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/rules?sort=n")
+    kept = answer.headers["set-cookie"].lower()
+    assert all(word in kept for word in ("httponly", "samesite=strict", "path=/"))
+    assert "frame-ancestors 'none'" in client.get("/").headers["content-security-policy"]
+
+
+def test_a_login_gives_a_new_session_and_ends_the_one_before(desk: Desk, client: TestClient) -> None:
+    before = let_in(desk, client, UserRole.VIEWER)
+    planted = client.cookies[COOKIE]
+    kept = enter(client).headers["set-cookie"]
+    assert kept.startswith(f"{COOKIE}=")
+    assert planted not in kept
+    with begin(desk.parts.access) as connection:
+        assert read_session(connection, before, desk.parts.now()) is None
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb"])
+def test_the_door_leads_to_no_other_machine(client: TestClient, target: str) -> None:
+    assert enter(client, next=target).headers["location"] == "/"
+
+
+def test_a_form_of_another_site_logs_nobody_in(client: TestClient) -> None:
+    answer = enter(client, Origin="https://evil.example")
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_what_was_typed_never_becomes_html(client: TestClient) -> None:
+    answer = client.get("/login", params={"next": '/"><script>alert(1)</script>'})
+    assert "<script" not in answer.text
+
+
+def test_guessing_is_counted_as_the_api_counts_it(client: TestClient) -> None:
+    given = {"login": "nobody", "password": "a wrong guess", "next": "/"}
+    codes = [
+        client.post("/login", data=given, headers={"Origin": HOST}).status_code
+        for _ in range(ATTEMPTS_PER_MINUTE + 1)
+    ]
+    assert codes[:5] == [401] * 5  # then the login is locked
+    assert set(codes[5:]) == {429}
+
+
+def test_a_log_out_ends_the_session(desk: Desk, client: TestClient) -> None:
+    session_id = let_in(desk, client, UserRole.ADMIN)
+    client.post("/logout", headers={"Origin": "https://evil.example"})
+    assert client.get("/data/rules").status_code == 200
+    client.post("/logout", headers={"Origin": HOST})
+    with begin(desk.parts.access) as connection:
+        assert read_session(connection, session_id, desk.parts.now()) is None
+
+
+@pytest.mark.parametrize("role", list(UserRole))
+def test_grids_get_the_tables_that_the_role_may_see(desk: Desk, client: TestClient, role: UserRole) -> None:
+    assert client.get("/data/rules").status_code == 401
+    let_in(desk, client, role)
+    codes = [client.get(f"/data/{name}").status_code for name in ("rules", "inbox", "audit-log")]
+    seen = [role.includes(needed) for needed in (UserRole.VIEWER, UserRole.TRADER, UserRole.ADMIN)]
+    assert codes == [200 if may else 403 for may in seen]
+
+
+def test_tokens_of_the_api_open_no_page_and_those_of_pages_no_route(desk: Desk, client: TestClient) -> None:
+    with begin(desk.parts.access) as connection:
+        session = open_session(connection, "viewer", timedelta(hours=1), desk.parts.actor("test"))
+    for token in (desk.parts.tokens.access(session), desk.parts.tokens.refresh(session)):
+        client.cookies.set(COOKIE, token)
+        assert client.get("/data/rules").status_code == 401
+    bearer = {"Authorization": f"Bearer {desk.parts.tokens.page(session)}"}
+    with open_client(desk) as api:
+        assert api.get("/api/v1/rules", headers=bearer).status_code == 401
+
+
+def open_client(desk: Desk) -> TestClient:
+    from web.api.app import create_app as create_api
+
+    return TestClient(create_api(desk.parts))

@@ -1,0 +1,95 @@
+"""The application: door, data for the grids, files, pages, and the headers of them all."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from nicegui import APIRouter, ui
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE
+from web.api import problems
+from web.api.app import state_router
+from web.api.events import Bell
+from web.api.login import LOGINS_AT_ONCE
+from web.api.parts import Parts
+from web.api.tables import tables_router
+from web.ui.frame import add_page
+from web.ui.login import login_router
+from web.ui.pages import PAGES
+from web.ui.people import protected_by_cookie
+from web.ui.visit import House
+from web.ui.words import listings
+
+DATA: Final = "/data"
+_STATIC: Final = Path(__file__).parent / "static"
+_HEADERS: Final = {
+    # NiceGUI starts its pages with inline scripts and compiles its templates in the browser.
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+        "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+}
+
+
+def create_app(parts: Parts, dagster_url: str | None) -> FastAPI:
+    """Make the application; once in a process, whose one NiceGUI it takes.
+
+    Parameters
+    ----------
+    parts : Parts
+        Databases, tokens, clock; the API's own.
+    dagster_url : str or None
+        Where a browser finds Dagster's pages.
+    """
+    bell = Bell(parts.reader.url.render_as_string(hide_password=False))
+    house = House(parts, listings(), bell, dagster_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        threads = anyio.to_thread.current_default_thread_limiter()
+        threads.total_tokens = POOL_SIZE + POOL_OVERFLOW - LOGINS_AT_ONCE
+        async with bell.listening():
+            yield
+
+    app = FastAPI(title="propdesk", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    problems.register(app)
+    app.include_router(login_router(parts))
+    app.include_router(
+        tables_router(parts, tuple(house.listings.values()), partial(protected_by_cookie, parts)), prefix=DATA
+    )
+    app.include_router(state_router(parts))
+    app.mount("/static", StaticFiles(directory=_STATIC))
+    pages = APIRouter()
+    for spec in PAGES:
+        add_page(pages, house, spec, PAGES)
+    app.include_router(pages)
+    app.add_middleware(_Headers)
+    ui.run_with(app, title="propdesk", tailwind=False, show_welcome_message=False, language="en-GB")
+    return app
+
+
+class _Headers:
+    """Forbid other sites to frame a page, and pages to ask anything of other machines."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                problems.forbid_guessing(headers)
+                headers.update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, dressed if scope["type"] == "http" else send)

@@ -1,0 +1,108 @@
+"""What every number means: the contracts of the marts, and what they do not say."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+from adapters.db.describe import name_unit
+from adapters.db.repos.listings import Listing, load_listings
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A title for a header and a sentence for a tooltip."""
+
+    title: str
+    text: str
+
+
+_TITLES: Final = {
+    "n": "Trades",
+    "n_days": "Days",
+    "n_open": "Open",
+    "n_eff": "Effective trades",
+    "pnl": "P&L",
+    "r": "R",
+    "mdd": "MDD",
+    "id": "",
+    "pct": "%",
+    "paise": "₹",
+    "ns": "",
+    "at": "",
+}
+_OWN: Final = {
+    "account": "Account whose books are shown",
+    "advisor_id": "SEBI-registered source of ideas, by id",
+    "age": "Time since the last sign of life; older than half a minute means that nobody is at work",
+    "as_of": "Newest day at whose end rules were judged",
+    "charges_paise": "Brokerage, STT, exchange and SEBI fees, stamp duty and GST of both sides",
+    "code": "The one answer to a signal: why it was traded or not",
+    "corpus": "Capital of all pools: free and deployed",
+    "count": "How many signals ended by this reason",
+    "crowd": "Open ideas of all tracked advisors, per underlying",
+    "crowd_score": "Share of the crowd on the idea's own side when it was decided",
+    "decisions": "Final decisions of the day's signals, one per signal",
+    "deployed": "Capital blocked as margin by open positions",
+    "drawdown": "Corpus against its running peak, never positive",
+    "free": "Capital that new trades can take",
+    "gate": "One condition that a rule must meet before it may trade",
+    "gross": "Result before charges",
+    "heartbeat": "Last sign of life of a process",
+    "kill_level": "Latched switch: ACTIVE, ENTRIES_BLOCKED, REDUCE_ONLY, LIQUIDATING, LOCKED",
+    "legs": "Shares of trade groups by target, that were filled",
+    "net": "Result after all charges, booked and settled legs of the day",
+    "net_pnl_paise": "Result after all charges",
+    "open_groups": "Trade groups that hold or await a position now",
+    "opened": "Ideas on the underlying that were opened that day",
+    "passed": "Whether the value meets the threshold",
+    "quantity": "Units, not lots",
+    "readiness": "Whether pre-market did its five steps for the newest day it knows",
+    "rejected": "Documents that could not be read as an idea",
+    "rule_text": "Cell of advisor × category × period × regime × weekday × session",
+    "rules_stopped": "Rules that fail this gate",
+    "rules_stopped_alone": "Rules that fail this gate and no other",
+    "signals": "Ideas the daemon received that day",
+    "stop_distance": "From the entry to the stop, as a share of the entry",
+    "threshold": "What the gate asks for",
+    "trades_stopped": "Trades of the 6D rules that fail this gate",
+    "upload": "When the newest file was accepted",
+    "value": "What the rule has",
+}
+
+
+def define(word: str) -> Meaning:
+    """Give title and meaning of a column or figure; its name and unit where nothing else is known."""
+    known = _descriptions()
+    text = _OWN.get(word) or known.get(word) or name_unit(word) or title_of(word)
+    return Meaning(title_of(word), text)
+
+
+def title_of(name: str) -> str:
+    """Make a header of a column's name.
+
+    Examples
+    --------
+    >>> title_of("net_pnl_paise"), title_of("win_rate_pct"), title_of("n"), title_of("entry_at")
+    ('Net P&L ₹', 'Win rate %', 'Trades', 'Entry')
+    """
+    if name in _TITLES:
+        return _TITLES[name]
+    words = [_TITLES.get(word, word) for word in name.split("_")]
+    text = " ".join(word for word in words if word)
+    return text[:1].upper() + text[1:]
+
+
+@cache
+def listings() -> dict[str, Listing]:
+    """Give every listing by its name; the contracts are read once."""
+    return {listing.name: listing for listing in load_listings()}
+
+
+@cache
+def _descriptions() -> dict[str, str]:
+    return {
+        column.name: column.description
+        for listing in reversed(listings().values())
+        for column in listing.columns
+        if column.description
+    }
