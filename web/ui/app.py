@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE
+from adapters.settings import Settings
 from web.api import problems
 from web.api.app import state_router
 from web.api.events import Bell
@@ -21,6 +22,7 @@ from web.api.login import LOGINS_AT_ONCE
 from web.api.parts import Parts
 from web.api.tables import tables_router
 from web.ui.frame import add_page
+from web.ui.grid import files_router
 from web.ui.login import login_router
 from web.ui.pages import PAGES
 from web.ui.people import protected_by_cookie
@@ -28,6 +30,7 @@ from web.ui.visit import House
 from web.ui.words import listings
 
 DATA: Final = "/data"
+FILES: Final = "/csv"
 _STATIC: Final = Path(__file__).parent / "static"
 _HEADERS: Final = {
     # NiceGUI starts its pages with inline scripts and compiles its templates in the browser.
@@ -41,18 +44,20 @@ _HEADERS: Final = {
 }
 
 
-def create_app(parts: Parts, dagster_url: str | None) -> FastAPI:
+def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> FastAPI:
     """Make the application; once in a process, whose one NiceGUI it takes.
 
     Parameters
     ----------
     parts : Parts
         Databases, tokens, clock; the API's own.
+    settings : Settings
+        Those of the pipeline, which pages describe.
     dagster_url : str or None
         Where a browser finds Dagster's pages.
     """
     bell = Bell(parts.reader.url.render_as_string(hide_password=False))
-    house = House(parts, listings(), bell, dagster_url)
+    house = House(parts, listings(), bell, settings, dagster_url)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -64,9 +69,9 @@ def create_app(parts: Parts, dagster_url: str | None) -> FastAPI:
     app = FastAPI(title="propdesk", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.register(app)
     app.include_router(login_router(parts))
-    app.include_router(
-        tables_router(parts, tuple(house.listings.values()), partial(protected_by_cookie, parts)), prefix=DATA
-    )
+    tables, protect = tuple(house.listings.values()), partial(protected_by_cookie, parts)
+    app.include_router(tables_router(parts, tables, protect), prefix=DATA)
+    app.include_router(files_router(parts, tables, protect), prefix=FILES)
     app.include_router(state_router(parts))
     app.mount("/static", StaticFiles(directory=_STATIC))
     pages = APIRouter()

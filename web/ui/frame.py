@@ -64,7 +64,11 @@ def _frame(visit: Visit, spec: PageSpec, menu: tuple[PageSpec, ...]) -> ui.eleme
         '<link rel="stylesheet" href="/static/style.css"><script src="/static/page.js"></script>'
     )
     ui.link("Skip to the content", "#content").classes("skip")
-    drawer = ui.left_drawer(bordered=True).props('width="210" breakpoint="900"').classes("menu")
+    drawer = (
+        ui.left_drawer(value=False, bordered=True)
+        .props('show-if-above width="210" breakpoint="900"')
+        .classes("menu")
+    )
     with ui.header().classes("top"):
         ui.button(icon="menu", on_click=drawer.toggle).props('flat dense aria-label="Menu"')
         ui.link("propdesk", "/").classes("brand")

@@ -11,6 +11,7 @@ from adapters.db.engine import begin
 from adapters.db.repos.listings import Listing
 from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.users import Session, read_session
+from adapters.settings import Settings
 from propdesk.model.user import UserRole
 from web.api.events import Bell
 from web.api.guard import require_role
@@ -37,6 +38,8 @@ class House:
         The API's own, by name.
     bell : Bell
         Rings when the daemon has something to tell.
+    settings : Settings
+        Those of the pipeline tell which trades a rule was judged by.
     dagster_url : str or None
         Dagster's pages, where there are any that a browser reaches.
     """
@@ -44,6 +47,7 @@ class House:
     parts: Parts
     listings: Mapping[str, Listing]
     bell: Bell
+    settings: Settings
     dagster_url: str | None
 
 

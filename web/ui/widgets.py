@@ -1,5 +1,6 @@
 """What pages are made of: figures that explain themselves, tables, charts that can be read as tables."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,8 @@ LOSS: Final = "#d9690a"
 """Blue and vermilion: told apart by every kind of colour blindness; signs say the same."""
 SERIES: Final = (GAIN, LOSS, "#0f9d7a", "#b5651d")
 """Seen on white and on black; lines differ in their dashes too."""
+AMOUNTS: Final = {"axisLabel": {":formatter": "propdesk.amount"}}
+"""An axis in rupees, by lakh and crore."""
 _GREY: Final = "#8a8f98"
 _TABLE_ROWS_MAX: Final = 500
 
@@ -61,6 +64,18 @@ def tone_of(paise: int | None) -> str:
     return "" if not paise else "gain" if paise > 0 else "loss"
 
 
+def facts(known: Mapping[str, Any]) -> None:
+    """Show names and values, those without a value left out."""
+    with ui.element("dl").classes("facts"):
+        for name, value in known.items():
+            if value in (None, "", [], {}):
+                continue
+            with ui.element("dt"):
+                ui.label(str(name))
+            with ui.element("dd"):
+                ui.label(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a plain table: its word, what stands in its header, whether numbers stand to the right."""
@@ -71,7 +86,7 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], caption: str) -> None:
-    """Show a small table.
+    """Show a small table; a cell is text, or a pair of text and address.
 
     Parameters
     ----------
@@ -95,7 +110,15 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], caption: str
                     with ui.element("tr"):
                         for column, cell in zip(columns, row, strict=True):
                             with ui.element("td").classes("number" if column.is_number else ""):
-                                ui.label(str(cell))
+                                _cell(cell)
+
+
+def _cell(cell: Any) -> None:
+    if isinstance(cell, tuple):
+        text, address = cell
+        ui.link(str(text), address)
+    else:
+        ui.label(str(cell))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +155,28 @@ def chart(drawn: Chart) -> None:
     picture.props["role"] = "img"
     picture.props["aria-label"] = f"{drawn.title}. {drawn.note} The numbers stand under “As table”."
     as_table = ui.element("div")
-    as_table.set_visibility(False)
+
+    def turn() -> None:
+        # Made when it is asked for: a long curve has thousands of cells.
+        if as_table.default_slot.children:
+            as_table.clear()
+            return
+        with as_table:
+            _as_table(drawn)
+
     with tools:
-        turn = ui.button("As table", on_click=lambda: as_table.set_visibility(not as_table.visible))
-        turn.props("flat dense no-caps")
+        ui.button("As table", on_click=turn).props("flat dense no-caps")
         with ui.button("CSV", on_click=lambda: _download(drawn)).props("flat dense no-caps"):
             ui.tooltip("The numbers of this chart as a file")
-    with as_table:
-        columns = [Column(name, is_number=index > 0) for index, name in enumerate(drawn.columns)]
-        shown = [[_written(cell) for cell in row] for row in drawn.rows[-_TABLE_ROWS_MAX:]]
-        table(columns, shown, drawn.title)
-        if len(drawn.rows) > _TABLE_ROWS_MAX:
-            total = formats.count(len(drawn.rows))
-            ui.label(f"The last {_TABLE_ROWS_MAX} of {total} rows; the file has all.")
+
+
+def _as_table(drawn: Chart) -> None:
+    columns = [Column(name, is_number=index > 0) for index, name in enumerate(drawn.columns)]
+    shown = [[_written(cell) for cell in row] for row in drawn.rows[-_TABLE_ROWS_MAX:]]
+    table(columns, shown, drawn.title)
+    if len(drawn.rows) > _TABLE_ROWS_MAX:
+        total = formats.count(len(drawn.rows))
+        ui.label(f"The last {_TABLE_ROWS_MAX} of {total} rows; the file has all.")
 
 
 def _download(drawn: Chart) -> None:

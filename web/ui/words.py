@@ -47,6 +47,7 @@ _OWN: Final = {
     "free": "Capital that new trades can take",
     "gate": "One condition that a rule must meet before it may trade",
     "gross": "Result before charges",
+    "honesty": "Share of the advisor's claims that the market bears out, over the window",
     "heartbeat": "Last sign of life of a process",
     "kill_level": "Latched switch: ACTIVE, ENTRIES_BLOCKED, REDUCE_ONLY, LIQUIDATING, LOCKED",
     "legs": "Shares of trade groups by target, that were filled",

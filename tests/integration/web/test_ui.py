@@ -1,14 +1,18 @@
 """The door of the dashboard, and what lies behind it without a browser."""
 
+import csv
+import io
 from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from adapters.db.engine import begin
+from adapters.db.engine import begin, psycopg_dsn
 from adapters.db.repos.users import open_session, read_session
+from adapters.settings import Settings
 from propdesk.model.user import UserRole
 from tests.support.web_api import PASSWORD, Desk, open_desk
 from web.api.login import ATTEMPTS_PER_MINUTE
@@ -23,7 +27,7 @@ HOST = "http://testserver"
 @pytest.fixture(scope="module")
 def desk(pg_role_urls: dict[str, str]) -> Iterator[Desk]:
     desk = open_desk(pg_role_urls)
-    desk.app = create_app(desk.parts, None)
+    desk.app = create_app(desk.parts, Settings(_env_file=None), None)
     yield desk
     desk.close()
 
@@ -133,3 +137,20 @@ def open_client(desk: Desk) -> TestClient:
     from web.api.app import create_app as create_api
 
     return TestClient(create_api(desk.parts))
+
+
+def test_a_file_holds_every_row_and_no_formula(desk: Desk, client: TestClient, pg_url: str) -> None:
+    rows = [("=cmd()", "x"), *((f"code {n}", "x") for n in range(1_500))]
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO ref.alerts (alert_id, kind, severity, subject, message, raised_at) "
+            "VALUES (md5(%s), %s, 'info', %s, 'm', now())",
+            [(kind, kind, subject) for kind, subject in rows],
+        )
+    assert client.get("/csv/alerts").status_code == 401
+    let_in(desk, client, UserRole.VIEWER)
+    answer = client.get("/csv/alerts", params={"filter": "subject=x"})
+    read = list(csv.DictReader(io.StringIO(answer.text)))
+    assert len(read) == len(rows)
+    assert {row["kind"] for row in read} == {"'=cmd()", *(kind for kind, _ in rows[1:])}
+    assert client.get("/csv/alerts", params={"filter": "nothing=x"}).status_code == 422

@@ -3,6 +3,16 @@
 from typing import Final
 
 from web.ui.frame import PageSpec
-from web.ui.pages import overview
+from web.ui.pages import advisors, audit, crowd, overview, quality, rules, signals, simulations, trades
 
-PAGES: Final[tuple[PageSpec, ...]] = (*overview.PAGES,)
+PAGES: Final[tuple[PageSpec, ...]] = (
+    *overview.PAGES,
+    *advisors.PAGES,
+    *rules.PAGES,
+    *signals.PAGES,
+    *trades.PAGES,
+    *crowd.PAGES,
+    *simulations.PAGES,
+    *quality.PAGES,
+    *audit.PAGES,
+)

@@ -101,6 +101,7 @@ _OPEN_COLUMNS: Final = (
     Column("stop_distance", "Distance", is_number=True),
     Column("targets_paise", "Targets", is_number=True),
     Column("opened_ns", "Opened"),
+    Column("signal_id", "Why"),
 )
 
 
@@ -124,6 +125,7 @@ def _draw_open(groups: list[Row]) -> None:
                 formats.percent(distance),
                 ", ".join(map(formats.inr, group["targets_paise"] or ())) or formats.ABSENT,
                 formats.moment_ns(group["opened_ns"]),
+                ("why", f"/signals/{group['signal_id']}"),
             )
         )
     table(_OPEN_COLUMNS, rows, "Open trade groups")

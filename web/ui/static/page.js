@@ -26,7 +26,168 @@ const propdesk = (() => {
     Quasar.Dark.set(next === "system" ? "auto" : isDark);
   }
 
+  // --- how values are written; the same words as web/ui/formats.py ---------------------------------------
+
+  const absent = "–";
+  const indian = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 3 });
+  const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
+  const rupees = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const instant = new Intl.DateTimeFormat("en-IN", {
+    timeZone: "Asia/Kolkata", day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
+    second: "2-digit", hourCycle: "h23",
+  });
+  const minus = (text) => text.replace("-", "−");
+  const isGone = (value) => value === null || value === undefined;
+
+  function money(paise) {
+    const amount = paise / 100, size = Math.abs(amount), sign = amount < 0 ? "−" : "";
+    if (size >= 1e7) return `${sign}₹${rupees.format(size / 1e7)} crore`;
+    if (size >= 1e5) return `${sign}₹${rupees.format(size / 1e5)} lakh`;
+    return `${sign}₹${rupees.format(size)}`;
+  }
+
+  function written(kind, value) {
+    if (isGone(value)) return absent;
+    switch (kind) {
+      case "paise": return Array.isArray(value) ? value.map(money).join(", ") : money(value);
+      case "integer": return minus(whole.format(value));
+      case "number": return value === "Infinity" ? "∞" : value === "-Infinity" ? "−∞" : minus(indian.format(value));
+      case "ns": return `${instant.format(new Date(value / 1e6))} IST`;
+      case "moment": return `${instant.format(new Date(value))} IST`;
+      case "boolean": return value ? "yes" : "no";
+      case "texts": case "days": case "integers": return value.join(", ");
+      case "document": return JSON.stringify(value);
+      default: return String(value);
+    }
+  }
+
+  const kinds = ["paise", "integer", "number", "ns", "moment", "boolean", "texts", "days", "integers", "document",
+    "text", "day"];
+  const format = Object.fromEntries(kinds.map((kind) => [kind, (p) => p.data ? written(kind, p.value) : ""]));
+
+  function explain(p) {
+    const { meaning, kind } = p.colDef.context;
+    if (!p.data) return meaning;
+    const n = isGone(p.data.n) ? "" : ` (n = ${whole.format(p.data.n)})`;
+    return `${written(kind, p.value)}\n${p.colDef.headerName}: ${meaning}${n}`;
+  }
+
+  const amount = (inr) => money(inr * 100);
+
+  function link(beginning) {
+    return (p) => {
+      const place = document.createElement(isGone(p.value) ? "span" : "a");
+      place.textContent = p.valueFormatted ?? "";
+      if (!isGone(p.value)) place.href = beginning + encodeURIComponent(p.value);
+      return place;
+    };
+  }
+
+  function follow(event) {
+    if (event.event?.key === "Enter") event.event.target?.querySelector?.("a")?.click();
+  }
+
+  // --- grids ------------------------------------------------------------------------------------------------
+
+  const grids = {};
+  const operators = { equals: "=", notEqual: "!=", lessThan: "<", lessThanOrEqual: "<=", greaterThan: ">",
+    greaterThanOrEqual: ">=" };
+
+  function conditions(column, model, kind) {
+    const day = (text) => kind === "moment" ? `${text.slice(0, 10)}T00:00:00+05:30` : text.slice(0, 10);
+    const value = (given) => model.filterType === "date" ? day(given)
+      : kind === "paise" ? String(Math.round(given * 100)) : String(given);
+    const [from, to] = model.filterType === "date" ? [model.dateFrom, model.dateTo] : [model.filter, model.filterTo];
+    if (model.type === "blank") return [`${column}=null`];
+    if (model.type === "notBlank") return [`${column}!=null`];
+    if (model.type === "inRange") return [`${column}>=${value(from)}`, `${column}<=${value(to)}`];
+    if (kind === "boolean") return [`${column}=${/^(y|t|1)/i.test(from)}`];
+    return [`${column}${operators[model.type]}${value(from)}`];
+  }
+
+  function say(name, sentence) {
+    const place = document.querySelector(`.grid-state[data-grid="${name}"]`);
+    if (place) place.textContent = sentence;
+  }
+
+  function source(name, fixed, chosen) {
+    const grid = grids[name] = { chosen, asked: "", cursors: new Map() };
+    return {
+      async getRows(p) {
+        const asked = new URLSearchParams();
+        fixed.forEach((filter) => asked.append("filter", filter));
+        Object.entries(grid.chosen).forEach(([column, value]) => asked.append("filter", `${column}=${value}`));
+        Object.entries(p.filterModel ?? {}).forEach(([column, model]) => {
+          const { kind } = grid.api.getColumnDef(column).context;
+          conditions(column, model, kind).forEach((filter) => asked.append("filter", filter));
+        });
+        const order = p.sortModel.map(({ colId, sort }) => (sort === "desc" ? "-" : "") + colId).join(",");
+        if (order) asked.set("sort", order);
+        if (asked.toString() !== grid.asked) {
+          grid.asked = asked.toString();
+          grid.cursors = new Map();
+        }
+        asked.set("limit", p.endRow - p.startRow);
+        // Rows come one block behind the other, so the place where a block begins is known.
+        if (p.startRow > 0) asked.set("cursor", grid.cursors.get(p.startRow) ?? "");
+        try {
+          const answer = await fetch(`/data/${name}?${asked}`);
+          if (answer.status === 401) {
+            location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+            return p.failCallback();
+          }
+          const page = await answer.json();
+          if (!answer.ok) throw new Error(page.detail ?? answer.statusText);
+          const end = p.startRow + page.items.length;
+          grid.cursors.set(end, page.next_cursor);
+          p.successCallback(page.items, page.next_cursor === null ? end : -1);
+          if (end === 0) grid.api.showNoRowsOverlay(); else grid.api.hideOverlay();
+          const rows = `${whole.format(end)} row${end === 1 ? "" : "s"}${page.next_cursor === null ? "" : " read, more below"}`;
+          const day = page.newest ? `as of ${page.newest}; ` : "";
+          say(name, end === 0 ? "No row fits." : `${rows} · ${day}read ${instant.format(new Date())} IST`);
+        } catch (error) {
+          p.failCallback();
+          say(name, `Could not be read (${error.message}). Change a filter, or load the page again.`);
+        }
+      },
+    };
+  }
+
+  // On a phone a long name takes two lines.
+  const rowHeight = () => innerWidth < 600 ? 54 : 34;
+
+  function ready(name, event) {
+    grids[name].api = event.api;
+    if (innerWidth < 600) {  // a long name must leave room for the next column
+      const wide = event.api.getColumns().filter((column) => column.getActualWidth() > 180);
+      event.api.setColumnWidths(wide.map((column) => ({ key: column.getColId(), newWidth: 180 })));
+    }
+  }
+
+  function choose(name, chosen) {
+    grids[name].chosen = chosen;
+    history.replaceState(null, "", `${location.pathname}?${new URLSearchParams(chosen)}`);
+    grids[name].api.purgeInfiniteCache();
+  }
+
+  function save(name) {
+    location.assign(`/csv/${name}?${grids[name].asked}`);
+  }
+
+  // A small line drawn from numbers alone.
+  function spark(p) {
+    const points = p.value ?? [], low = Math.min(...points), span = Math.max(...points) - low || 1;
+    const place = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    place.setAttribute("viewBox", "0 0 100 28");
+    place.setAttribute("class", "spark");
+    const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+    line.setAttribute("points", points.map((y, i) =>
+      `${(i / Math.max(1, points.length - 1)) * 100},${26 - ((y - low) / span) * 24}`).join(" "));
+    place.append(line);
+    return place;
+  }
+
   setInterval(tick, 1000);
   addEventListener("load", tick);
-  return { turnTheme };
+  return { turnTheme, format, explain, amount, link, follow, source, rowHeight, ready, choose, save, spark };
 })();

@@ -1,0 +1,162 @@
+"""Rules: the explorer over all of them, what changed, what gates stop, and one rule with its reasons."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from nicegui import ui
+
+from adapters.db.repos.cells import CellTrade, read_cell_trades
+from adapters.db.repos.pages import make_query, read_page
+from adapters.db.repos.rules import FunnelRow, RuleVerdict, newest_as_of, read_funnel, why_rule
+from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
+from propdesk.model.rule import GateResult
+from web.ui import formats
+from web.ui.curves import drawdown_of, running
+from web.ui.frame import PageSpec
+from web.ui.grid import ADVISOR_LINK, RULE_LINK, GridSpec, grid
+from web.ui.panel import Panel
+from web.ui.visit import Connection, Row, Visit
+from web.ui.widgets import Column, empty, figure, heading, table, tone_of
+
+_BOOLEANS: Final = ("true", "false")
+_CHOICES: Final[dict[str, Sequence[str]]] = {
+    "level": [level.value for level in RuleLevel if level is not RuleLevel.ADVISOR],
+    "category": list(Category),
+    "period": list(Period),
+    "regime": list(Regime),
+    "weekday": list(Weekday),
+    "session": list(Session),
+    "desk_passes": _BOOLEANS,
+    "original_passes": _BOOLEANS,
+}
+_COLUMNS: Final = (
+    *(
+        "rule_text",
+        "n",
+        "n_days",
+        "win_rate_pct",
+        "post_mean_r",
+        "prob_edge",
+        "mean_r",
+        "profit_factor",
+        "sharpe",
+    ),
+    *("mdd_pct", "corpus_return_pct", "net_pnl_paise", "excess_z", "trust_flag", "desk_passes"),
+    "desk_failed_gates",
+)
+
+
+async def build_explorer(visit: Visit) -> None:
+    """Draw the explorer."""
+    ui.label(
+        "Every cell of advisor × category × period, finer levels with regime, weekday and session. "
+        "Sort by a header, filter in its menu, open a rule for its gates."
+    ).classes("hint")
+    links = {"rule_text": RULE_LINK, "advisor_id": ADVISOR_LINK}
+    grid(visit, GridSpec("rules", _COLUMNS, links, choices=_CHOICES, sort="-post_mean_r"))
+
+
+async def build_changes(visit: Visit) -> None:
+    """Draw what switched since the market day before, and what each gate stops."""
+    heading("Switched since the day before", "Rules that pass a profile now and did not, or the reverse.")
+    columns = ("rule_text", "profile", "change", "gates", "previous_date", "level")
+    choices = {"profile": list(GateProfile), "change": ("ON", "OFF")}
+    grid(visit, GridSpec("rule-changes", columns, {"rule_text": RULE_LINK}, choices=choices, is_small=True))
+    for profile in GateProfile:
+        heading(f"What gates stop: profile {profile}", "Rules of the newest day; one can fail several.")
+        Panel(visit, partial(visit.read, partial(_read_funnel, profile=profile)), _draw_funnel)
+    heading("Candidates for trading against", "Cells so bad that their opposite may be traded.")
+    adverse = ("rule_text", "n", "n_days", "win_rate_pct", "excess_z", "reverse_net_pnl_paise", "post_mean_r")
+    shown = (*adverse, "desk_passes", "desk_failed_gates")
+    grid(visit, GridSpec("adverse-rules", shown, {"rule_text": RULE_LINK}, is_small=True))
+
+
+def _read_funnel(connection: Connection, profile: GateProfile) -> list[FunnelRow]:
+    return read_funnel(connection, newest_as_of(connection), profile)
+
+
+def _draw_funnel(rows: list[FunnelRow]) -> None:
+    columns = (
+        Column("gate"),
+        Column("rules_stopped", "Rules stopped", is_number=True),
+        Column("rules_stopped_alone", "by it alone", is_number=True),
+        Column("trades_stopped", "Trades of those", is_number=True),
+    )
+    count = formats.count
+    table(columns, [(r.gate, count(r.failed), count(r.failed_alone), count(r.trades)) for r in rows], "Gates")
+
+
+async def build_rule(visit: Visit) -> None:
+    """Draw one rule."""
+    rule_text = visit.query.get("rule", "")[:200].replace("\x00", "")
+    ui.label(rule_text).classes("name")
+
+    def read(connection: Connection) -> tuple[RuleVerdict, Row, list[CellTrade]]:
+        as_of = newest_as_of(connection)
+        verdict = why_rule(connection, rule_text, as_of)
+        filters = (f"rule_text={rule_text}", f"as_of_date={as_of}")
+        query = make_query(visit.house.listings["rules"], filters=filters, limit=1)
+        row: Row = read_page(connection, query, visit.house.parts.account_id).rows[0]
+        return verdict, row, read_cell_trades(connection, row, as_of, visit.house.settings)
+
+    Panel(visit, lambda: visit.read(read), _draw_rule)
+    heading("Our trades under this rule", "Executed legs of this account.")
+    columns = ("trade_date", "instrument_key", "side", "quantity", "entry_at", "exit_at", "exit_reason")
+    shown, filters = (*columns, "net_pnl_paise"), (f"rule_text={rule_text}",)
+    grid(visit, GridSpec("executed-trades", shown, filters=filters, is_small=True))
+
+
+def _draw_rule(found: tuple[RuleVerdict, Row, list[CellTrade]]) -> None:
+    verdict, row, trades = found
+    advisor = str(row["advisor_id"])
+    ui.link(f"Advisor {advisor}", ADVISOR_LINK + quote(advisor, safe=""))
+    n = f"{formats.count(verdict.n)} trades, {formats.count(row['n_days'])} days"
+    low, high = formats.number(row["win_rate_low_pct"], 1), formats.number(row["win_rate_high_pct"], 1)
+    with ui.element("div").classes("figures"):
+        figure("as_of", formats.day(verdict.as_of_date), label="As of")
+        figure("n", formats.count(verdict.n), n=f"{formats.count(row['n_days'])} days")
+        figure("win_rate_pct", formats.percent(row["win_rate_pct"]), n=f"{n}; 95 %: {low} to {high}")
+        figure("post_mean_r", f"{formats.number(verdict.post_mean_r, 3)} R", n=f"{row['skill_n']} trades")
+        figure("prob_edge", formats.number(verdict.prob_edge, 3), n=f"{row['skill_n']} trades")
+        figure("sharpe", formats.number(row["sharpe"]), n=f"± {formats.number(row['sharpe_se'])}")
+        figure("mdd_pct", formats.percent(row["mdd_pct"]), n=n)
+        figure("profit_factor", formats.number(row["profit_factor"]), n=n)
+        net = row["net_pnl_paise"]
+        figure(
+            "net_pnl_paise", formats.ABSENT if net is None else formats.signed(net), n=n, tone=tone_of(net)
+        )
+        figure("trust_flag", row["trust_flag"] or formats.ABSENT, n="noise" if row["trust_is_noise"] else n)
+    if not verdict.is_judged:
+        empty("Below half its minimum of trades: counts and skill columns only, no other gate is judged.")
+    for profile, gates in verdict.gates.items():
+        failed = sum(not gate.passed for gate in gates)
+        heading(f"Why {'not ' if failed else ''}live: profile {profile}", _sentence(failed, len(gates)))
+        _draw_gates(gates)
+    running("Net result of the rule's trades, added up", trades)
+    drawdown_of(trades)
+
+
+def _sentence(failed: int, asked: int) -> str:
+    return f"{failed} of {asked} gates stop it." if failed else f"All {asked} gates hold."
+
+
+def _draw_gates(gates: tuple[GateResult, ...]) -> None:
+    columns = (
+        Column("gate"),
+        Column("value", "Value", is_number=True),
+        Column("threshold", "Asked", is_number=True),
+        Column("passed", "Verdict"),
+    )
+    number = formats.number
+    verdicts = {True: "✓ holds", False: "✕ stops"}
+    rows = [(g.gate, number(g.value, 3), number(g.threshold, 3), verdicts[g.passed]) for g in gates]
+    table(columns, rows, "Gates")
+
+
+PAGES: Final = (
+    PageSpec("/rules", "Rule explorer", build_explorer, menu="Rules"),
+    PageSpec("/changes", "Rule changes and gates", build_changes, menu="Changes and gates"),
+    PageSpec("/rule", "Rule", build_rule),
+)
