@@ -78,6 +78,9 @@ class Panel:
         except (DatabaseUnreachable, psycopg.OperationalError) as error:
             get_logger().warning("database_away", error=str(error))
             self._fail("The database does not answer now.")
+        except Exception:  # whatever it was: a panel that stays as it is would pass for the present
+            get_logger().exception("panel_failed")
+            self._fail("Something broke here; the log of the dashboard says what.")
         else:
             self._show(value)
         finally:

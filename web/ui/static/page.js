@@ -154,7 +154,7 @@ const propdesk = (() => {
   }
 
   // On a phone a long name takes two lines.
-  const rowHeight = () => innerWidth < 600 ? 54 : 34;
+  const rowHeight = () => innerWidth < 600 ? 62 : 34;
 
   function ready(name, event) {
     grids[name].api = event.api;
