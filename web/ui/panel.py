@@ -1,6 +1,7 @@
 """A part of a page that reads, draws, and says when it cannot: loading, empty, failed, out of date."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
@@ -46,6 +47,7 @@ class Panel:
         self._visit, self._read_value, self._draw = visit, read, draw
         self._value: Any = _STEADY
         self._read_at = self._shown_at = visit.house.parts.now()
+        self._now = visit.house.parts.now
         self._ring = visit.house.bell.ring
         self._is_reading = False
         with ui.element("section").classes("panel").props('aria-live="polite"'):
@@ -70,7 +72,10 @@ class Panel:
         self._is_reading = True
         self._ring = self._visit.house.bell.ring  # before the rows are read, so that no ring falls between
         try:
+            # When it was asked, not when it came: what changed in between is not in it.
+            asked_at = self._now()
             value = await self._read_value()
+            self._show(value, asked_at)
         except SessionOver:
             ui.navigate.to(PATH)
         except (Problem, DataFault) as error:
@@ -81,29 +86,26 @@ class Panel:
         except Exception:  # whatever it was: a panel that stays as it is would pass for the present
             get_logger().exception("panel_failed")
             self._fail("Something broke here; the log of the dashboard says what.")
-        else:
-            self._show(value)
         finally:
             self._is_reading = False
-            self._read_at = self._visit.house.parts.now()
+            self._read_at = self._now()
 
-    def _show(self, value: Any) -> None:
+    def _show(self, value: Any, asked_at: datetime) -> None:
+        if value != self._value:
+            self._value = _STEADY  # half a drawing is none, and is drawn anew with the next look
+            self._body.clear()
+            with self._body:
+                self._draw(value)
+            self._value = value
+        self._shown_at = asked_at
         self._fault.clear()
-        self._shown_at = self._visit.house.parts.now()
-        if value == self._value:
-            return
-        self._value = value
-        self._body.clear()
-        with self._body:
-            self._draw(value)
 
     def _fail(self, sentence: str) -> None:
         self._fault.clear()
         with self._fault, ui.element("div").classes("box fault").props('role="alert"'):
             ui.label(sentence[:1].upper() + sentence[1:])
             if self._value is not _STEADY:
-                ui.label(
-                    f"What is shown below was read before {formats.moment(self._visit.house.parts.now())}."
-                )
+                age = formats.age((self._now() - self._shown_at).total_seconds())
+                ui.label(f"What is shown below was read at {formats.moment(self._shown_at)}, {age} ago.")
         if self._value is _STEADY:
             self._body.clear()
