@@ -10,6 +10,7 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _POSITIONS: Final = """
     SELECT g.group_id, g.signal_id, g.advisor_id, g.instrument_key, g.product, g.side, g.is_reverse,
+        g.opened_ns, g.entry_type, g.entry_low_paise, g.entry_high_paise,
         l.leg_number, l.quantity, l.filled_quantity - l.exited_quantity AS held_quantity,
         l.quantity - l.filled_quantity AS waiting_quantity,
         (2 * l.entry_notional_paise + l.filled_quantity) / nullif(2 * l.filled_quantity, 0) AS entry_paise,
@@ -38,7 +39,7 @@ def read_positions(connection: Connection, account_id: str) -> list[dict[str, An
     -------
     list of dict
         Prices in paise, moments in ns UTC; ``entry_paise`` is the average, rounded to the paisa, None before
-        the first fill.
+        the first fill; ``stop_paise`` and ``target_paise`` stand now, whatever the plan of the group said.
     """
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_POSITIONS, (account_id,)).fetchall()

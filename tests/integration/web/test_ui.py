@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from adapters.db.engine import begin, psycopg_dsn
+from adapters.db.repos.books import read_positions
 from adapters.db.repos.users import open_session, read_session
 from adapters.settings import Settings
 from propdesk.model.user import UserRole
@@ -169,3 +170,41 @@ def test_a_page_above_the_persons_role_says_so_and_reads_nothing(desk: Desk, cli
     assert 'href="/audit"' not in client.get("/system").text
     let_in(desk, client, UserRole.ADMIN)
     assert "audit-log" in client.get("/audit").text
+
+
+_GROUP = (
+    "INSERT INTO trading.trade_groups (account_id, group_id, trade_date, signal_id, advisor_id, "
+    "instrument_key, category, period, product, side, entry_type, stop_paise, targets_paise, lot_size, margin_paise, "
+    "active_from_ns, valid_until_ns, is_reverse, rule_text, targets_hit, ambiguous_bar, gapped_through, "
+    "is_shadow, is_closed, pool, planned_risk_paise, opened_ns, gross_pnl_paise, charges_paise, "
+    "net_pnl_paise, journal_seq) VALUES ('paper', %s, '2025-07-01', %s, 'A01', 'NSE_EQ:TSTA', 'EQUITY', "
+    "'INTRADAY', 'MIS', 'BUY', 'MARKET', 9000, '{11000,12000}', 1, 0, 0, 1, false, 'r', 1, false, false, %s, "
+    "false, 'EQUITY', 0, 1, 0, 0, 0, 1)"
+)
+_LEG = (
+    "INSERT INTO trading.legs (account_id, group_id, leg_number, state, lots, quantity, target_paise, "
+    "stop_paise, filled_quantity, exited_quantity, entry_notional_paise, exit_notional_paise, generation) "
+    "VALUES ('paper', %s, %s, %s, 10, 10, %s, %s, 10, %s, 100005, 0, 0)"
+)
+
+
+def test_open_legs_are_read_with_the_stop_that_stands(desk: Desk, pg_url: str) -> None:
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection:
+        for group, is_shadow in (("g1", False), ("g2", True)):
+            connection.execute(_GROUP, (group, f"of-{group}", is_shadow))
+            connection.execute(_LEG, (group, 1, "CLOSED", 11_000, 9_000, 10))
+            connection.execute(_LEG, (group, 2, "OPEN", 12_000, 10_001, 4))
+    with begin(desk.parts.reader) as connection:
+        (leg,) = read_positions(connection, desk.parts.account_id)
+    shown = {
+        name: leg[name] for name in ("signal_id", "leg_number", "held_quantity", "stop_paise", "entry_paise")
+    }
+    # The plan said 90.00; when the first target was reached, the stop of the second leg went to its entry.
+    assert shown == {
+        "signal_id": "of-g1",
+        "leg_number": 2,
+        "held_quantity": 6,
+        "stop_paise": 10_001,
+        "entry_paise": 10_001,
+    }
+    assert (leg["entry_type"], leg["entry_low_paise"], leg["opened_ns"]) == ("MARKET", None, 1)

@@ -1,11 +1,14 @@
 """The first page: is the desk alive, ready, within its limits, and how does it stand."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 from nicegui import ui
 
+from adapters.db.repos.books import read_positions
 from adapters.db.repos.overview import read_overview
 from adapters.db.repos.report import DayReport, read_day_report
+from propdesk.model.enums import Side
 from web.ui import formats
 from web.ui.frame import STALE_S, PageSpec
 from web.ui.panel import Panel
@@ -27,9 +30,7 @@ async def build(visit: Visit) -> None:
         return {**found, "now": None, "heartbeats": beats}
 
     async def read_open() -> list[Row]:
-        return await visit.rows(
-            "trade-groups", "is_closed=false", "is_shadow=false", sort="-opened_ns", limit=_OPEN_SHOWN
-        )
+        return await visit.read(lambda c: read_positions(c, parts.account_id))
 
     def read_day(connection: Connection) -> DayReport | None:
         day = read_overview(connection, parts.account_id, parts.now())
@@ -40,7 +41,10 @@ async def build(visit: Visit) -> None:
         return await visit.read(read_day)
 
     Panel(visit, read_state, _draw_state, is_live=True)
-    heading("Open trade groups", "What holds or awaits a position now.")
+    heading(
+        "Open trade groups",
+        "Every leg that holds or awaits a position, with the stop and target that stand.",
+    )
     Panel(visit, read_open, _draw_open, is_live=True)
     Panel(visit, read_report, _draw_report, is_live=True)
 
@@ -95,40 +99,64 @@ _OPEN_COLUMNS: Final = (
     Column("instrument_key", "Instrument"),
     Column("side"),
     Column("advisor_id", "Advisor"),
-    Column("entry_low_paise", "Entry from", is_number=True),
-    Column("entry_high_paise", "to", is_number=True),
-    Column("stop_paise", "Stop", is_number=True),
-    Column("stop_distance", "Distance", is_number=True),
-    Column("targets_paise", "Targets", is_number=True),
+    Column("leg_number", "Leg", is_number=True),
+    Column("held", is_number=True),
+    Column("waiting", is_number=True),
+    Column("entry", is_number=True),
+    Column("stop", is_number=True),
+    Column("from_entry", is_number=True),
+    Column("target", is_number=True),
+    Column("from_entry", is_number=True),
     Column("opened_ns", "Opened"),
     Column("signal_id", "Why"),
 )
 
 
-def _draw_open(groups: list[Row]) -> None:
-    if not groups:
+def _draw_open(legs: list[Row]) -> None:
+    if not legs:
         empty("No trade group is open.")
         return
-    rows = []
-    for group in groups:
-        low, stop = group["entry_low_paise"], group["stop_paise"]
-        distance = abs(low - stop) / low * 100 if low and stop else None
-        reverse = " (reverse)" if group["is_reverse"] else ""
-        rows.append(
-            (
-                group["instrument_key"],
-                group["side"] + reverse,
-                group["advisor_id"],
-                formats.inr(low),
-                formats.inr(group["entry_high_paise"]),
-                formats.inr(stop),
-                formats.percent(distance),
-                ", ".join(map(formats.inr, group["targets_paise"] or ())) or formats.ABSENT,
-                formats.moment_ns(group["opened_ns"]),
-                ("why", f"/signals/{group['signal_id']}"),
-            )
-        )
-    table(_OPEN_COLUMNS, rows, "Open trade groups")
+    newest = legs[::-1][:_OPEN_SHOWN]
+    if len(newest) < len(legs):
+        ui.label(f"The newest {_OPEN_SHOWN} of {formats.count(len(legs))} legs.").classes("hint")
+    table(_OPEN_COLUMNS, [_open_row(leg) for leg in newest], "Open trade groups")
+
+
+def _open_row(leg: Row) -> tuple[Any, ...]:
+    side = Side(leg["side"])
+    entry = leg["entry_paise"] or leg["entry_low_paise"]
+    return (
+        leg["instrument_key"],
+        side + (" (reverse)" if leg["is_reverse"] else ""),
+        leg["advisor_id"],
+        leg["leg_number"],
+        formats.count(leg["held_quantity"]),
+        formats.count(leg["waiting_quantity"]),
+        _entry(leg),
+        formats.inr(leg["stop_paise"]),
+        _move(side, entry, leg["stop_paise"]),
+        formats.inr(leg["target_paise"]),
+        _move(side, entry, leg["target_paise"]),
+        formats.moment_ns(leg["opened_ns"]),
+        ("why", f"/signals/{quote(leg['signal_id'], safe='')}"),
+    )
+
+
+def _entry(leg: Row) -> str:
+    """Write what was paid on average, else what is waited for."""
+    if leg["entry_paise"] is not None:
+        return formats.inr(leg["entry_paise"])
+    low, high = leg["entry_low_paise"], leg["entry_high_paise"]
+    if low is None:
+        return f"waits, {leg['entry_type']}"
+    return f"waits, {formats.inr(low)}" + ("" if high in (None, low) else f" to {formats.inr(high)}")
+
+
+def _move(side: Side, entry: int | None, price: int | None) -> str:
+    """Write what the trade makes from its entry to a price: under zero is a loss, on either side."""
+    if not entry or price is None:
+        return formats.ABSENT
+    return formats.percent(side.sign * (price - entry) / entry * 100)
 
 
 def _draw_report(report: DayReport | None) -> None:

@@ -25,7 +25,6 @@ _LEGS: Final = (
         "exit_at",
         "exit_paise",
         "exit_reason",
-        "crowd_score",
         "gross_pnl_paise",
         "charges_paise",
     ),
@@ -44,7 +43,10 @@ async def build(visit: Visit) -> None:
         "is_closed": ("true", "false"),
     }
     grid(visit, GridSpec("executed-trades", _LEGS, _LINKS, choices=choices, sort="-entry_at"))
-    heading("Trade groups", "One per signal that was traded, with the plan it was entered under.")
+    hint = (
+        "One per signal that was traded, with the plan it was entered under; Today has the stops that stand."
+    )
+    heading("Trade groups", hint)
     groups = ("signal_id", "opened_ns", "instrument_key", "side", "entry_type", "stop_paise", "targets_paise")
     more = ("targets_hit", "margin_paise", "planned_risk_paise", "is_closed", "net_pnl_paise", "rule_text")
     grid(visit, GridSpec("trade-groups", (*groups, *more), _LINKS, is_small=True))
