@@ -8,9 +8,6 @@ from typing import Any, Final
 import anyio.to_thread
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
-from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, begin
 from adapters.db.repos.listings import load_listings
@@ -19,6 +16,7 @@ from web.api.auth import auth_router
 from web.api.commands import commands_router
 from web.api.events import Bell, events_router
 from web.api.guard import protected, refuse_unknown_parameters
+from web.api.limits import Limits
 from web.api.login import LOGINS_AT_ONCE
 from web.api.parts import PREFIX, Parts
 from web.api.problems import Problem, ProblemDocument
@@ -26,8 +24,6 @@ from web.api.schemas import problems as described
 from web.api.tables import tables_router
 from web.api.views import views_router
 
-BODY_BYTES_MAX: Final = 65_536
-"""The largest body any route takes: a login, a token, a command."""
 _DESCRIPTION: Final = (
     "Every table that a page needs, and commands to the trading daemon. "
     "Log in at /auth/login, send the access token as a bearer token, "
@@ -87,7 +83,7 @@ def create_app(parts: Parts) -> FastAPI:
     api.include_router(tables_router(parts, load_listings(), partial(protected, parts)))
     app.include_router(api)
     app.include_router(state_router(parts))
-    app.add_middleware(_Limits)
+    app.add_middleware(Limits)
     _describe_problems(app)
     return app
 
@@ -130,38 +126,3 @@ def _describe_problems(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign] # the way FastAPI documents
-
-
-class _Limits:
-    """Refuse large bodies before they are read whole, and forbid browsers to guess what an answer is."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        for name, value in scope["headers"]:
-            if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
-                await problems.respond(Problem(413, "too-large", _TOO_LARGE))(scope, receive, send)
-                return
-        taken = 0
-
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > BODY_BYTES_MAX:
-                raise HTTPException(413, _TOO_LARGE)
-            return message
-
-        async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                problems.forbid_guessing(MutableHeaders(scope=message))
-            await send(message)
-
-        await self._app(scope, counted, dressed)
-
-
-_TOO_LARGE: Final = f"A body here has {BODY_BYTES_MAX} bytes at most."

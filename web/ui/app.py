@@ -18,6 +18,7 @@ from adapters.settings import Settings
 from web.api import problems
 from web.api.app import state_router
 from web.api.events import Bell
+from web.api.limits import Limits
 from web.api.login import LOGINS_AT_ONCE
 from web.api.parts import Parts
 from web.api.tables import tables_router
@@ -37,7 +38,7 @@ _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
         "style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "font-src 'self' data:; connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+        "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
         "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "same-origin",
@@ -78,6 +79,7 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
     for spec in PAGES:
         add_page(pages, house, spec, PAGES)
     app.include_router(pages)
+    app.add_middleware(Limits)
     app.add_middleware(_Headers)
     ui.run_with(app, title="propdesk", tailwind=False, show_welcome_message=False, language="en-GB")
     return app

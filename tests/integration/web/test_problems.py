@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from adapters.db.engine import create_engine, psycopg_dsn
 from propdesk.model.user import UserRole
 from tests.support.web_api import Desk
-from web.api.app import BODY_BYTES_MAX, create_app
+from web.api.app import create_app
+from web.api.limits import BODY_BYTES_MAX
 from web.api.problems import MEDIA_TYPE
 
 pytestmark = pytest.mark.integration

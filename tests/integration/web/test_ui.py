@@ -16,6 +16,7 @@ from adapters.db.repos.users import open_session, read_session
 from adapters.settings import Settings
 from propdesk.model.user import UserRole
 from tests.support.web_api import PASSWORD, Desk, open_desk
+from web.api.limits import BODY_BYTES_MAX
 from web.api.login import ATTEMPTS_PER_MINUTE
 from web.ui.app import create_app
 from web.ui.pages import PAGES
@@ -84,6 +85,28 @@ def test_a_login_gives_a_new_session_and_ends_the_one_before(desk: Desk, client:
     assert planted not in kept
     with begin(desk.parts.access) as connection:
         assert read_session(connection, before, desk.parts.now()) is None
+
+
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_strangers_body_has_a_limit(client: TestClient, has_length: bool) -> None:
+    """Each form field may hold a megabyte and a thousand may come: none of it is kept."""
+    field = b"f=" + b"x" * BODY_BYTES_MAX
+    headers = {"Origin": HOST, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = client.post("/login", content=field if has_length else iter([field]), headers=headers)
+    assert answer.status_code == 413
+
+
+def test_a_strangers_file_is_refused_before_it_is_stored(client: TestClient) -> None:
+    sent = {"anything": ("x", b"x" * 2 * BODY_BYTES_MAX)}
+    answer = client.post("/login", files=sent, headers={"Origin": "https://evil.example"})
+    assert answer.status_code == 413
+
+
+def test_pages_may_speak_to_no_other_machine(client: TestClient) -> None:
+    policy = client.get("/login").headers["content-security-policy"]
+    rules = {words[0]: words[1:] for words in map(str.split, policy.split(";"))}
+    assert rules["connect-src"] == rules["default-src"] == ["'self'"]
+    assert not {"ws:", "wss:", "http:", "https:", "*"} & {word for words in rules.values() for word in words}
 
 
 @pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb"])
@@ -172,15 +195,15 @@ def test_a_page_above_the_persons_role_says_so_and_reads_nothing(desk: Desk, cli
     assert "audit-log" in client.get("/audit").text
 
 
-_GROUP = (
-    "INSERT INTO trading.trade_groups (account_id, group_id, trade_date, signal_id, advisor_id, "
-    "instrument_key, category, period, product, side, entry_type, stop_paise, targets_paise, lot_size, margin_paise, "
-    "active_from_ns, valid_until_ns, is_reverse, rule_text, targets_hit, ambiguous_bar, gapped_through, "
-    "is_shadow, is_closed, pool, planned_risk_paise, opened_ns, gross_pnl_paise, charges_paise, "
-    "net_pnl_paise, journal_seq) VALUES ('paper', %s, '2025-07-01', %s, 'A01', 'NSE_EQ:TSTA', 'EQUITY', "
-    "'INTRADAY', 'MIS', 'BUY', 'MARKET', 9000, '{11000,12000}', 1, 0, 0, 1, false, 'r', 1, false, false, %s, "
-    "false, 'EQUITY', 0, 1, 0, 0, 0, 1)"
-)
+_GROUP = """
+    INSERT INTO trading.trade_groups (account_id, group_id, trade_date, signal_id, advisor_id, instrument_key,
+        category, period, product, side, entry_type, stop_paise, targets_paise, lot_size, margin_paise,
+        active_from_ns, valid_until_ns, is_reverse, rule_text, targets_hit, ambiguous_bar, gapped_through,
+        is_shadow, is_closed, pool, planned_risk_paise, opened_ns, gross_pnl_paise, charges_paise,
+        net_pnl_paise, journal_seq)
+    VALUES ('paper', %s, '2025-07-01', %s, 'A01', 'NSE_EQ:TSTA', 'EQUITY', 'INTRADAY', 'MIS', 'BUY', 'MARKET',
+        9000, '{11000,12000}', 1, 0, 0, 1, false, 'r', 1, false, false, %s, false, 'EQUITY', 0, 1, 0, 0, 0, 1)
+"""
 _LEG = (
     "INSERT INTO trading.legs (account_id, group_id, leg_number, state, lots, quantity, target_paise, "
     "stop_paise, filled_quantity, exited_quantity, entry_notional_paise, exit_notional_paise, generation) "
