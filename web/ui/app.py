@@ -1,16 +1,19 @@
 """The application: door, data for the grids, files, pages, and the headers of them all."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from nicegui import APIRouter, ui
+from nicegui import app as nicegui
 from starlette.datastructures import MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE
@@ -24,15 +27,18 @@ from web.api.parts import Parts
 from web.api.tables import tables_router
 from web.ui.frame import add_page
 from web.ui.grid import files_router
-from web.ui.login import login_router
+from web.ui.login import login_address, login_router, notice
 from web.ui.pages import PAGES
-from web.ui.people import protected_by_cookie
+from web.ui.people import AtTheDoor, protected_by_cookie
 from web.ui.visit import House
 from web.ui.words import listings
 
 DATA: Final = "/data"
 FILES: Final = "/csv"
 _STATIC: Final = Path(__file__).parent / "static"
+_NOWHERE: Final = HTMLResponse(
+    notice("There is nothing at this address."), 404, {"Cache-Control": "no-store"}
+)
 _HEADERS: Final = {
     # NiceGUI starts its pages with inline scripts and compiles its templates in the browser.
     "Content-Security-Policy": (
@@ -75,14 +81,36 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
     app.include_router(files_router(parts, tables, protect), prefix=FILES)
     app.include_router(state_router(parts))
     app.mount("/static", StaticFiles(directory=_STATIC))
+
+    @app.exception_handler(AtTheDoor)
+    def on_stranger(request: Request, _: AtTheDoor) -> Response:
+        return RedirectResponse(login_address(request.url.path, request.url.query), 303)
+
     pages = APIRouter()
     for spec in PAGES:
         add_page(pages, house, spec, PAGES)
     app.include_router(pages)
+    app.add_middleware(_KnownPlaces, known=tuple(app.routes))
     app.add_middleware(Limits)
     app.add_middleware(_Headers)
     ui.run_with(app, title="propdesk", tailwind=False, show_welcome_message=False, language="en-GB")
     return app
+
+
+class _KnownPlaces:
+    """Say of an unknown address that it is none; NiceGUI would build a page that lives for a minute."""
+
+    def __init__(self, app: ASGIApp, known: Sequence[BaseRoute]) -> None:
+        self._app, self._known = app, known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_known = scope["type"] != "http" or any(
+            route.matches(scope)[0] is not Match.NONE for route in (*self._known, *nicegui.routes)
+        )
+        if is_known:
+            await self._app(scope, receive, send)
+        else:
+            await _NOWHERE(scope, receive, send)
 
 
 class _Headers:

@@ -2,19 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from anyio.to_thread import run_sync
-from fastapi import Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import Depends, Request
 from nicegui import APIRouter, ui
 
 from adapters.db.repos.overview import read_overview
+from adapters.db.repos.users import Session
 from propdesk.model.user import UserRole
 from web.ui import formats
-from web.ui.login import login_address
 from web.ui.panel import Panel
-from web.ui.people import COOKIE, session_of
+from web.ui.people import admitted
 from web.ui.visit import House, Visit
 from web.ui.widgets import empty
 
@@ -43,10 +41,7 @@ def add_page(router: APIRouter, house: House, spec: PageSpec, menu: tuple[PageSp
     """Add a page behind the door and inside the frame."""
 
     @router.page(spec.path, title=f"{spec.title} · propdesk", response_timeout=_BUILD_S)
-    async def show(request: Request) -> Response | None:
-        session = await run_sync(session_of, house.parts, request.cookies.get(COOKIE))
-        if session is None:
-            return RedirectResponse(login_address(request.url.path, request.url.query), 303)
+    async def show(request: Request, session: Annotated[Session, Depends(admitted(house.parts))]) -> None:
         theme = request.cookies.get(THEME_COOKIE, "")
         visit = Visit(house, session, request.path_params, dict(request.query_params), theme)
         main = _frame(visit, spec, menu)
@@ -55,7 +50,6 @@ def add_page(router: APIRouter, house: House, spec: PageSpec, menu: tuple[PageSp
                 await spec.build(visit)
             else:
                 empty(f"This page needs the role {spec.role}; yours is {session.role}.")
-        return None
 
 
 def _frame(visit: Visit, spec: PageSpec, menu: tuple[PageSpec, ...]) -> ui.element:

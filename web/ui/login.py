@@ -13,7 +13,7 @@ from propdesk.model.user import LOGIN_PATTERN, PASSWORD_LENGTH_MAX
 from web.api.login import address, log_in
 from web.api.parts import Parts
 from web.api.problems import Problem
-from web.ui.people import COOKIE, is_own_form, keep, leave
+from web.ui.people import COOKIE, is_behind_tls, is_own_form, keep, leave
 
 PATH: Final = "/login"
 _NEXT_LENGTH_MAX: Final = 500
@@ -48,7 +48,7 @@ def login_router(parts: Parts) -> APIRouter:
             return _page(target, problem.detail, problem.status)
         await run_sync(leave, parts, token)
         answer = RedirectResponse(target, 303)
-        keep(parts, answer, session, is_secure=request.url.scheme == "https")
+        keep(parts, answer, session, is_secure=is_behind_tls(request))
         return answer
 
     @router.post("/logout")
@@ -77,30 +77,38 @@ def _own_path(target: str) -> str:
 
 def _page(target: str, fault: str = "", status: int = 200) -> HTMLResponse:
     shown = f'<p role="alert" class="fault">{html.escape(fault)}</p>' if fault else ""
-    body = _PAGE.format(fault=shown, target=html.escape(target, quote=True))
+    form = _FORM.format(fault=shown, target=html.escape(target, quote=True))
+    body = _FRAME.format(title="Log in · propdesk", main=form)
     return HTMLResponse(body, status, {"Cache-Control": "no-store"})
 
 
-_PAGE: Final = """<!DOCTYPE html>
+def notice(sentence: str) -> str:
+    """Write a page without scripts that says one thing and leads to the first page."""
+    said = f'<p role="alert">{html.escape(sentence)}</p>\n<p><a href="/">To the first page</a></p>'
+    return _FRAME.format(title="propdesk", main=said)
+
+
+_FRAME: Final = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Log in · propdesk</title>
+<title>{title}</title>
 <link rel="stylesheet" href="/static/style.css">
 </head>
 <body class="door">
 <main>
 <h1>propdesk</h1>
-{fault}
+{main}
+</main>
+</body>
+</html>
+"""
+_FORM: Final = """{fault}
 <form method="post" action="/login">
 <input type="hidden" name="next" value="{target}">
 <label>Login <input name="login" autocomplete="username" required autofocus maxlength="64"></label>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button type="submit">Log in</button>
 </form>
-<p class="hint">People are added by <code>propdesk users add</code>.</p>
-</main>
-</body>
-</html>
-"""
+<p class="hint">People are added by <code>propdesk users add</code>.</p>"""

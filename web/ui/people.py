@@ -1,5 +1,6 @@
 """Who looks at the pages: a cookie that names a session of the API's users."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
@@ -70,3 +71,33 @@ def is_own_form(request: Request) -> bool:
         return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     # By name and port alone: before a proxy with TLS our own scheme is another one.
     return urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def is_behind_tls(request: Request) -> bool:
+    """Tell whether the browser came by TLS, as far as anybody says so.
+
+    A proxy need not be trusted for that: whoever writes the header himself only has his own cookie kept
+    closer.
+    """
+    proto = request.headers.get("x-forwarded-proto", "")
+    origin = request.headers.get("origin", "")
+    return request.url.scheme == "https" or proto.strip().lower() == "https" or origin.startswith("https://")
+
+
+class AtTheDoor(Exception):
+    """Somebody without a session asks for a page."""
+
+
+def admitted(parts: Parts) -> Callable[..., Session]:
+    """Make the dependency that finds out who asks before anything of a page is made.
+
+    A page that is built lives for a minute, looked at or not, so strangers get none.
+    """
+
+    def session(token: Annotated[str | None, Cookie(alias=COOKIE)] = None) -> Session:
+        found = session_of(parts, token)
+        if found is None:
+            raise AtTheDoor
+        return found
+
+    return session

@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
+from nicegui import Client
 
 from adapters.db.engine import begin, psycopg_dsn
 from adapters.db.repos.books import read_positions
@@ -85,6 +86,37 @@ def test_a_login_gives_a_new_session_and_ends_the_one_before(desk: Desk, client:
     assert planted not in kept
     with begin(desk.parts.access) as connection:
         assert read_session(connection, before, desk.parts.now()) is None
+
+
+def test_a_stranger_leaves_nothing_behind(client: TestClient) -> None:
+    """A page that NiceGUI builds lives for a minute, looked at or not."""
+    before = len(Client.instances)
+    for page in PAGES:
+        client.get(page.path)
+    for path in ("/nothing", "/rules/x/y", "/data/nothing", "/_nicegui/nothing"):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert "object-src 'none'" in answer.headers["content-security-policy"]
+    assert len(Client.instances) == before
+
+
+def test_a_page_is_there_for_who_is_logged_in(desk: Desk, client: TestClient) -> None:
+    let_in(desk, client, UserRole.VIEWER)
+    before = len(Client.instances)
+    assert client.get("/rules").status_code == 200
+    assert len(Client.instances) == before + 1
+
+
+@pytest.mark.parametrize(
+    "said", [{"X-Forwarded-Proto": "https"}, {"Origin": "https://testserver"}], ids=["proxy", "browser"]
+)
+def test_a_cookie_given_behind_tls_is_secure(client: TestClient, said: dict[str, str]) -> None:
+    """No proxy is trusted by default, so the scheme is http to us whatever the browser sees."""
+    assert "secure" in enter(client, **said).headers["set-cookie"].lower()
+
+
+def test_a_cookie_given_on_this_machine_is_kept_without_tls(client: TestClient) -> None:
+    assert "secure" not in enter(client).headers["set-cookie"].lower()
 
 
 @pytest.mark.parametrize("has_length", [True, False])
