@@ -41,9 +41,15 @@ def inr(paise: int | None) -> str:
     return f"{'−' if paise < 0 else ''}₹{format_inr(abs(paise))}"
 
 
-def signed(paise: int) -> str:
-    """Write a result: its sign says what a colour alone would."""
-    return f"+{inr_short(paise)}" if paise > 0 else inr_short(paise)
+def signed(paise: int | None) -> str:
+    """Write a result: its sign says what a colour alone would.
+
+    Examples
+    --------
+    >>> signed(100), signed(0), signed(-100), signed(None)
+    ('+₹1.00', '₹0.00', '−₹1.00', '–')
+    """
+    return f"+{inr_short(paise)}" if paise is not None and paise > 0 else inr_short(paise)
 
 
 def count(value: int | None) -> str:

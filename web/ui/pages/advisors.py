@@ -10,11 +10,10 @@ from nicegui import ui
 from adapters.db.repos.cells import CellTrade, read_cell_trades
 from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.rules import newest_as_of
-from propdesk.core.calendar import IST
-from propdesk.core.clock import from_ns
 from propdesk.core.errors import GapFault
 from propdesk.core.money import PAISE_PER_RUPEE
 from propdesk.model.enums import Regime, Session, Weekday
+from propdesk.sim.results import drawdown_curve
 from web.ui import formats
 from web.ui.curves import line
 from web.ui.frame import PageSpec
@@ -51,13 +50,14 @@ async def build_board(visit: Visit) -> None:
             raise GapFault("there are no advisors yet: ingest a file, then `propdesk backfill FROM TO`")
         day = rows[0]["as_of_date"]
         curves = _read(visit, connection, "equity-curves", f"as_of_date={day}", limit=_BOARD_MAX)
-        sparks = {curve["rule_text"]: thinned(curve["corpus_paise"], _SPARK_POINTS) for curve in curves}
+        sparks = {curve["rule_text"]: thinned(curve["daily_marked_paise"], _SPARK_POINTS) for curve in curves}
         return [{**row, "curve": sparks.get(row["rule_text"], [])} for row in rows]
 
     def draw(rows: list[Row]) -> None:
         ui.label(
             f"{formats.count(len(rows))} advisors as of {formats.day(rows[0]['as_of_date'])}, "
-            "by estimated edge after shrinkage. The curve is the corpus replay of the window."
+            "by estimated edge after shrinkage. The curve is the corpus replay of the window "
+            "by day, open trades at their last price."
         ).classes("hint")
         spec = GridSpec("advisors", _BOARD, {"advisor_id": ADVISOR_LINK})
         local_grid(visit, spec, rows, curve="curve")
@@ -120,30 +120,43 @@ def _draw_advisor(found: tuple[Row, Row | None, list[CellTrade]]) -> None:
         figure("post_mean_r", f"{formats.number(row['post_mean_r'], 3)} R", n=f"{row['skill_n']} trades")
         figure("prob_edge", formats.number(row["prob_edge"], 3), n=f"{row['skill_n']} trades")
         figure("trust_flag", row["trust_flag"] or formats.ABSENT, n="noise" if row["trust_is_noise"] else n)
-        figure("net_pnl_paise", formats.signed(net or 0), n=n, tone=tone_of(net))
+        figure("net_pnl_paise", formats.signed(net), n=n, tone=tone_of(net))
         honest = _PERCENT * sum(claimed) / len(claimed) if claimed else None
         figure("honesty", formats.percent(honest), n=f"{formats.count(len(claimed))} claims")
     if curve is not None:
-        _draw_curve(curve)
+        _draw_curve(curve, row["n_open"])
     _draw_excursions(trades)
     _draw_habits(trades)
 
 
-def _draw_curve(curve: Row) -> None:
-    moments = [f"{from_ns(ns).astimezone(IST):%Y-%m-%d %H:%M}" for ns in curve["point_ns"]]
-    corpus = [paise / PAISE_PER_RUPEE for paise in curve["corpus_paise"]]
-    under, peak = [], 0.0
-    for value in corpus:
-        peak = max(peak, value)
-        under.append(_PERCENT * (value / peak - 1) if peak else 0.0)
-    axis = {"xAxis": {"data": moments}, "legend": {"show": False}, "grid": {"top": 10}}
-    note = f"Corpus replay of the window, booked at each exit; {formats.count(len(moments))} points."
-    rows = list(zip(moments, corpus, under, strict=True))
-    columns = ("moment (IST)", "corpus ₹", "drawdown %")
-    lines = [line("corpus ₹", corpus, GAIN, step="end")]
-    chart(Chart("Corpus", note, columns, rows, {**axis, "yAxis": AMOUNTS, "series": lines}))
-    lines = [line("drawdown %", under, LOSS, step="end", areaStyle={"opacity": 0.2})]
-    chart(Chart("Drawdown", "Against the running peak, percent.", columns, rows, {**axis, "series": lines}))
+def _draw_curve(curve: Row, n_open: int | None) -> None:
+    kinds = ("realised", "with open trades")
+    days = list(range(1, len(curve["daily_corpus_paise"]) + 1))
+    paise = [curve["daily_corpus_paise"], curve["daily_marked_paise"]]
+    note = (
+        f"Corpus replay at the end of each of the window's {formats.count(len(days))} market days: what "
+        f"exits booked, and that with open trades at their last price ({formats.count(n_open)} open at the end)."
+    )
+    _draw_daily("Corpus", note, days, [[value / PAISE_PER_RUPEE for value in values] for values in paise],
+                [f"{kind} ₹" for kind in kinds], {"yAxis": AMOUNTS})  # fmt: skip
+    under = [
+        [round(float(r) * _PERCENT, 4) for r in drawdown_curve(values)] if values else [] for values in paise
+    ]
+    note = (
+        "At the end of each day against the running peak, percent; between exits of a day it can be deeper."
+    )
+    _draw_daily("Drawdown", note, days, under, [f"{kind} %" for kind in kinds], {})
+
+
+def _draw_daily(
+    title: str, note: str, days: list[int], values: list[list[float]], names: list[str], more: dict[str, Any]
+) -> None:
+    series = [
+        line(name, data, colour, lineStyle={"type": dash})
+        for name, data, colour, dash in zip(names, values, (GAIN, LOSS), ("solid", "dashed"), strict=True)
+    ]
+    options = {"xAxis": {"data": days}, "series": series, **more}
+    chart(Chart(title, note, ("market day", *names), list(zip(days, *values, strict=True)), options))
 
 
 def _draw_excursions(trades: Sequence[CellTrade]) -> None:
