@@ -65,10 +65,14 @@ const propdesk = (() => {
     "text", "day"];
   const format = Object.fromEntries(kinds.map((kind) => [kind, (p) => p.data ? written(kind, p.value) : ""]));
 
+  // What a column is counted over, where that is not n.
+  const counted = { post_mean_r: "skill_n", prob_edge: "skill_n" };
+
   function explain(p) {
     const { meaning, kind } = p.colDef.context;
     if (!p.data) return meaning;
-    const n = isGone(p.data.n) ? "" : ` (n = ${whole.format(p.data.n)})`;
+    const over = p.data[counted[p.colDef.field] ?? "n"];
+    const n = isGone(over) ? "" : ` (n = ${whole.format(over)})`;
     return `${written(kind, p.value)}\n${p.colDef.headerName}: ${meaning}${n}`;
   }
 
@@ -98,6 +102,11 @@ const propdesk = (() => {
     const value = (given) => model.filterType === "date" ? day(given)
       : kind === "paise" ? String(Math.round(given * 100)) : String(given);
     const [from, to] = model.filterType === "date" ? [model.dateFrom, model.dateTo] : [model.filter, model.filterTo];
+    const dayAfter = (text) => day(new Date(Date.parse(`${text.slice(0, 10)}T00:00:00Z`) + 864e5).toISOString());
+    if (kind === "moment") {  // a day is all its moments: up to the 5th includes the 5th, after it begins with the 6th
+      if (model.type === "inRange") return [`${column}>=${day(from)}`, `${column}<${dayAfter(to)}`];
+      if (model.type === "greaterThan") return [`${column}>=${dayAfter(from)}`];
+    }
     if (model.type === "blank") return [`${column}=null`];
     if (model.type === "notBlank") return [`${column}!=null`];
     if (model.type === "inRange") return [`${column}>=${value(from)}`, `${column}<=${value(to)}`];
