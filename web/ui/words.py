@@ -35,6 +35,10 @@ _OWN: Final = {
     "advisor_id": "SEBI-registered source of ideas, by id",
     "age": "Time since the last sign of life; older than half a minute means that nobody is at work",
     "as_of": "Newest day at whose end rules were judged",
+    "booked_mdd": "Deepest fall of the corpus that exits booked from its peak, in percent",
+    "booked_return": "Growth of the corpus by what exits booked, in percent; the curve has open trades too",
+    "final_corpus": "Corpus that exits booked by the last day; the curve has open trades too",
+    "marked_mdd": "Deepest fall of the corpus from its peak with open trades at their last price, in percent",
     "charges_paise": "Brokerage, STT, exchange and SEBI fees, stamp duty and GST of both sides",
     "code": "The one answer to a signal: why it was traded or not",
     "corpus": "Capital of all pools: free and deployed",
@@ -80,8 +84,16 @@ _OWN: Final = {
 def define(word: str) -> Meaning:
     """Give title and meaning of a column or figure; its name and unit where nothing else is known."""
     known = _descriptions()
-    text = _OWN.get(word) or known.get(word) or name_unit(word) or title_of(word)
-    return Meaning(title_of(word), text)
+    text = _OWN.get(word) or known.get(word) or name_unit(word) or ""
+    if word.endswith("_paise"):
+        text = _in_rupees(text)
+    return Meaning(title_of(word), text or title_of(word))
+
+
+def _in_rupees(text: str) -> str:
+    """Say of money what is shown; the tables keep it in paise."""
+    kept = text.removesuffix(name_unit("_paise") or "").removesuffix("; ").removesuffix(", paise")
+    return f"{kept}; in rupees" if kept else "In rupees"
 
 
 def title_of(name: str) -> str:

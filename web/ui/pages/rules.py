@@ -1,5 +1,6 @@
 """Rules: the explorer over all of them, what changed, what gates stop, and one rule with its reasons."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -12,6 +13,7 @@ from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.rules import FunnelRow, RuleVerdict, newest_as_of, read_funnel, why_rule
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.model.rule import GateResult
+from propdesk.rules.gates import ADVERSE_PREFIX
 from web.ui import formats
 from web.ui.curves import drawdown_of, running
 from web.ui.frame import PageSpec
@@ -124,9 +126,7 @@ def _draw_rule(found: tuple[RuleVerdict, Row, list[CellTrade]]) -> None:
         figure("mdd_pct", formats.percent(row["mdd_pct"]), n=n)
         figure("profit_factor", formats.number(row["profit_factor"]), n=n)
         net = row["net_pnl_paise"]
-        figure(
-            "net_pnl_paise", formats.ABSENT if net is None else formats.signed(net), n=n, tone=tone_of(net)
-        )
+        figure("net_pnl_paise", formats.signed(net), n=n, tone=tone_of(net))
         figure("trust_flag", row["trust_flag"] or formats.ABSENT, n="noise" if row["trust_is_noise"] else n)
     if not verdict.is_judged:
         empty("Below half its minimum of trades: counts and skill columns only, no other gate is judged.")
@@ -142,6 +142,10 @@ def _sentence(failed: int, asked: int) -> str:
     return f"{failed} of {asked} gates stop it." if failed else f"All {asked} gates hold."
 
 
+_PERCENT_GATES: Final = frozenset({"win_rate", "mdd", "skipped_share", "traded_value_share", "mean_return"})
+_MONEY_GATES: Final = frozenset({"first_half", "second_half", "reverse_net"})
+
+
 def _draw_gates(gates: tuple[GateResult, ...]) -> None:
     columns = (
         Column("gate"),
@@ -149,10 +153,28 @@ def _draw_gates(gates: tuple[GateResult, ...]) -> None:
         Column("threshold", "Asked", is_number=True),
         Column("passed", "Verdict"),
     )
-    number = formats.number
     verdicts = {True: "✓ holds", False: "✕ stops"}
-    rows = [(g.gate, number(g.value, 3), number(g.threshold, 3), verdicts[g.passed]) for g in gates]
+    rows = [
+        (g.gate, in_unit(g.gate, g.value), in_unit(g.gate, g.threshold), verdicts[g.passed]) for g in gates
+    ]
     table(columns, rows, "Gates")
+
+
+def in_unit(gate: str, value: float | None) -> str:
+    """Write a gate's number as the figures above it are written, which gates keep as fractions and paise.
+
+    Examples
+    --------
+    >>> in_unit("win_rate", 0.4033), in_unit("mdd", -0.03), in_unit("sharpe", 1.5), in_unit("mdd", None)
+    ('40.33 %', '−3.00 %', '1.500', '–')
+    """
+    name = gate.removeprefix(ADVERSE_PREFIX)
+    if value is not None and math.isfinite(value):
+        if name in _PERCENT_GATES:
+            return formats.percent(100 * value)
+        if name in _MONEY_GATES:
+            return formats.inr(round(value))
+    return formats.number(value, 3)
 
 
 PAGES: Final = (

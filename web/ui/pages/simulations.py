@@ -120,9 +120,9 @@ def _draw_summaries(found: dict[Book, Summary]) -> None:
     heading("All desks, same days, ideas, costs and capital")
     figures: tuple[tuple[str, Any], ...] = (
         ("final_corpus", lambda s: formats.inr_short(s.final_paise)),
-        ("return_ratio", lambda s: formats.percent(s.return_ratio * _PERCENT)),
-        ("mdd_ratio", lambda s: formats.percent(s.mdd_ratio * _PERCENT)),
-        ("marked_mdd_ratio", lambda s: formats.percent(s.marked_mdd_ratio * _PERCENT)),
+        ("booked_return", lambda s: formats.percent(s.return_ratio * _PERCENT)),
+        ("booked_mdd", lambda s: formats.percent(s.mdd_ratio * _PERCENT)),
+        ("marked_mdd", lambda s: formats.percent(s.marked_mdd_ratio * _PERCENT)),
         ("sharpe", lambda s: f"{formats.number(s.sharpe)} ± {formats.number(s.sharpe_se)}"),
         ("profit_factor", lambda s: formats.number(s.profit_factor)),
         ("mean_r", lambda s: formats.number(s.mean_r, 3)),
