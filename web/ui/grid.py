@@ -1,11 +1,12 @@
 """Tables of any length: the browser asks for the rows it shows, sorted and filtered by the server."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Cookie, Query
 from fastapi.responses import StreamingResponse
 from nicegui import ui
 
@@ -14,7 +15,9 @@ from adapters.db.repos.listings import FILTERABLE, SORTABLE, Kind, ListedColumn,
 from adapters.db.repos.pages import FILTERS_MAX, PAGE_ROWS_MAX, PageQuery, make_query, read_page
 from propdesk.model.user import UserRole
 from web.api.parts import Parts
-from web.ui import downloads
+from web.api.problems import Problem
+from web.ui import downloads, formats
+from web.ui.people import COOKIE, require_session
 from web.ui.visit import Row, Visit
 from web.ui.words import define
 
@@ -24,6 +27,10 @@ SIGNAL_LINK: Final = "/signals/"
 """Beginnings of addresses that a value, quoted, ends."""
 CSV_PAGES_MAX: Final = 200
 """Pages of a file; with `PAGE_ROWS_MAX` rows each more than any table of a day has."""
+_FILE_HINT: Final = (
+    f"Every row that the filters leave, as a file; one of more than {CSV_PAGES_MAX * PAGE_ROWS_MAX:,} rows "
+    "says in its last line that it was cut off"
+)
 _BLOCK: Final = 100
 _BLOCKS_KEPT: Final = 20
 _WIDE: Final = frozenset({"message", "detail", "reason", "error", "documents"})
@@ -97,7 +104,7 @@ def grid(visit: Visit, spec: GridSpec) -> None:
             _choice(key, chosen, name, words)
         everything = ui.switch("All columns")
         with ui.button("CSV").props("flat dense no-caps") as saved:
-            ui.tooltip("Every row that the filters leave, as a file")
+            ui.tooltip(_FILE_HINT)
         saved.on("click", js_handler=f"() => propdesk.save({key})")
         ui.label("Loading …").classes("grid-state hint").props(f'role="status" data-grid="{listing.name}"')
     fixed = json.dumps([listing.name, list(spec.filters), chosen])
@@ -233,29 +240,46 @@ def files_router(parts: Parts, listings: Sequence[Listing], protect: Callable[[U
 
 def _add_file(router: APIRouter, parts: Parts, listing: Listing, protect: Callable[[UserRole], Any]) -> None:
     def save(
-        filter: Annotated[list[str] | None, Query(max_length=FILTERS_MAX)] = None, sort: str | None = None
+        filter: Annotated[list[str] | None, Query(max_length=FILTERS_MAX)] = None,
+        sort: str | None = None,
+        token: Annotated[str | None, Cookie(alias=COOKIE)] = None,
     ) -> StreamingResponse:
         first = make_query(listing, filters=filter or (), sort=sort, limit=PAGE_ROWS_MAX)
-        lines = _lines(parts, first, filter or (), sort)
         headers = {
             "Content-Disposition": f'attachment; filename="{listing.name}.csv"',
             "Cache-Control": "no-store",
         }
-        return StreamingResponse(lines, headers=headers, media_type="text/csv; charset=utf-8")
+        text = file_text(parts, token, first, filter or (), sort)
+        return StreamingResponse(text, headers=headers, media_type="text/csv; charset=utf-8")
 
     router.add_api_route(
         f"/{listing.name}", save, name=f"save_{listing.name}", response_model=None, **protect(listing.role)
     )
 
 
-def _lines(parts: Parts, first: PageQuery, filters: Sequence[str], sort: str | None) -> Iterator[str]:
+async def file_text(
+    parts: Parts, token: str | None, first: PageQuery, filters: Sequence[str], sort: str | None
+) -> AsyncIterator[str]:
+    """Give a file page by page; one that does not hold every row says so in its last line."""
     listing, query = first.listing, first
     yield downloads.line(column.name for column in listing.columns)
     for _ in range(CSV_PAGES_MAX):
-        with begin(parts.reader) as connection:
-            page = read_page(connection, query, parts.account_id)
-        for row in page.rows:
-            yield downloads.line(row.values())
-        if page.next_cursor is None:
+        try:
+            text, cursor = await run_sync(_page_text, parts, token, query)
+        except Problem as problem:
+            yield downloads.line([f"cut off: {problem.detail}"])
             return
-        query = make_query(listing, filters=filters, sort=sort, limit=PAGE_ROWS_MAX, cursor=page.next_cursor)
+        yield text
+        if cursor is None:
+            return
+        query = make_query(listing, filters=filters, sort=sort, limit=PAGE_ROWS_MAX, cursor=cursor)
+    rows = formats.count(CSV_PAGES_MAX * PAGE_ROWS_MAX)
+    yield downloads.line([f"cut off: a file holds {rows} rows at most; filter for fewer"])
+
+
+def _page_text(parts: Parts, token: str | None, query: PageQuery) -> tuple[str, str | None]:
+    """Read and write a page in one turn of a thread, for whom is still let in."""
+    require_session(parts, token, query.listing.role)
+    with begin(parts.reader) as connection:
+        page = read_page(connection, query, parts.account_id)
+    return "".join(downloads.line(row.values()) for row in page.rows), page.next_cursor

@@ -52,14 +52,19 @@ def leave(parts: Parts, token: str | None) -> None:
             end_session(connection, session.session_id, parts.actor(session.login))
 
 
+def require_session(parts: Parts, token: str | None, needed: UserRole) -> None:
+    """Refuse who is not logged in, or has not the role."""
+    session = session_of(parts, token)
+    if session is None:
+        raise Problem(401, "unauthenticated", "The session has ended: log in again.")
+    require_role(session, needed)
+
+
 def protected_by_cookie(parts: Parts, needed: UserRole) -> dict[str, Any]:
     """Give the arguments of a route that only people of a role may call from a page."""
 
     def caller(token: Annotated[str | None, Cookie(alias=COOKIE)] = None) -> None:
-        session = session_of(parts, token)
-        if session is None:
-            raise Problem(401, "unauthenticated", "The session has ended: log in again.")
-        require_role(session, needed)
+        require_session(parts, token, needed)
 
     return {"dependencies": [Depends(caller)]}
 

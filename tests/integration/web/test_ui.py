@@ -1,5 +1,6 @@
 """The door of the dashboard, and what lies behind it without a browser."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterator
@@ -13,15 +14,18 @@ from nicegui import Client
 
 from adapters.db.engine import begin, psycopg_dsn
 from adapters.db.repos.books import read_positions
-from adapters.db.repos.users import open_session, read_session
+from adapters.db.repos.pages import PAGE_ROWS_MAX, make_query
+from adapters.db.repos.users import end_session, open_session, read_session
 from adapters.settings import Settings
 from propdesk.model.user import UserRole
 from tests.support.web_api import PASSWORD, Desk, open_desk
 from web.api.limits import BODY_BYTES_MAX
 from web.api.login import ATTEMPTS_PER_MINUTE
 from web.ui.app import create_app
+from web.ui.grid import file_text
 from web.ui.pages import PAGES
 from web.ui.people import COOKIE
+from web.ui.words import listings
 
 pytestmark = pytest.mark.integration
 HOST = "http://testserver"
@@ -263,3 +267,57 @@ def test_open_legs_are_read_with_the_stop_that_stands(desk: Desk, pg_url: str) -
         "entry_paise": 10_001,
     }
     assert (leg["entry_type"], leg["entry_low_paise"], leg["opened_ns"]) == ("MARKET", None, 1)
+
+
+@pytest.fixture
+def many_alerts(pg_url: str) -> int:
+    """More rows than a page of a file holds."""
+    rows = 2 * PAGE_ROWS_MAX + 1
+    with psycopg.connect(psycopg_dsn(pg_url)) as connection:
+        connection.execute(
+            "INSERT INTO ref.alerts (alert_id, account_id, kind, severity, subject, message, raised_at) "
+            "SELECT 'many' || n, 'paper', 'k' || n, 'info', 'many', 'm', now() FROM generate_series(1, %s) AS n "
+            "ON CONFLICT DO NOTHING",
+            (rows,),
+        )
+    return rows
+
+
+def pieces(desk: Desk, client: TestClient, *, end_after: int | None = None) -> list[str]:
+    """Give a file as it is sent; its session ends after so many pieces."""
+    session_id = let_in(desk, client, UserRole.VIEWER)
+    filters = ("subject=many",)
+    query = make_query(listings()["alerts"], filters=filters, limit=PAGE_ROWS_MAX)
+
+    async def main() -> list[str]:
+        found: list[str] = []
+        async for piece in file_text(desk.parts, client.cookies[COOKIE], query, filters, None):
+            found.append(piece)
+            if len(found) == end_after:
+                with begin(desk.parts.access) as connection:
+                    end_session(connection, session_id, desk.parts.actor("viewer"))
+        return found
+
+    return asyncio.run(main())
+
+
+def test_a_file_takes_a_turn_for_a_page_and_not_for_a_row(
+    desk: Desk, client: TestClient, many_alerts: int
+) -> None:
+    found = pieces(desk, client)
+    assert len(found) == 4  # the header and three pages
+    assert "".join(found).count("\n") == many_alerts + 1
+
+
+def test_a_file_that_is_cut_off_says_so(
+    desk: Desk, client: TestClient, many_alerts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.ui.grid.CSV_PAGES_MAX", 1)
+    *_, last = pieces(desk, client)
+    assert last.startswith('"cut off: a file holds 1,000 rows at most')
+
+
+def test_a_file_ends_with_the_session(desk: Desk, client: TestClient, many_alerts: int) -> None:
+    *read, last = pieces(desk, client, end_after=2)
+    assert len(read) == 2
+    assert last.startswith("cut off: The session has ended")

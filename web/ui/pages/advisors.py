@@ -135,7 +135,7 @@ def _draw_curve(curve: Row, n_open: int | None) -> None:
     paise = [curve["daily_corpus_paise"], curve["daily_marked_paise"]]
     note = (
         f"Corpus replay at the end of each of the window's {formats.count(len(days))} market days: what "
-        f"exits booked, and that with open trades at their last price ({formats.count(n_open)} open at the end)."
+        f"exits booked, and that with open trades at their last price; {formats.count(n_open)} open then."
     )
     _draw_daily("Corpus", note, days, [[value / PAISE_PER_RUPEE for value in values] for values in paise],
                 [f"{kind} ₹" for kind in kinds], {"yAxis": AMOUNTS})  # fmt: skip

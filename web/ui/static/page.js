@@ -119,19 +119,25 @@ const propdesk = (() => {
     if (place) place.textContent = sentence;
   }
 
+  // What the filters and headers of a grid ask for; before it is drawn, what its page asks for.
+  function asking(grid, filters, sorts) {
+    const asked = new URLSearchParams();
+    grid.fixed.forEach((filter) => asked.append("filter", filter));
+    Object.entries(grid.chosen).forEach(([column, value]) => asked.append("filter", `${column}=${value}`));
+    Object.entries(filters ?? {}).forEach(([column, model]) => {
+      const { kind } = grid.api.getColumnDef(column).context;
+      conditions(column, model, kind).forEach((filter) => asked.append("filter", filter));
+    });
+    const order = sorts.map(({ colId, sort }) => (sort === "desc" ? "-" : "") + colId).join(",");
+    if (order) asked.set("sort", order);
+    return asked;
+  }
+
   function source(name, fixed, chosen) {
-    const grid = grids[name] = { chosen, asked: "", cursors: new Map() };
+    const grid = grids[name] = { fixed, chosen, asked: "", cursors: new Map() };
     return {
       async getRows(p) {
-        const asked = new URLSearchParams();
-        fixed.forEach((filter) => asked.append("filter", filter));
-        Object.entries(grid.chosen).forEach(([column, value]) => asked.append("filter", `${column}=${value}`));
-        Object.entries(p.filterModel ?? {}).forEach(([column, model]) => {
-          const { kind } = grid.api.getColumnDef(column).context;
-          conditions(column, model, kind).forEach((filter) => asked.append("filter", filter));
-        });
-        const order = p.sortModel.map(({ colId, sort }) => (sort === "desc" ? "-" : "") + colId).join(",");
-        if (order) asked.set("sort", order);
+        const asked = asking(grid, p.filterModel, p.sortModel);
         if (asked.toString() !== grid.asked) {
           grid.asked = asked.toString();
           grid.cursors = new Map();
@@ -180,7 +186,9 @@ const propdesk = (() => {
   }
 
   function save(name) {
-    location.assign(`/csv/${name}?${grids[name].asked}`);
+    const { api } = grids[name];
+    const sorts = (api?.getColumnState() ?? []).filter(({ sort }) => sort).sort((a, b) => a.sortIndex - b.sortIndex);
+    location.assign(`/csv/${name}?${asking(grids[name], api?.getFilterModel(), sorts)}`);
   }
 
   // A small line drawn from numbers alone.

@@ -15,5 +15,5 @@ def test_the_corpus_is_drawn_by_day_booked_and_marked(monkeypatch: pytest.Monkey
     advisors._draw_curve(curve, 27)
     corpus, drawdown = drawn
     assert corpus.rows == [(1, 100.0, 100.0), (2, 90.0, 80.0)]
-    assert "27 open at the end" in corpus.note
+    assert "27 open then" in corpus.note
     assert drawdown.rows == [(1, 0.0, 0.0), (2, -10.0, -20.0)]
