@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Request
 from nicegui import APIRouter, ui
 
-from adapters.db.repos.overview import read_overview
 from adapters.db.repos.users import Session
 from propdesk.model.user import UserRole
 from web.ui import formats
@@ -94,10 +93,9 @@ def _frame(visit: Visit, spec: PageSpec, menu: tuple[PageSpec, ...]) -> ui.eleme
 
 def _warnings(visit: Visit) -> None:
     """Say above everything what is out of date, and which kill levels stand."""
-    parts = visit.house.parts
 
     async def read() -> list[tuple[str, str]]:
-        return warnings_of(await visit.read(lambda c: read_overview(c, parts.account_id, parts.now())))
+        return warnings_of(await visit.overview())
 
     def draw(found: list[tuple[str, str]]) -> None:
         for tone, sentence in found:

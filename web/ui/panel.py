@@ -16,7 +16,10 @@ from web.ui.login import PATH
 from web.ui.visit import SessionOver, Visit
 
 LIVE_LOOK_S: Final = 0.2
-"""How often a live panel looks whether the bell rang; a fill is shown within that and one reading."""
+"""How often a live panel looks whether the bell rang; after a silence a fill is shown within that and one
+reading."""
+SPACED_S: Final = 1.0
+"""Time between two readings of a panel while the bell rings without an end: the daemon trades beside it."""
 EVERY_S: Final = 15.0
 """A panel reads anew so often even if nothing rings."""
 _STEADY: Final = object()
@@ -62,7 +65,7 @@ class Panel:
     async def _look(self) -> None:
         bell = self._visit.house.bell
         age_s = (self._visit.house.parts.now() - self._read_at).total_seconds()
-        if self._ring is not bell.ring or age_s >= EVERY_S:
+        if age_s >= (EVERY_S if self._ring is bell.ring else SPACED_S):
             await self.refresh()
 
     async def refresh(self) -> None:

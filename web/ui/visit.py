@@ -1,7 +1,7 @@
 """One open page: who looks at it, and how it reads."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 
 from adapters.db.engine import begin
 from adapters.db.repos.listings import Listing
+from adapters.db.repos.overview import read_overview
 from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.users import Session, read_session
 from adapters.settings import Settings
@@ -16,6 +17,7 @@ from propdesk.model.user import UserRole
 from web.api.events import Bell
 from web.api.guard import require_role
 from web.api.parts import Parts
+from web.ui.readings import Readings
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 Row: TypeAlias = dict[str, Any]
@@ -42,6 +44,8 @@ class House:
         Those of the pipeline tell which trades a rule was judged by.
     dagster_url : str or None
         Dagster's pages, where there are any that a browser reaches.
+    readings : Readings
+        What open pages read together.
     """
 
     parts: Parts
@@ -49,6 +53,7 @@ class House:
     bell: Bell
     settings: Settings
     dagster_url: str | None
+    readings: Readings = field(default_factory=Readings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +89,40 @@ class Visit:
         """
         return await run_sync(self._read, reading, needed)
 
+    async def share(self, key: str, reading: Callable[[Connection], T]) -> T:
+        """Read what every viewer may see, once for all panels that ask for it at the same moment.
+
+        Parameters
+        ----------
+        key : str
+            Names the reading.
+        reading : callable
+            As for `read`; the same for everybody.
+        """
+        await run_sync(self._check, UserRole.VIEWER)
+        house = self.house
+        found: T = await house.readings.get(key, house.bell.ring, lambda: run_sync(self._look, reading))
+        return found
+
+    async def overview(self) -> dict[str, Any]:
+        """Read the state of the account."""
+        parts = self.house.parts
+        return await self.share("overview", lambda c: read_overview(c, parts.account_id, parts.now()))
+
     def _read(self, reading: Callable[[Connection], T], needed: UserRole) -> T:
+        self._check(needed)
+        return self._look(reading)
+
+    def _check(self, needed: UserRole) -> None:
         parts = self.house.parts
         with begin(parts.access) as connection:
             session = read_session(connection, self.session.session_id, parts.now())
         if session is None:
             raise SessionOver
         require_role(session, needed)
-        with begin(parts.reader) as connection:
+
+    def _look(self, reading: Callable[[Connection], T]) -> T:
+        with begin(self.house.parts.reader) as connection:
             return reading(connection)
 
     async def rows(self, name: str, *filters: str, sort: str | None = None, limit: int = 100) -> list[Row]:

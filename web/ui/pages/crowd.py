@@ -2,13 +2,12 @@
 
 from typing import Final
 
-from adapters.db.repos.overview import read_overview
 from adapters.db.repos.report import CrowdLine, read_day_report
 from web.ui import formats
 from web.ui.frame import PageSpec
 from web.ui.grid import ADVISOR_LINK, SIGNAL_LINK, GridSpec, grid
 from web.ui.panel import Panel
-from web.ui.visit import Connection, Visit
+from web.ui.visit import Visit
 from web.ui.widgets import GAIN, LOSS, Chart, chart, empty, heading
 
 _DRAWN: Final = 15
@@ -19,11 +18,15 @@ async def build(visit: Visit) -> None:
     """Draw the page."""
     parts = visit.house.parts
 
-    def read(connection: Connection) -> tuple[CrowdLine, ...]:
-        day = read_overview(connection, parts.account_id, parts.now())["readiness"]
-        return () if day is None else read_day_report(connection, parts.account_id, day["trade_date"]).crowd
+    async def read() -> tuple[CrowdLine, ...]:
+        readiness = (await visit.overview())["readiness"]
+        if readiness is None:
+            return ()
+        day = readiness["trade_date"]
+        report = await visit.share(f"report {day}", lambda c: read_day_report(c, parts.account_id, day))
+        return report.crowd
 
-    Panel(visit, lambda: visit.read(read), _draw, is_live=True)
+    Panel(visit, read, _draw, is_live=True)
     heading("Ideas", "Each idea that was counted; copies of one another share a cluster and count once.")
     shown = (
         "signal_id",

@@ -6,13 +6,12 @@ from urllib.parse import quote
 from nicegui import ui
 
 from adapters.db.repos.books import read_positions
-from adapters.db.repos.overview import read_overview
 from adapters.db.repos.report import DayReport, read_day_report
 from propdesk.model.enums import Side
 from web.ui import formats
 from web.ui.frame import STALE_S, PageSpec
 from web.ui.panel import Panel
-from web.ui.visit import Connection, Row, Visit
+from web.ui.visit import Row, Visit
 from web.ui.widgets import Chart, Column, chart, empty, figure, heading, table, tone_of
 
 _OPEN_SHOWN: Final = 200
@@ -24,21 +23,20 @@ async def build(visit: Visit) -> None:
     parts = visit.house.parts
 
     async def read_state() -> dict[str, Any]:
-        found = await visit.read(lambda c: read_overview(c, parts.account_id, parts.now()))
+        found = await visit.overview()
         # Ages change with every look; what is drawn of them is their minute.
         beats = [(b["component"], b["beat_at"], b["age_s"] > STALE_S) for b in found["heartbeats"]]
         return {**found, "now": None, "heartbeats": beats}
 
     async def read_open() -> list[Row]:
-        return await visit.read(lambda c: read_positions(c, parts.account_id))
-
-    def read_day(connection: Connection) -> DayReport | None:
-        day = read_overview(connection, parts.account_id, parts.now())
-        trade_date = (day["readiness"] or day["day"] or {}).get("trade_date")
-        return None if trade_date is None else read_day_report(connection, parts.account_id, trade_date)
+        return await visit.share("positions", lambda c: read_positions(c, parts.account_id))
 
     async def read_report() -> DayReport | None:
-        return await visit.read(read_day)
+        state = await visit.overview()
+        day = (state["readiness"] or state["day"] or {}).get("trade_date")
+        if day is None:
+            return None
+        return await visit.share(f"report {day}", lambda c: read_day_report(c, parts.account_id, day))
 
     Panel(visit, read_state, _draw_state, is_live=True)
     heading(

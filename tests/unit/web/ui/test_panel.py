@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from nicegui import Client, ui
@@ -12,7 +13,7 @@ from nicegui.page import page
 
 from adapters.db.engine import DatabaseUnreachable
 from web.ui import formats
-from web.ui.panel import Panel
+from web.ui.panel import EVERY_S, SPACED_S, Panel
 
 START = datetime(2025, 7, 1, 4, 0, tzinfo=UTC)
 LATER = timedelta(hours=2)
@@ -85,3 +86,24 @@ def test_what_can_be_drawn_again_takes_the_fault_away() -> None:
 def test_a_panel_that_never_was_read_dates_nothing(answer: Exception) -> None:
     ((sentence,),) = look([answer], lambda value: ui.label(f"value {value}"))
     assert "read at" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("after_s", "rang", "reads"),
+    [(SPACED_S - 0.1, True, 1), (SPACED_S, True, 2), (SPACED_S, False, 1), (EVERY_S, False, 2)],
+)
+def test_a_live_panel_reads_when_it_rings_but_spaced(after_s: float, rang: bool, reads: int) -> None:
+    async def main() -> int:
+        parts = SimpleNamespace(at=START, now=lambda: parts.at)
+        bell = SimpleNamespace(ring=object())
+        visit: Any = SimpleNamespace(house=SimpleNamespace(parts=parts, bell=bell))
+        read = AsyncMock(return_value=1)
+        with Client(page("")):
+            panel = Panel(visit, read, lambda _: None)
+            await panel.refresh()
+            parts.at += timedelta(seconds=after_s)
+            bell.ring = object() if rang else bell.ring
+            await panel._look()
+        return read.await_count
+
+    assert asyncio.run(main()) == reads
