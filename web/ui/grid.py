@@ -101,7 +101,7 @@ def grid(visit: Visit, spec: GridSpec) -> None:
     key = json.dumps(listing.name)
     with ui.element("div").classes("tools"):
         for name, words in spec.choices.items():
-            _choice(key, chosen, name, words)
+            _choice(listing, chosen, name, words)
         everything = ui.switch("All columns")
         with ui.button("CSV").props("flat dense no-caps") as saved:
             ui.tooltip(_FILE_HINT)
@@ -109,7 +109,7 @@ def grid(visit: Visit, spec: GridSpec) -> None:
         ui.label("Loading …").classes("grid-state hint").props(f'role="status" data-grid="{listing.name}"')
     fixed = json.dumps([listing.name, list(spec.filters), chosen])
     options = {
-        "columnDefs": [_column(c, spec) for c in _in_order(listing, spec.columns)],
+        "columnDefs": [_column(listing, c, spec) for c in _in_order(listing, spec.columns)],
         "defaultColDef": _DEFAULT,
         ":rowHeight": "propdesk.rowHeight()",
         "rowModelType": "infinite",
@@ -143,7 +143,7 @@ def local_grid(visit: Visit, spec: GridSpec, rows: Sequence[Row], *, curve: str)
         Member with the points of the curve.
     """
     listing = visit.house.listings[spec.listing]
-    columns = [_column(listing.column(name), spec) for name in spec.columns]
+    columns = [_column(listing, listing.column(name), spec) for name in spec.columns]
     drawn = {"field": curve, "headerName": "Curve", "width": 140, ":cellRenderer": "propdesk.spark"}
     options = {
         "columnDefs": [*columns[:2], drawn, *columns[2:]],
@@ -156,13 +156,13 @@ def local_grid(visit: Visit, spec: GridSpec, rows: Sequence[Row], *, curve: str)
     ui.aggrid(options, auto_size_columns=False).classes("grid")
 
 
-def _choice(key: str, chosen: dict[str, str], name: str, words: Sequence[str]) -> None:
+def _choice(listing: Listing, chosen: dict[str, str], name: str, words: Sequence[str]) -> None:
     def change(value: str | None) -> None:
         chosen[name] = value or ""
         kept = {word: text for word, text in chosen.items() if text}
-        ui.run_javascript(f"propdesk.choose({key}, {json.dumps(kept)})")
+        ui.run_javascript(f"propdesk.choose({json.dumps(listing.name)}, {json.dumps(kept)})")
 
-    meaning = define(name)
+    meaning = define(name, listing)
     options = list(dict.fromkeys([*words, *filter(None, [chosen.get(name)])]))
     box = ui.select(
         options,
@@ -180,8 +180,8 @@ def _in_order(listing: Listing, first: Sequence[str]) -> list[ListedColumn]:
     return [listing.column(name) for name in first] + rest
 
 
-def _column(column: ListedColumn, spec: GridSpec) -> dict[str, Any]:
-    meaning = define(column.name)
+def _column(listing: Listing, column: ListedColumn, spec: GridSpec) -> dict[str, Any]:
+    meaning = define(column.name, listing)
     kind = shape(column)
     is_number = column.kind in (Kind.INTEGER, Kind.NUMBER) and kind != "ns"
     made: dict[str, Any] = {

@@ -6,6 +6,7 @@ from typing import Final
 
 from adapters.db.describe import name_unit
 from adapters.db.repos.listings import Listing, load_listings
+from web.ui.meanings import COLUMNS, OF_LISTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ _TITLES: Final = {
     "ns": "",
     "at": "",
 }
+_SHOWN: Final = {"_paise": "in rupees", "_ns": "moment, shown in IST", "_at": "moment, shown in IST"}
 _OWN: Final = {
     "account": "Account whose books are shown",
     "advisor_id": "SEBI-registered source of ideas, by id",
-    "age": "Time since the last sign of life; older than half a minute means that nobody is at work",
     "as_of": "Newest day at whose end rules were judged",
     "booked_mdd": "Deepest fall of the corpus that exits booked from its peak, in percent",
     "booked_return": "Growth of the corpus by what exits booked, in percent; the curve has open trades too",
@@ -81,19 +82,31 @@ _OWN: Final = {
 }
 
 
-def define(word: str) -> Meaning:
-    """Give title and meaning of a column or figure; its name and unit where nothing else is known."""
-    known = _descriptions()
-    text = _OWN.get(word) or known.get(word) or name_unit(word) or ""
-    if word.endswith("_paise"):
-        text = _in_rupees(text)
-    return Meaning(title_of(word), text or title_of(word))
+def define(word: str, listing: Listing | None = None) -> Meaning:
+    """Give title and meaning of a column or figure.
+
+    Parameters
+    ----------
+    word : str
+    listing : Listing, optional
+        Where the column stands: a name can mean one thing here and another there. What another listing
+        says of a column of the same name is believed of figures alone.
+    """
+    if listing is None:
+        text = _OWN.get(word) or _descriptions().get(word) or COLUMNS.get(word, "")
+    else:
+        own = listing.column(word).description
+        text = OF_LISTING.get((listing.name, word)) or _OWN.get(word) or COLUMNS.get(word) or own
+    return Meaning(title_of(word), _as_shown(word, text) or title_of(word))
 
 
-def _in_rupees(text: str) -> str:
-    """Say of money what is shown; the tables keep it in paise."""
-    kept = text.removesuffix(name_unit("_paise") or "").removesuffix("; ").removesuffix(", paise")
-    return f"{kept}; in rupees" if kept else "In rupees"
+def _as_shown(word: str, text: str) -> str:
+    """Say the unit in which a value is shown, where the tables keep it in another."""
+    shown = next((unit for ending, unit in _SHOWN.items() if word.endswith(ending)), None)
+    if shown is None:
+        return text or name_unit(word) or ""
+    kept = text.removesuffix(name_unit(word) or "").removesuffix("; ").removesuffix(", paise")
+    return f"{kept}; {shown}" if kept else shown[:1].upper() + shown[1:]
 
 
 def title_of(name: str) -> str:

@@ -43,7 +43,7 @@ async def build(visit: Visit) -> None:
         "row_number",
         "content",
     )
-    grid(visit, GridSpec("quarantine", (*columns, "row_number", "content")))
+    grid(visit, GridSpec("quarantine", columns))
     heading("Expectations", "Great Expectations by day and table; a blocking one that fails stops its day.")
     columns = (
         "partition_date",

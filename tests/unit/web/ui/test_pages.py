@@ -1,8 +1,11 @@
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from adapters.db.repos.listings import Listing
-from web.ui.pages import PAGES
-from web.ui.words import define, listings
+from web.ui.grid import GridSpec
+from web.ui.pages import PAGES, quality
 
 
 def test_no_two_pages_share_a_path_or_a_name_in_the_menu() -> None:
@@ -11,9 +14,12 @@ def test_no_two_pages_share_a_path_or_a_name_in_the_menu() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("listing", listings().values(), ids=lambda listing: listing.name)
-def test_every_column_has_a_title_and_a_meaning_of_its_own(listing: Listing) -> None:
-    for column in listing.columns:
-        meaning = define(column.name)
-        assert meaning.title, column.name
-        assert meaning.text, column.name
+def test_no_column_stands_twice_in_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[GridSpec] = []
+    monkeypatch.setattr(quality, "grid", lambda _, spec: seen.append(spec))
+    monkeypatch.setattr(quality, "heading", lambda *_: None)
+    visit: Any = SimpleNamespace(house=SimpleNamespace(dagster_url=None))
+    asyncio.run(quality.build(visit))
+    assert seen
+    for spec in seen:
+        assert len(set(spec.columns)) == len(spec.columns), spec.listing
