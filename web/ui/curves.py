@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from adapters.db.repos.cells import CellTrade
+from adapters.db.repos.cells import TRADES_MAX, CellTrade
 from propdesk.core.calendar import IST
 from propdesk.core.money import PAISE_PER_RUPEE
 from web.ui import formats
@@ -18,6 +18,17 @@ def line(name: str, data: Sequence[Any], colour: str, **more: Any) -> dict[str, 
             "itemStyle": {"color": colour}, **more}  # fmt: skip
 
 
+def differs(trades: Sequence[CellTrade], judged: int) -> str:
+    """Say it where the trades drawn are not those that were judged; empty where they are."""
+    if len(trades) == min(judged, TRADES_MAX):
+        return ""
+    drawn = formats.count(len(trades))
+    return (
+        f"The {drawn} trades below are not the {formats.count(judged)} that were judged: "
+        "the dashboard's window or scope of regimes is not the pipeline's."
+    )
+
+
 def running(title: str, trades: Sequence[CellTrade]) -> None:
     """Draw the running sum of net results."""
     sums = list(accumulate(trade.net_pnl_paise for trade in trades))
@@ -27,7 +38,8 @@ def running(title: str, trades: Sequence[CellTrade]) -> None:
         (moment, trade.trade_id, trade.net_pnl_paise / PAISE_PER_RUPEE, total)
         for moment, trade, total in zip(moments, trades, rupees, strict=True)
     ]
-    note = f"After charges, at the analytical size; {formats.count(len(trades))} closed trades of the window."
+    count = ("the newest " if len(trades) == TRADES_MAX else "") + formats.count(len(trades))
+    note = f"After charges, at the analytical size; {count} closed trades of the window."
     options = {
         "xAxis": {"data": moments},
         "yAxis": AMOUNTS,

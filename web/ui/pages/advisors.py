@@ -15,7 +15,7 @@ from propdesk.core.money import PAISE_PER_RUPEE
 from propdesk.model.enums import Regime, Session, Weekday
 from propdesk.sim.results import drawdown_curve
 from web.ui import formats
-from web.ui.curves import line
+from web.ui.curves import differs, line
 from web.ui.frame import PageSpec
 from web.ui.grid import ADVISOR_LINK, RULE_LINK, SIGNAL_LINK, GridSpec, grid, local_grid
 from web.ui.panel import Panel
@@ -54,8 +54,9 @@ async def build_board(visit: Visit) -> None:
         return [{**row, "curve": sparks.get(row["rule_text"], [])} for row in rows]
 
     def draw(rows: list[Row]) -> None:
+        first = "The first " if len(rows) == _BOARD_MAX else ""
         ui.label(
-            f"{formats.count(len(rows))} advisors as of {formats.day(rows[0]['as_of_date'])}, "
+            f"{first}{formats.count(len(rows))} advisors as of {formats.day(rows[0]['as_of_date'])}, "
             "by estimated edge after shrinkage. The curve is the corpus replay of the window "
             "by day, open trades at their last price."
         ).classes("hint")
@@ -125,6 +126,8 @@ def _draw_advisor(found: tuple[Row, Row | None, list[CellTrade]]) -> None:
         figure("honesty", formats.percent(honest), n=f"{formats.count(len(claimed))} claims")
     if curve is not None:
         _draw_curve(curve, row["n_open"])
+    if sentence := differs(trades, row["n"]):
+        ui.label(sentence).classes("box stale")
     _draw_excursions(trades)
     _draw_habits(trades)
 

@@ -15,7 +15,7 @@ from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLeve
 from propdesk.model.rule import GateResult
 from propdesk.rules.gates import ADVERSE_PREFIX
 from web.ui import formats
-from web.ui.curves import drawdown_of, running
+from web.ui.curves import differs, drawdown_of, running
 from web.ui.frame import PageSpec
 from web.ui.grid import ADVISOR_LINK, RULE_LINK, GridSpec, grid
 from web.ui.panel import Panel
@@ -134,6 +134,8 @@ def _draw_rule(found: tuple[RuleVerdict, Row, list[CellTrade]]) -> None:
         failed = sum(not gate.passed for gate in gates)
         heading(f"Why {'not ' if failed else ''}live: profile {profile}", _sentence(failed, len(gates)))
         _draw_gates(gates)
+    if sentence := differs(trades, verdict.n):
+        ui.label(sentence).classes("box stale")
     running("Net result of the rule's trades, added up", trades)
     drawdown_of(trades)
 
