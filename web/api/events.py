@@ -49,10 +49,12 @@ class Bell:
     ----------
     url : str
         Database as the reader.
+    name : str
+        Shown as the application of its connection.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, url: str, name: str = "propdesk-api-events") -> None:
+        self._url, self._name = url, name
         self._ring = asyncio.Event()
         self._streams: Counter[str] = Counter()
 
@@ -88,7 +90,7 @@ class Bell:
         """Listen until cancelled, and dial again when the database went away."""
         while True:
             try:
-                async with await connect(self._url, "propdesk-api-events") as connection:
+                async with await connect(self._url, self._name) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}".encode())
                     self.strike()  # for what came while nobody listened
                     async for _ in connection.notifies():

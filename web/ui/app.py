@@ -1,12 +1,13 @@
 """The application: door, data for the grids, files, pages, and the headers of them all."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import anyio.to_thread
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -16,7 +17,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE
+from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, DatabaseUnreachable
 from adapters.settings import Settings
 from web.api import problems
 from web.api.app import state_router
@@ -36,6 +37,12 @@ from web.ui.words import listings
 DATA: Final = "/data"
 FILES: Final = "/csv"
 _STATIC: Final = Path(__file__).parent / "static"
+_AWAY: Final = (503, "The database does not answer now: load the page again in a moment.")
+_FAULTS: Final = {
+    DatabaseUnreachable: _AWAY,
+    psycopg.OperationalError: _AWAY,
+    Exception: (500, "Something broke here; the log of the dashboard says what."),
+}
 _NOWHERE: Final = HTMLResponse(
     notice("There is nothing at this address."), 404, {"Cache-Control": "no-store"}
 )
@@ -63,7 +70,7 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
     dagster_url : str or None
         Where a browser finds Dagster's pages.
     """
-    bell = Bell(parts.reader.url.render_as_string(hide_password=False))
+    bell = Bell(parts.reader.url.render_as_string(hide_password=False), "propdesk-ui-events")
     house = House(parts, listings(), bell, settings, dagster_url)
 
     @asynccontextmanager
@@ -75,6 +82,7 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
 
     app = FastAPI(title="propdesk", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.register(app)
+    _say_to_people(app)
     app.include_router(login_router(parts))
     tables, protect = tuple(house.listings.values()), partial(protected_by_cookie, parts)
     app.include_router(tables_router(parts, tables, protect), prefix=DATA)
@@ -95,6 +103,24 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
     app.add_middleware(_Headers)
     ui.run_with(app, title="propdesk", tailwind=False, show_welcome_message=False, language="en-GB")
     return app
+
+
+def _say_to_people(app: FastAPI) -> None:
+    """Answer a browser that opens a page with a sentence, where a grid is told the same as a problem."""
+    for kind, (status, sentence) in _FAULTS.items():
+        app.add_exception_handler(kind, _for_people(app.exception_handlers[kind], status, sentence))
+
+
+def _for_people(
+    tell: Callable[..., Any], status: int, sentence: str
+) -> Callable[[Request, Exception], Response]:
+    def answer(request: Request, error: Exception) -> Response:
+        problem: Response = tell(request, error)  # which writes the log too
+        if "text/html" not in request.headers.get("accept", ""):
+            return problem
+        return HTMLResponse(notice(sentence), status, {"Cache-Control": "no-store"})
+
+    return answer
 
 
 class _KnownPlaces:

@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from nicegui import Client
 
-from adapters.db.engine import begin, psycopg_dsn
+from adapters.db.engine import DatabaseUnreachable, begin, psycopg_dsn
 from adapters.db.repos.books import read_positions
 from adapters.db.repos.pages import PAGE_ROWS_MAX, make_query
 from adapters.db.repos.users import end_session, open_session, read_session
@@ -121,6 +121,21 @@ def test_a_cookie_given_behind_tls_is_secure(client: TestClient, said: dict[str,
 
 def test_a_cookie_given_on_this_machine_is_kept_without_tls(client: TestClient) -> None:
     assert "secure" not in enter(client).headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(("error", "status"), [(DatabaseUnreachable("away"), 503), (ValueError("x"), 500)])
+def test_a_page_that_cannot_be_made_says_so_to_a_person(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("web.ui.people.session_of", fail)
+    page = client.get("/rules", headers={"Accept": "text/html,*/*"})
+    assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert 'role="alert"' in page.text
+    data = client.get("/data/rules", headers={"Accept": "application/json"})
+    assert (data.status_code, data.headers["content-type"]) == (status, "application/problem+json")
 
 
 @pytest.mark.parametrize("has_length", [True, False])
@@ -276,8 +291,8 @@ def many_alerts(pg_url: str) -> int:
     with psycopg.connect(psycopg_dsn(pg_url)) as connection:
         connection.execute(
             "INSERT INTO ref.alerts (alert_id, account_id, kind, severity, subject, message, raised_at) "
-            "SELECT 'many' || n, 'paper', 'k' || n, 'info', 'many', 'm', now() FROM generate_series(1, %s) AS n "
-            "ON CONFLICT DO NOTHING",
+            "SELECT 'many' || n, 'paper', 'k' || n, 'info', 'many', 'm', now() "
+            "FROM generate_series(1, %s) AS n ON CONFLICT DO NOTHING",
             (rows,),
         )
     return rows
