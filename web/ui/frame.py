@@ -42,7 +42,8 @@ def add_page(router: APIRouter, house: House, spec: PageSpec, menu: tuple[PageSp
     @router.page(spec.path, title=f"{spec.title} · propdesk", response_timeout=_BUILD_S)
     async def show(request: Request, session: Annotated[Session, Depends(admitted(house.parts))]) -> None:
         theme = request.cookies.get(THEME_COOKIE, "")
-        visit = Visit(house, session, request.path_params, dict(request.query_params), theme)
+        address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        visit = Visit(house, session, request.path_params, dict(request.query_params), theme, address)
         main = _frame(visit, spec, menu)
         with main:
             if visit.may(spec.role):
@@ -83,7 +84,7 @@ def _frame(visit: Visit, spec: PageSpec, menu: tuple[PageSpec, ...]) -> ui.eleme
         form = ui.element("form").props('method="post" action="/logout"')
         with form, ui.element("button").props("type=submit"):
             ui.label("Log out")
-    main = ui.element("main").props('id="content" tabindex="-1"').classes("content")
+    main = ui.element("div").props('id="content" tabindex="-1"').classes("content")  # within NiceGUI's <main>
     with main:
         with ui.element("h1"):
             ui.label(spec.title)
@@ -120,7 +121,7 @@ def warnings_of(overview: dict[str, Any]) -> list[tuple[str, str]]:
         found.append(("stale", "The trading daemon has never run on this account: nothing here is live."))
     for beat in overview["heartbeats"]:
         if beat["age_s"] > STALE_S:
-            last = formats.moment(beat["beat_at"])
+            last = f"{formats.moment(beat['beat_at'])}, {formats.age(beat['age_s'])} ago"
             found.append(
                 ("stale", f"Out of date: the last sign of life of {beat['component']} was at {last}.")
             )

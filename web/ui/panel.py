@@ -12,7 +12,7 @@ from adapters.log import get_logger
 from propdesk.core.errors import DataFault
 from web.api.problems import Problem
 from web.ui import formats
-from web.ui.login import PATH
+from web.ui.login import login_address
 from web.ui.visit import SessionOver, Visit
 
 LIVE_LOOK_S: Final = 0.2
@@ -80,7 +80,7 @@ class Panel:
             value = await self._read_value()
             self._show(value, asked_at)
         except SessionOver:
-            ui.navigate.to(PATH)
+            ui.navigate.to(login_address(self._visit.address))
         except (Problem, DataFault) as error:
             self._fail(getattr(error, "detail", "") or str(error))
         except (DatabaseUnreachable, psycopg.OperationalError) as error:

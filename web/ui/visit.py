@@ -58,13 +58,14 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A page in a browser; ``path`` and ``query`` are the words of its address."""
+    """A page in a browser; ``path`` and ``query`` are the words of its own ``address``."""
 
     house: House
     session: Session
     path: Mapping[str, str]
     query: Mapping[str, str]
     theme: str
+    address: str
 
     def may(self, needed: UserRole) -> bool:
         """Tell whether the person's role includes another, as it was when the page was opened."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nicegui import ui
 
+from propdesk.core.money import PAISE_PER_RUPEE
 from web.ui import downloads, formats
 from web.ui.words import define
 
@@ -172,7 +173,10 @@ def chart(drawn: Chart) -> None:
 
 def _as_table(drawn: Chart) -> None:
     columns = [Column(name, is_number=index > 0) for index, name in enumerate(drawn.columns)]
-    shown = [[_written(cell) for cell in row] for row in drawn.rows[-_TABLE_ROWS_MAX:]]
+    shown = [
+        [_written(name, cell) for name, cell in zip(drawn.columns, row, strict=True)]
+        for row in drawn.rows[-_TABLE_ROWS_MAX:]
+    ]
     table(columns, shown, drawn.title)
     if len(drawn.rows) > _TABLE_ROWS_MAX:
         total = formats.count(len(drawn.rows))
@@ -184,9 +188,11 @@ def _download(drawn: Chart) -> None:
     ui.download.content(downloads.table(drawn.columns, drawn.rows), f"{name}.csv", "text/csv")
 
 
-def _written(cell: Any) -> str:
+def _written(column: str, cell: Any) -> str:
     if cell is None:
         return formats.ABSENT
+    if column.endswith("₹"):
+        return formats.inr(round(cell * PAISE_PER_RUPEE))
     if isinstance(cell, int):
         return formats.count(cell)
     return formats.number(cell, 4) if isinstance(cell, float) else str(cell)

@@ -59,7 +59,11 @@ def _draw_state(state: dict[str, Any]) -> None:
         figure("open_groups", formats.count(state["open_groups"]))
         levels = state["risk_levels"]
         worst = levels[0]["level"] if levels else "ACTIVE"
-        figure("kill_level", worst, n=_causes(len(levels)), tone="bad" if levels else "good")
+        is_silent = not state["heartbeats"] or any(is_old for *_, is_old in state["heartbeats"])
+        tone = "bad" if levels else "" if is_silent else "good"
+        figure(
+            "kill_level", worst, n=_causes(len(levels)) or ("as last known" if is_silent else ""), tone=tone
+        )
         for component, beat_at, is_old in state["heartbeats"]:
             tone = "bad" if is_old else "good"
             shown = formats.moment(beat_at)

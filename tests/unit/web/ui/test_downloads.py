@@ -3,7 +3,7 @@ import pytest
 from web.ui.downloads import line, table
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_a_text_that_a_spreadsheet_would_compute_is_prefixed(begin: str) -> None:
     assert line([f"{begin}1", "a"]).lstrip('"').startswith(f"'{begin}")
 

@@ -27,6 +27,11 @@ def test_a_silent_daemon_is_named(age_s: float | None, warned: bool) -> None:
     assert [tone for tone, _ in warnings_of(overview(age_s))] == (["stale"] if warned else [])
 
 
+def test_a_silent_daemon_is_told_by_moment_and_age() -> None:
+    ((_, sentence),) = warnings_of(overview(150.0))
+    assert sentence.endswith("was at 01 Jul 2025 09:30:00 IST, 2 min ago.")
+
+
 def test_a_kill_level_stands_first_with_who_when_and_why() -> None:
     (tone, sentence), _ = warnings_of(overview(None, LEVEL))
     assert tone == "fault"

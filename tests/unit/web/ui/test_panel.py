@@ -14,7 +14,9 @@ from nicegui.page import page
 from adapters.db.engine import DatabaseUnreachable
 from web.ui import formats
 from web.ui.panel import EVERY_S, SPACED_S, Panel
+from web.ui.visit import SessionOver
 
+ADDRESS = "/rule?rule=a%20b"
 START = datetime(2025, 7, 1, 4, 0, tzinfo=UTC)
 LATER = timedelta(hours=2)
 
@@ -36,7 +38,9 @@ def look(answers: list[object], draw: Callable[[Any], None]) -> list[list[str]]:
 
     async def main() -> list[list[str]]:
         parts = SimpleNamespace(at=START, now=lambda: parts.at)
-        visit: Any = SimpleNamespace(house=SimpleNamespace(parts=parts, bell=SimpleNamespace(ring=object())))
+        visit: Any = SimpleNamespace(
+            house=SimpleNamespace(parts=parts, bell=SimpleNamespace(ring=object())), address=ADDRESS
+        )
         client, seen = Client(page("")), []
         with client:
             panel = Panel(visit, read_in_turn(answers), draw)
@@ -107,3 +111,10 @@ def test_a_live_panel_reads_when_it_rings_but_spaced(after_s: float, rang: bool,
         return read.await_count
 
     assert asyncio.run(main()) == reads
+
+
+def test_who_is_logged_out_comes_back_to_the_page_after_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    led: list[str] = []
+    monkeypatch.setattr(ui.navigate, "to", led.append)
+    look([SessionOver()], lambda _: None)
+    assert led == ["/login?next=%2Frule%3Frule%3Da%2520b"]
