@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
             str, typer.Option(help="Address of Dagster's pages as a browser reaches them; empty = no link.")
         ] = "",
     ) -> None:
-        """Serve the dashboard until it is stopped; reads the tables, writes nothing but sessions."""
+        """Serve the dashboard until it is stopped; reads the tables, writes sessions and commands alone."""
         from runtime.home import Home
         from runtime.ports import PortBook
         from web.ui.serve import serve

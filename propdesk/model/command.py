@@ -33,4 +33,5 @@ class Door(StrEnum):
 
     CLI = "CLI"
     API = "API"
+    UI = "UI"
     TELEGRAM = "TELEGRAM"

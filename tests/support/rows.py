@@ -29,10 +29,10 @@ _WORDS = {
 
 
 def drop_checks(connection: psycopg.Connection[Any]) -> None:
-    """Let tables take any value of a column's type; as their owner."""
+    """Let tables take any value of a column's type, whether another table has it or not; as their owner."""
     found = connection.execute(
-        "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype = 'c' AND conrelid <> 0"
-        " AND connamespace::regnamespace::text IN ('raw', 'ref', 'research', 'trading')"
+        "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('c', 'f') "
+        "AND conrelid <> 0 AND connamespace::regnamespace::text IN ('raw', 'ref', 'research', 'trading')"
     ).fetchall()
     for table, name in found:
         connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")

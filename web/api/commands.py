@@ -1,5 +1,6 @@
 """Commands to the daemon: asked here, decided and answered by it (docs/decisions/0030)."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -192,21 +193,33 @@ _ACCEPTED: Final[dict[str, Any]] = {
 }
 
 
+def ask_in_name_of(
+    parts: Parts, session: Session, door: Door, key: str, kind: str, arguments: Mapping[str, str]
+) -> dict[str, Any]:
+    """Put a person's command into the table.
+
+    Returns
+    -------
+    dict
+        The command as it stands; that of the first time where the same was asked under the same key.
+
+    Raises
+    ------
+    SchemaFault
+        If it cannot be meant; what only the daemon can tell, it answers.
+    KeyReused
+        If the key stands for another command.
+    """
+    new = NewCommand(parts.actor(session.login).name, session.role, door, kind, arguments, key)
+    with begin(parts.access) as connection:
+        return read_command(connection, parts.account_id, ask(connection, parts.account_id, new))
+
+
 def _ask(parts: Parts, session: Session, key: str, kind: CommandKind, given: BaseModel) -> Response:
-    """Put the command into the table; what cannot be meant is refused here, the rest is the daemon's word."""
-    new = NewCommand(
-        asked_by=parts.actor(session.login).name,
-        role=session.role,
-        door=Door.API,
-        kind=kind,
-        arguments={name: words for name, words in given.model_dump(mode="json").items() if words},
-        key=key,
-    )
+    arguments = {name: words for name, words in given.model_dump(mode="json").items() if words}
     try:
-        with begin(parts.access) as connection:
-            number = ask(connection, parts.account_id, new)
-            asked = read_command(connection, parts.account_id, number)
+        asked = ask_in_name_of(parts, session, Door.API, key, kind, arguments)
     except KeyReused as fault:
         raise Problem(422, "key-reused", str(fault)) from None
-    headers = {"Location": f"{PREFIX}/commands/{number}", "Cache-Control": "no-store"}
+    headers = {"Location": f"{PREFIX}/commands/{asked['command_id']}", "Cache-Control": "no-store"}
     return Response(written(asked), 202, headers, "application/json")

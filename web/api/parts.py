@@ -36,6 +36,8 @@ class Parts:
         How long a login lasts, however active.
     limiter : MovingWindowRateLimiter
         Counts logins and bad tokens by address, refreshes by session.
+    surface : {"api", "ui"}
+        Which of the processes it is, as the audit log names it.
     """
 
     reader: Engine
@@ -46,6 +48,7 @@ class Parts:
     account_id: str
     session_time: timedelta
     limiter: MovingWindowRateLimiter
+    surface: str = "api"
 
     def now(self) -> datetime:
         """Give the present moment, aware UTC."""
@@ -53,7 +56,7 @@ class Parts:
 
     def actor(self, login: str) -> Actor:
         """Name who acts now, for the audit log."""
-        return Actor(f"api:{login}", self.account_id, self.now())
+        return Actor(f"{self.surface}:{login}", self.account_id, self.now())
 
 
 def memory_limiter() -> MovingWindowRateLimiter:

@@ -23,21 +23,21 @@ _CONNECTIONS_MAX: Final = 256
 _STOP_GRACE_S: Final = 5
 
 
-def make_parts(settings: Settings, name: str) -> Parts:
+def make_parts(settings: Settings, surface: str) -> Parts:
     """Make what the routes of an installation's surface work with.
 
     Parameters
     ----------
     settings : Settings
-    name : str
-        Shown as the application of its connections.
+    surface : {"api", "ui"}
+        Names its connections, and who acts through it.
 
     Raises
     ------
     NotConfigured
         If the database or the key of the tokens is not known.
     """
-    clock = SystemClock()
+    clock, name = SystemClock(), f"propdesk-{surface}"
     return Parts(
         reader=create_engine(
             settings.database_url("reader"),
@@ -57,6 +57,7 @@ def make_parts(settings: Settings, name: str) -> Parts:
         account_id=settings.account_id,
         session_time=timedelta(hours=settings.api_session_h),
         limiter=memory_limiter(),
+        surface=surface,
     )
 
 
@@ -72,7 +73,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     configure_logging("api", SystemClock(), level=settings.log_level, secrets=settings.secret_values())
     uvicorn.run(
-        create_app(make_parts(settings, "propdesk-api")),
+        create_app(make_parts(settings, "api")),
         host=host,
         port=port,
         limit_concurrency=_CONNECTIONS_MAX,

@@ -19,7 +19,7 @@ from web.api.problems import Problem
 from web.ui import downloads, formats
 from web.ui.people import COOKIE, require_session
 from web.ui.visit import Row, Visit
-from web.ui.words import define
+from web.ui.words import define, title_of
 
 RULE_LINK: Final = "/rule?rule="
 ADVISOR_LINK: Final = "/advisors/"
@@ -33,7 +33,10 @@ _FILE_HINT: Final = (
 )
 _BLOCK: Final = 100
 _BLOCKS_KEPT: Final = 20
-_WIDE: Final = frozenset({"message", "detail", "reason", "error", "documents"})
+_WIDE: Final = frozenset(
+    {"message", "detail", "reason", "error", "answer", "expectation", "content", "payload"}
+)
+"""Columns of sentences: they take the room that is left."""
 _DEFAULT: Final = {
     "resizable": True,
     "cellDataType": False,
@@ -123,7 +126,9 @@ def grid(visit: Visit, spec: GridSpec) -> None:
         ":onGridReady": f"event => propdesk.ready({key}, event)",
         ":onCellKeyDown": "propdesk.follow",
     }
-    shown = ui.aggrid(options, auto_size_columns=False).classes("grid small" if spec.is_small else "grid")
+    shown = ui.aggrid(options, auto_size_columns=False).classes(f"grid grid-of-{listing.name}")
+    if spec.is_small:
+        shown.classes("small")
     hidden = [c.name for c in listing.columns if c.name not in spec.columns]
     everything.on_value_change(
         lambda event: shown.run_grid_method("setColumnsVisible", hidden, bool(event.value))
@@ -197,6 +202,8 @@ def _column(listing: Listing, column: ListedColumn, spec: GridSpec) -> dict[str,
     }
     if is_number:
         made["type"] = "rightAligned"
+    if column.name in _WIDE:
+        made |= {"flex": 1, "minWidth": made["width"]}
     if "pnl" in column.name:
         made["cellClassRules"] = {"gain": "x > 0", "loss": "x < 0"}
     if column.name in spec.links:
@@ -215,6 +222,8 @@ def shape(column: ListedColumn) -> str:
         return "paise"
     if column.kind is Kind.INTEGER and column.name.endswith("_ns"):
         return "ns"
+    if column.kind is Kind.NUMBER and column.name.endswith("_pct"):
+        return "percent"
     return column.kind.value.lower()
 
 
@@ -224,7 +233,8 @@ def _width(column: ListedColumn, kind: str) -> int:
     if column.name in _WIDE or column.name.endswith(("failed_gates", "_key")):
         return 320
     widths = {"moment": 225, "ns": 225, "paise": 150, "text": 150, "texts": 220, "document": 300}
-    return widths.get(kind, 115)
+    longest = max(map(len, title_of(column.name).split()))  # is not to be broken, beside its filter
+    return widths.get(kind, max(115, 60 + 8 * longest))
 
 
 # --- files --------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def serve(settings: Settings, host: str, port: int, dagster_url: str | None) -> 
     """
     configure_logging("ui", SystemClock(), level=settings.log_level, secrets=settings.secret_values())
     uvicorn.run(
-        create_app(make_parts(settings, "propdesk-ui"), settings, dagster_url),
+        create_app(make_parts(settings, "ui"), settings, dagster_url),
         host=host,
         port=port,
         limit_concurrency=_CONNECTIONS_MAX,

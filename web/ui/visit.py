@@ -110,17 +110,30 @@ class Visit:
         parts = self.house.parts
         return await self.share("overview", lambda c: read_overview(c, parts.account_id, parts.now()))
 
+    async def act(self, acting: Callable[[Session], T], needed: UserRole) -> T:
+        """Do something in the person's name, if the person still may; raises what `read` raises.
+
+        Parameters
+        ----------
+        acting : callable
+            Takes the session as it is now; runs in a thread.
+        needed : UserRole
+            The least role.
+        """
+        return await run_sync(lambda: acting(self._check(needed)))
+
     def _read(self, reading: Callable[[Connection], T], needed: UserRole) -> T:
         self._check(needed)
         return self._look(reading)
 
-    def _check(self, needed: UserRole) -> None:
+    def _check(self, needed: UserRole) -> Session:
         parts = self.house.parts
         with begin(parts.access) as connection:
             session = read_session(connection, self.session.session_id, parts.now())
         if session is None:
             raise SessionOver
         require_role(session, needed)
+        return session
 
     def _look(self, reading: Callable[[Connection], T]) -> T:
         with begin(self.house.parts.reader) as connection:

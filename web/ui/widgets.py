@@ -79,11 +79,29 @@ def facts(known: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a plain table: its word, what stands in its header, whether numbers stand to the right."""
+    """A column of a plain table.
+
+    Parameters
+    ----------
+    word : str
+        Its name in `web.ui.words`.
+    title : str
+        What stands in its header; the word's own title by default.
+    is_number : bool
+        Stands to the right.
+    is_text : bool
+        Sentences, over several lines.
+    """
 
     word: str
     title: str = ""
     is_number: bool = False
+    is_text: bool = False
+
+    @property
+    def style(self) -> str:
+        """Class of its cells."""
+        return "number" if self.is_number else "text" if self.is_text else ""
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], caption: str) -> None:
@@ -103,14 +121,14 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], caption: str
             with ui.element("thead"), ui.element("tr"):
                 for column in columns:
                     meaning = define(column.word)
-                    with ui.element("th").classes("number" if column.is_number else "").props('scope="col"'):
+                    with ui.element("th").classes(column.style).props('scope="col"'):
                         ui.label(column.title or meaning.title)
                         ui.tooltip(meaning.text)
             with ui.element("tbody"):
                 for row in rows:
                     with ui.element("tr"):
                         for column, cell in zip(columns, row, strict=True):
-                            with ui.element("td").classes("number" if column.is_number else ""):
+                            with ui.element("td").classes(column.style):
                                 _cell(cell)
 
 

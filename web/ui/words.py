@@ -25,13 +25,38 @@ _TITLES: Final = {
     "pnl": "P&L",
     "r": "R",
     "mdd": "MDD",
-    "id": "",
+    "mae": "MAE",
+    "mfe": "MFE",
+    "wse": "WSE",
+    "wte": "WTE",
+    "adx": "ADX",
+    "pid": "PID",
+    "ema20": "EMA(20)",
+    "sebi": "SEBI",
     "pct": "%",
     "paise": "₹",
-    "ns": "",
-    "at": "",
+    "s": "(s)",
 }
-_SHOWN: Final = {"_paise": "in rupees", "_ns": "moment, shown in IST", "_at": "moment, shown in IST"}
+_WHOLE: Final = {
+    "event_ns": "Happened",
+    "command_id": "Number",
+    "rule": "Rule as frozen",
+    "rule_text": "Rule",
+    "instrument_key": "Instrument",
+    "as_of_date": "As of",
+    "cause_id": "Cause number",
+    "exit_at_ns": "Latest exit",
+    "exit_at_reason": "Latest exit because",
+    "skill_n": "Trades behind skill",
+    "sharpe_se": "Sharpe ±",
+    "post_sl_extension": "Beyond stop",
+    "post_sl_recovery": "Back from stop",
+    "mean_post_sl_extension": "Mean beyond stop",
+}
+"""Titles of names whose words would not say it."""
+_SILENT: Final = frozenset({"id", "ns", "at"})
+"""Last words that no header needs."""
+_SHOWN: Final = {"_paise": "in rupees", "_ns": "in IST", "_at": "in IST"}
 _OWN: Final = {
     "account": "Account whose books are shown",
     "advisor_id": "SEBI-registered source of ideas, by id",
@@ -41,6 +66,10 @@ _OWN: Final = {
     "final_corpus": "Corpus that exits booked by the last day; the curve has open trades too",
     "marked_mdd": "Deepest fall of the corpus from its peak with open trades at their last price, in percent",
     "charges_paise": "Brokerage, STT, exchange and SEBI fees, stamp duty and GST of both sides",
+    "compares": "What the value and the threshold are of",
+    "command": "What was asked",
+    "command_answer": "What the daemon answered",
+    "command_state": "ASKED, then DONE, REFUSED or EXPIRED",
     "code": "The one answer to a signal: why it was traded or not",
     "corpus": "Capital of all pools: free and deployed",
     "count": "How many signals ended by this reason",
@@ -50,9 +79,9 @@ _OWN: Final = {
     "decisions": "Final decisions of the day's signals, one per signal",
     "deployed": "Capital blocked as margin by open positions",
     "drawdown": "Corpus against its running peak, never positive",
+    "exit_trade": "Leads to the command that closes this trade, which is asked after a confirmation",
     "entry": "Average price of the fills; before the first, the price that is waited for",
     "free": "Capital that new trades can take",
-    "from_entry": "What the trade makes from its entry to this price, in percent; below zero is a loss",
     "gate": "One condition that a rule must meet before it may trade",
     "gross": "Result before charges",
     "honesty": "Share of the advisor's claims that the market bears out, over the window",
@@ -72,8 +101,9 @@ _OWN: Final = {
     "rules_stopped": "Rules that fail this gate",
     "rules_stopped_alone": "Rules that fail this gate and no other",
     "signals": "Ideas the daemon received that day",
-    "stop": "Stop of the leg that stands now; it moves when a target is reached and when the advisor says so",
-    "target": "Where this leg takes its profit",
+    "stop": "Stop of the leg that stands now, and what the trade makes from its entry to it; below zero is "
+    "a loss. It moves when a target is reached and when the advisor says so",
+    "target": "Where this leg takes its profit, and what the trade makes from its entry to it",
     "threshold": "What the gate asks for",
     "trades_stopped": "Trades of the 6D rules that fail this gate",
     "upload": "When the newest file was accepted",
@@ -95,18 +125,22 @@ def define(word: str, listing: Listing | None = None) -> Meaning:
     if listing is None:
         text = _OWN.get(word) or _descriptions().get(word) or COLUMNS.get(word, "")
     else:
-        own = listing.column(word).description
-        text = OF_LISTING.get((listing.name, word)) or _OWN.get(word) or COLUMNS.get(word) or own
+        contract = _without_unit(word, listing.column(word).description)
+        text = OF_LISTING.get((listing.name, word)) or _OWN.get(word) or contract or COLUMNS.get(word, "")
     return Meaning(title_of(word), _as_shown(word, text) or title_of(word))
 
 
 def _as_shown(word: str, text: str) -> str:
     """Say the unit in which a value is shown, where the tables keep it in another."""
     shown = next((unit for ending, unit in _SHOWN.items() if word.endswith(ending)), None)
-    if shown is None:
-        return text or name_unit(word) or ""
-    kept = text.removesuffix(name_unit(word) or "").removesuffix("; ").removesuffix(", paise")
-    return f"{kept}; {shown}" if kept else shown[:1].upper() + shown[1:]
+    kept = _without_unit(word, text)
+    if shown is None or not kept:
+        return kept
+    return f"{kept.removesuffix(', paise')}; {shown}"
+
+
+def _without_unit(word: str, text: str) -> str:
+    return text.removesuffix(name_unit(word) or "").removesuffix("; ")
 
 
 def title_of(name: str) -> str:
@@ -117,10 +151,11 @@ def title_of(name: str) -> str:
     >>> title_of("net_pnl_paise"), title_of("win_rate_pct"), title_of("n"), title_of("entry_at")
     ('Net P&L ₹', 'Win rate %', 'Trades', 'Entry')
     """
-    if name in _TITLES:
-        return _TITLES[name]
-    words = [_TITLES.get(word, word) for word in name.split("_")]
-    text = " ".join(word for word in words if word)
+    if title := _WHOLE.get(name) or _TITLES.get(name):
+        return title
+    words = name.split("_")
+    shown = words[:-1] if words[-1] in _SILENT and len(words) > 1 else words
+    text = " ".join(_TITLES.get(word, word) for word in shown)
     return text[:1].upper() + text[1:]
 
 

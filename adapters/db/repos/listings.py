@@ -215,6 +215,7 @@ def _live_listings() -> list[Listing]:
         live("risk-levels", "trading.risk_levels", "cause of a kill level", "-raised_ns"),
         live("heartbeats", "trading.heartbeats", "component and its last sign of life", "component"),
         live("trade-events", "trading.trade_events", "event for people"),
+        live("notifications", "trading.notifications", "message to a person", "-event_id", trader=True),
         _table(
             "audit-log",
             "audit.log",

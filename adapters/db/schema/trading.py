@@ -444,7 +444,7 @@ commands = Table(
     moment("audited_at", null=True),
     UniqueConstraint("account_id", "idempotency_key"),
     CheckConstraint("state IN ('ASKED','DONE','REFUSED','EXPIRED')", name="state_known"),
-    CheckConstraint("door IN ('CLI','API','TELEGRAM')", name="door_known"),
+    CheckConstraint("door IN ('CLI','API','UI','TELEGRAM')", name="door_known"),
     CheckConstraint("role IN ('VIEWER','TRADER','ADMIN')", name="role_known"),
     CheckConstraint(
         "jsonb_typeof(arguments) = 'object' AND octet_length(arguments::text) <= 4096",

@@ -133,6 +133,7 @@ def test_only_people_of_rank_see_orders_users_and_the_audit_log(desk: Desk) -> N
         "inbox",
         "order-intents",
         "broker-orders",
+        "notifications",
         "signals/{signal_id}/why",
         "commands",
         "commands/{command_id}",

@@ -3,7 +3,19 @@
 from typing import Final
 
 from web.ui.frame import PageSpec
-from web.ui.pages import advisors, audit, crowd, overview, quality, rules, signals, simulations, trades
+from web.ui.pages import (
+    advisors,
+    audit,
+    commands,
+    crowd,
+    messages,
+    overview,
+    quality,
+    rules,
+    signals,
+    simulations,
+    trades,
+)
 
 PAGES: Final[tuple[PageSpec, ...]] = (
     *overview.PAGES,
@@ -12,6 +24,8 @@ PAGES: Final[tuple[PageSpec, ...]] = (
     *signals.PAGES,
     *trades.PAGES,
     *crowd.PAGES,
+    *commands.PAGES,
+    *messages.PAGES,
     *simulations.PAGES,
     *quality.PAGES,
     *audit.PAGES,

@@ -12,12 +12,15 @@ from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.rules import newest_as_of
 from propdesk.core.errors import GapFault
 from propdesk.core.money import PAISE_PER_RUPEE
+from propdesk.model.command import CommandKind
 from propdesk.model.enums import Regime, Session, Weekday
+from propdesk.model.user import UserRole
 from propdesk.sim.results import drawdown_curve
 from web.ui import formats
 from web.ui.curves import differs, line
 from web.ui.frame import PageSpec
 from web.ui.grid import ADVISOR_LINK, RULE_LINK, SIGNAL_LINK, GridSpec, grid, local_grid
+from web.ui.pages.commands import command_address
 from web.ui.panel import Panel
 from web.ui.visit import Connection, Row, Visit
 from web.ui.widgets import AMOUNTS, GAIN, LOSS, Chart, chart, empty, figure, heading, tone_of
@@ -84,6 +87,8 @@ async def build_advisor(visit: Visit) -> None:
     """Draw one advisor."""
     advisor_id = visit.path["advisor_id"][:100].replace("\x00", "")
     ui.label(advisor_id).classes("name")
+    if visit.may(UserRole.TRADER):
+        ui.link("Pause …", command_address(CommandKind.PAUSE, scope=f"ADVISOR:{advisor_id}"))
 
     def read(connection: Connection) -> tuple[Row, Row | None, list[CellTrade]]:
         as_of = newest_as_of(connection)
@@ -222,7 +227,7 @@ def _draw_heat(
     top = max(abs(mean) for _, _, mean, _ in rows)
     options = {
         "xAxis": {"data": [str(word) for word in acrosses if word in seen]},
-        "yAxis": {"type": "category", "data": [str(word) for word in downs]},
+        "yAxis": {"type": "category", "data": [str(word) for word in downs], "inverse": True},
         "legend": {"show": False},
         "grid": {"top": 10},
         "tooltip": {"trigger": "item"},
@@ -241,5 +246,5 @@ def _draw_heat(
 
 PAGES: Final = (
     PageSpec("/advisors", "Advisors", build_board, menu="Advisors"),
-    PageSpec("/advisors/{advisor_id}", "Advisor", build_advisor),
+    PageSpec("/advisors/{advisor_id:path}", "Advisor", build_advisor),
 )

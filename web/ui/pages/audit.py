@@ -17,9 +17,7 @@ from web.ui.widgets import Column, heading, table
 
 
 async def build_system(visit: Visit) -> None:
-    """Draw events, kill levels, readiness and signs of life."""
-    heading("Events", "What the daemon told people, the newest first.")
-    grid(visit, GridSpec("trade-events", ("event_id", "event_ns", "severity", "kind", "message", "payload")))
+    """Draw kill levels, readiness and signs of life."""
     heading("Kill levels", "Raised and lifted, with who and why.")
     columns: tuple[str, ...] = (
         "raised_ns",

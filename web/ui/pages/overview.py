@@ -1,5 +1,6 @@
 """The first page: is the desk alive, ready, within its limits, and how does it stand."""
 
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -7,9 +8,12 @@ from nicegui import ui
 
 from adapters.db.repos.books import read_positions
 from adapters.db.repos.report import DayReport, read_day_report
+from propdesk.model.command import CommandKind
 from propdesk.model.enums import Side
+from propdesk.model.user import UserRole
 from web.ui import formats
 from web.ui.frame import STALE_S, PageSpec
+from web.ui.pages.commands import command_address
 from web.ui.panel import Panel
 from web.ui.visit import Row, Visit
 from web.ui.widgets import Chart, Column, chart, empty, figure, heading, table, tone_of
@@ -41,9 +45,10 @@ async def build(visit: Visit) -> None:
     Panel(visit, read_state, _draw_state, is_live=True)
     heading(
         "Open trade groups",
-        "Every leg that holds or awaits a position, with the stop and target that stand.",
+        "Every leg that holds or awaits a position, with the stop and target that stand; "
+        "the instrument leads to why.",
     )
-    Panel(visit, read_open, _draw_open, is_live=True)
+    Panel(visit, read_open, partial(_draw_open, may_ask=visit.may(UserRole.TRADER)), is_live=True)
     Panel(visit, read_report, _draw_report, is_live=True)
 
 
@@ -106,41 +111,45 @@ _OPEN_COLUMNS: Final = (
     Column("waiting", is_number=True),
     Column("entry", is_number=True),
     Column("stop", is_number=True),
-    Column("from_entry", is_number=True),
     Column("target", is_number=True),
-    Column("from_entry", is_number=True),
     Column("opened_ns", "Opened"),
-    Column("signal_id", "Why"),
 )
+_EXIT_COLUMN: Final = Column("exit_trade", "Exit")
 
 
-def _draw_open(legs: list[Row]) -> None:
+def _draw_open(legs: list[Row], *, may_ask: bool) -> None:
     if not legs:
         empty("No trade group is open.")
         return
     newest = legs[::-1][:_OPEN_SHOWN]
     if len(newest) < len(legs):
         ui.label(f"The newest {_OPEN_SHOWN} of {formats.count(len(legs))} legs.").classes("hint")
-    table(_OPEN_COLUMNS, [_open_row(leg) for leg in newest], "Open trade groups")
+    if not may_ask:
+        table(_OPEN_COLUMNS, map(_open_row, newest), "Open trade groups")
+        return
+    shown = zip(newest, map(_open_row, newest), strict=True)
+    rows = [(row[0], ("exit …", _exit_address(leg)), *row[1:]) for leg, row in shown]
+    table((_OPEN_COLUMNS[0], _EXIT_COLUMN, *_OPEN_COLUMNS[1:]), rows, "Open trade groups")
+
+
+def _exit_address(leg: Row) -> str:
+    return command_address(CommandKind.EXIT, trade=leg["group_id"])
 
 
 def _open_row(leg: Row) -> tuple[Any, ...]:
     side = Side(leg["side"])
     entry = leg["entry_paise"] or leg["entry_low_paise"]
     return (
-        leg["instrument_key"],
+        (leg["instrument_key"], f"/signals/{quote(leg['signal_id'], safe='')}"),
         side + (" (reverse)" if leg["is_reverse"] else ""),
         leg["advisor_id"],
         leg["leg_number"],
         formats.count(leg["held_quantity"]),
         formats.count(leg["waiting_quantity"]),
         _entry(leg),
-        formats.inr(leg["stop_paise"]),
-        _move(side, entry, leg["stop_paise"]),
-        formats.inr(leg["target_paise"]),
-        _move(side, entry, leg["target_paise"]),
+        _level(side, entry, leg["stop_paise"]),
+        _level(side, entry, leg["target_paise"]),
         formats.moment_ns(leg["opened_ns"]),
-        ("why", f"/signals/{quote(leg['signal_id'], safe='')}"),
     )
 
 
@@ -154,11 +163,11 @@ def _entry(leg: Row) -> str:
     return f"waits, {formats.inr(low)}" + ("" if high in (None, low) else f" to {formats.inr(high)}")
 
 
-def _move(side: Side, entry: int | None, price: int | None) -> str:
-    """Write what the trade makes from its entry to a price: under zero is a loss, on either side."""
+def _level(side: Side, entry: int | None, price: int | None) -> str:
+    """Write a price and what the trade makes from its entry to it: under zero is a loss, on either side."""
     if not entry or price is None:
-        return formats.ABSENT
-    return formats.percent(side.sign * (price - entry) / entry * 100)
+        return formats.inr(price)
+    return f"{formats.inr(price)} ({formats.percent(side.sign * (price - entry) / entry * 100)})"
 
 
 def _draw_report(report: DayReport | None) -> None:

@@ -1,6 +1,7 @@
 """Rules: the explorer over all of them, what changed, what gates stop, and one rule with its reasons."""
 
 import math
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -11,13 +12,16 @@ from nicegui import ui
 from adapters.db.repos.cells import CellTrade, read_cell_trades
 from adapters.db.repos.pages import make_query, read_page
 from adapters.db.repos.rules import FunnelRow, RuleVerdict, newest_as_of, read_funnel, why_rule
+from propdesk.model.command import CommandKind
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.model.rule import GateResult
-from propdesk.rules.gates import ADVERSE_PREFIX
+from propdesk.model.user import UserRole
+from propdesk.rules.gates import ADVERSE_GATES, ADVERSE_PREFIX, GATES, GateDefinition
 from web.ui import formats
 from web.ui.curves import differs, drawdown_of, running
 from web.ui.frame import PageSpec
 from web.ui.grid import ADVISOR_LINK, RULE_LINK, GridSpec, grid
+from web.ui.pages.commands import command_address
 from web.ui.panel import Panel
 from web.ui.visit import Connection, Row, Visit
 from web.ui.widgets import Column, empty, figure, heading, table, tone_of
@@ -94,6 +98,8 @@ async def build_rule(visit: Visit) -> None:
     """Draw one rule."""
     rule_text = visit.query.get("rule", "")[:200].replace("\x00", "")
     ui.label(rule_text).classes("name")
+    if visit.may(UserRole.TRADER):
+        ui.link("Pause …", command_address(CommandKind.PAUSE, scope=f"RULE:{rule_text}"))
 
     def read(connection: Connection) -> tuple[RuleVerdict, Row, list[CellTrade]]:
         as_of = newest_as_of(connection)
@@ -145,6 +151,7 @@ def _sentence(failed: int, asked: int) -> str:
 
 
 _PERCENT_GATES: Final = frozenset({"win_rate", "mdd", "skipped_share", "traded_value_share", "mean_return"})
+_COUNT_GATES: Final = frozenset({"min_trades", "min_days", "trust"})
 _MONEY_GATES: Final = frozenset({"first_half", "second_half", "reverse_net"})
 
 
@@ -154,12 +161,34 @@ def _draw_gates(gates: tuple[GateResult, ...]) -> None:
         Column("value", "Value", is_number=True),
         Column("threshold", "Asked", is_number=True),
         Column("passed", "Verdict"),
+        Column("compares", "Of"),
     )
     verdicts = {True: "✓ holds", False: "✕ stops"}
-    rows = [
-        (g.gate, in_unit(g.gate, g.value), in_unit(g.gate, g.threshold), verdicts[g.passed]) for g in gates
-    ]
+    rows = [(g.gate, in_unit(g.gate, g.value), asked(g), verdicts[g.passed], compared(g.gate)) for g in gates]
     table(columns, rows, "Gates")
+
+
+def _definition(gate: str) -> GateDefinition | None:
+    name = gate.removeprefix(ADVERSE_PREFIX)
+    return (GATES if name == gate else ADVERSE_GATES).get(name)
+
+
+def compared(gate: str) -> str:
+    """Say what a gate compares, without the unit that it is kept in.
+
+    Examples
+    --------
+    >>> compared("win_rate"), compared("adverse_reverse_net")
+    ('wins / closed trades', 'net result of the mirrored trades after costs')
+    """
+    known = _definition(gate)
+    return "" if known is None else re.sub(r", (paise|fraction)\b.*", "", known.meaning)
+
+
+def asked(result: GateResult) -> str:
+    """Write what a gate asks for, with how it compares."""
+    known = _definition(result.gate)
+    return f"{known.comparison if known else ''} {in_unit(result.gate, result.threshold)}".strip()
 
 
 def in_unit(gate: str, value: float | None) -> str:
@@ -167,8 +196,8 @@ def in_unit(gate: str, value: float | None) -> str:
 
     Examples
     --------
-    >>> in_unit("win_rate", 0.4033), in_unit("mdd", -0.03), in_unit("sharpe", 1.5), in_unit("mdd", None)
-    ('40.33 %', '−3.00 %', '1.500', '–')
+    >>> in_unit("win_rate", 0.4033), in_unit("min_trades", 8.0), in_unit("sharpe", 1.5), in_unit("mdd", None)
+    ('40.33 %', '8', '1.500', '–')
     """
     name = gate.removeprefix(ADVERSE_PREFIX)
     if value is not None and math.isfinite(value):
@@ -176,6 +205,8 @@ def in_unit(gate: str, value: float | None) -> str:
             return formats.percent(100 * value)
         if name in _MONEY_GATES:
             return formats.inr(round(value))
+        if name in _COUNT_GATES:
+            return formats.count(round(value))
     return formats.number(value, 3)
 
 

@@ -14,7 +14,6 @@ from web.ui.grid import ADVISOR_LINK, RULE_LINK, SIGNAL_LINK, GridSpec, grid
 from web.ui.panel import Panel
 from web.ui.visit import Row, Visit
 from web.ui.widgets import Column, empty, facts, heading, table
-from web.ui.words import define
 
 _LINKS: Final = {"signal_id": SIGNAL_LINK, "rule_text": RULE_LINK, "advisor_id": ADVISOR_LINK}
 _TABLES: Final = (
@@ -80,7 +79,7 @@ def _draw_why(found: dict[str, Any]) -> None:
     _draw_decisions(found["decisions"])
     for title, name in _TABLES:
         heading(title)
-        _draw_rows(title, found[name])
+        _draw_rows(title, name, found[name])
 
 
 def _draw_decisions(decisions: Sequence[Row]) -> None:
@@ -122,19 +121,16 @@ def _draw_candidates(candidates: Sequence[Row]) -> None:
     table(columns, rows, "Rules looked at")
 
 
-def _draw_rows(title: str, rows: Sequence[Row]) -> None:
+def _draw_rows(title: str, name: str, rows: Sequence[Row]) -> None:
     if not rows:
         empty("None.")
         return
-    names = [
-        name
-        for name in rows[0]
-        if name not in ("account_id", "payload") and any(r[name] is not None for r in rows)
-    ]
-    columns = [
-        Column(name, define(name).title, is_number=name.endswith(("_paise", "quantity"))) for name in names
-    ]
-    table(columns, [[_shown(name, row[name]) for name in names] for row in rows], title)
+    told = {"account_id", "payload", "signal_id"}  # by the page, or not for people
+    if len({row.get("group_id") for row in rows}) == 1 and name != "groups":
+        told.add("group_id")
+    names = [word for word in rows[0] if word not in told and any(r[word] is not None for r in rows)]
+    columns = [Column(word, is_number=word.endswith(("_paise", "quantity"))) for word in names]
+    table(columns, [[_shown(word, row[word]) for word in names] for row in rows], title)
 
 
 def _shown(name: str, value: Any) -> str:
@@ -153,5 +149,5 @@ def _shown(name: str, value: Any) -> str:
 
 PAGES: Final = (
     PageSpec("/signals", "Signals and decisions", build_feed, menu="Signals"),
-    PageSpec("/signals/{signal_id}", "Why", build_why, UserRole.TRADER),
+    PageSpec("/signals/{signal_id:path}", "Why", build_why, UserRole.TRADER),
 )

@@ -50,7 +50,7 @@ async def build(visit: Visit) -> None:
     groups = ("signal_id", "opened_ns", "instrument_key", "side", "entry_type", "stop_paise", "targets_paise")
     more = ("targets_hit", "margin_paise", "planned_risk_paise", "is_closed", "net_pnl_paise", "rule_text")
     grid(visit, GridSpec("trade-groups", (*groups, *more), _LINKS, is_small=True))
-    heading("Movements of capital", "What was reserved, deployed, released and earned.")
+    heading("Movements of capital", "What was set aside as margin and released, and each net result.")
     ledger = (
         "entry_ns",
         "kind",

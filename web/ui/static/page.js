@@ -29,13 +29,14 @@ const propdesk = (() => {
   // --- how values are written; the same words as web/ui/formats.py ---------------------------------------
 
   const absent = "–";
-  const indian = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 3 });
+  const ratio = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 3, maximumFractionDigits: 3 });
   const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
   const rupees = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const instant = new Intl.DateTimeFormat("en-IN", {
     timeZone: "Asia/Kolkata", day: "2-digit", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit",
     second: "2-digit", hourCycle: "h23",
   });
+  const endless = { Infinity: "∞", "-Infinity": "−∞" };
   const minus = (text) => text.replace("-", "−");
   const isGone = (value) => value === null || value === undefined;
 
@@ -51,7 +52,8 @@ const propdesk = (() => {
     switch (kind) {
       case "paise": return Array.isArray(value) ? value.map(money).join(", ") : money(value);
       case "integer": return minus(whole.format(value));
-      case "number": return value === "Infinity" ? "∞" : value === "-Infinity" ? "−∞" : minus(indian.format(value));
+      case "percent": return endless[value] ?? minus(rupees.format(value));
+      case "number": return endless[value] ?? minus(ratio.format(value));
       case "ns": return `${instant.format(new Date(value / 1e6))} IST`;
       case "moment": return `${instant.format(new Date(value))} IST`;
       case "boolean": return value ? "yes" : "no";
@@ -61,7 +63,7 @@ const propdesk = (() => {
     }
   }
 
-  const kinds = ["paise", "integer", "number", "ns", "moment", "boolean", "texts", "days", "integers", "document",
+  const kinds = ["paise", "integer", "number", "percent", "ns", "moment", "boolean", "texts", "days", "integers", "document",
     "text", "day"];
   const format = Object.fromEntries(kinds.map((kind) => [kind, (p) => p.data ? written(kind, p.value) : ""]));
 
@@ -139,6 +141,7 @@ const propdesk = (() => {
       async getRows(p) {
         const asked = asking(grid, p.filterModel, p.sortModel);
         if (asked.toString() !== grid.asked) {
+          document.querySelector(`.grid-of-${name}`)?.style.removeProperty("max-height");
           grid.asked = asked.toString();
           grid.cursors = new Map();
         }
@@ -155,6 +158,7 @@ const propdesk = (() => {
           if (!answer.ok) throw new Error(page.detail ?? answer.statusText);
           const end = p.startRow + page.items.length;
           grid.cursors.set(end, page.next_cursor);
+          if (page.next_cursor === null) fit(name, end);
           p.successCallback(page.items, page.next_cursor === null ? end : -1);
           if (end === 0) grid.api.showNoRowsOverlay(); else grid.api.hideOverlay();
           const rows = `${whole.format(end)} row${end === 1 ? "" : "s"}${page.next_cursor === null ? "" : " read, more below"}`;
@@ -166,6 +170,13 @@ const propdesk = (() => {
         }
       },
     };
+  }
+
+  // A table of few rows is no higher than they are.
+  function fit(name, rows) {
+    const place = document.querySelector(`.grid-of-${name}`);
+    const head = place?.querySelector(".ag-header")?.offsetHeight ?? 50, sideways = 24;
+    if (place) place.style.maxHeight = `${head + Math.max(2, rows) * rowHeight() + sideways}px`;
   }
 
   // On a phone a long name takes two lines.
@@ -204,6 +215,13 @@ const propdesk = (() => {
     return place;
   }
 
+  // The page makes its connection after this script; from then on it tells at once when it comes or goes.
+  const dialled = setInterval(() => {
+    if (!window.socket) return;
+    clearInterval(dialled);
+    ["connect", "disconnect"].forEach((change) => window.socket.on(change, tick));
+    tick();
+  }, 50);
   setInterval(tick, 1000);
   addEventListener("load", tick);
   return { turnTheme, format, explain, amount, link, follow, source, rowHeight, ready, choose, save, spark };

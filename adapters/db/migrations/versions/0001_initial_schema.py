@@ -906,7 +906,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state IN ('ASKED','DONE','REFUSED','EXPIRED')", name=op.f("ck_commands_state_known")
         ),
-        sa.CheckConstraint("door IN ('CLI','API','TELEGRAM')", name=op.f("ck_commands_door_known")),
+        sa.CheckConstraint("door IN ('CLI','API','UI','TELEGRAM')", name=op.f("ck_commands_door_known")),
         sa.CheckConstraint("role IN ('VIEWER','TRADER','ADMIN')", name=op.f("ck_commands_role_known")),
         sa.CheckConstraint(
             "jsonb_typeof(arguments) = 'object' AND octet_length(arguments::text) <= 4096",

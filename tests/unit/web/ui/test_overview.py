@@ -31,19 +31,19 @@ def row_of(**changed: object) -> tuple[Any, ...]:
 
 
 def test_a_leg_shows_its_own_stop_and_target_with_what_they_make() -> None:
-    _, side, advisor, *shown, opened, _ = row_of()
+    _, side, advisor, *shown, opened = row_of()
     assert (side, advisor, opened) == ("BUY", "ADV030", "01 Jul 2025 09:30:00 IST")
-    assert shown == [2, "75", "0", "₹284.95", "₹284.95", "0.00 %", "₹371.45", "30.36 %"]
+    assert shown == [2, "75", "0", "₹284.95", "₹284.95 (0.00 %)", "₹371.45 (30.36 %)"]
 
 
 @pytest.mark.parametrize(("side", "stop", "move"), [("BUY", 90, "−10.00 %"), ("SELL", 90, "10.00 %")])
 def test_a_stop_says_by_its_sign_whether_it_loses(side: str, stop: int, move: str) -> None:
-    assert row_of(side=side, entry_paise=100, stop_paise=stop)[8] == move
+    assert row_of(side=side, entry_paise=100, stop_paise=stop)[7] == f"₹0.90 ({move})"
 
 
 def test_a_position_entered_at_the_market_has_an_entry_and_a_distance() -> None:
     shown = row_of(entry_type="MARKET", entry_low_paise=None, entry_high_paise=None, stop_paise=24_670)
-    assert shown[6:9] == ("₹284.95", "₹246.70", "−13.42 %")
+    assert shown[6:8] == ("₹284.95", "₹246.70 (−13.42 %)")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_waits_says_for_what(low: int | None, high: int | None, entry: str)
 
 
 def test_an_address_is_quoted() -> None:
-    assert row_of()[-1] == ("why", "/signals/a%2Fb%3Fc")
+    assert row_of()[0] == (LEG["instrument_key"], "/signals/a%2Fb%3Fc")
 
 
 def test_the_crowd_score_is_defined_as_it_is_computed() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.db.describe import name_unit
 from adapters.db.repos.listings import Listing
 from propdesk.rules.gates import ADVERSE_GATES, GATES
 from web.ui.grid import shape
@@ -32,6 +33,8 @@ def test_every_column_has_a_meaning_that_its_title_does_not_tell(listing: Listin
         meaning = define(column.name, listing)
         assert meaning.title, column.name
         assert meaning.text.casefold() != title_of(column.name).casefold(), column.name
+        unit = name_unit(column.name)
+        assert meaning.text.partition(";")[0] not in (unit, "in rupees", "in IST"), column.name
 
 
 def test_a_name_means_what_it_means_where_it_stands() -> None:
@@ -48,4 +51,12 @@ def test_no_meaning_is_kept_of_a_column_that_is_not_there() -> None:
 
 
 def test_moments_are_said_to_be_shown_as_they_are() -> None:
-    assert define("raised_ns", listings()["risk-levels"]).text == "Moment, shown in IST"
+    assert define("raised_ns", listings()["risk-levels"]).text == "When it was raised; in IST"
+
+
+@pytest.mark.parametrize("listing", listings().values(), ids=lambda listing: listing.name)
+def test_no_two_columns_beside_one_another_have_one_title(listing: Listing) -> None:
+    titles = [title_of(column.name) for column in listing.columns]
+    double = {title for title in titles if titles.count(title) > 1}
+    # The same moment, kept once more in ns, or the day of it.
+    assert double <= {"Decided", "Entry", "Exit"}, double
