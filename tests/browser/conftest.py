@@ -59,8 +59,9 @@ def desk(
 def browser(chromium: str) -> Iterator[Browser]:
     """The system's Chromium without a window."""
     with sync_playwright() as playwright:
-        # A sandbox within a container, or as root, is refused by the kernel.
-        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        # A sandbox within a container, or as root, is refused by the kernel; no GPU is looked for.
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
         yield running
         running.close()
 
