@@ -32,9 +32,10 @@ def excursions(
     days = worked_range(context, market.today())
     with database.transaction() as connection:
         entered = trades.read_trades(connection, days.first, days.last)
-        found = compute_excursions(
-            entered, market.prices, market.calendar, market.known_until_ns(), market.prices.actions()
-        )
+        with market.prices.reading():
+            found = compute_excursions(
+                entered, market.prices, market.calendar, market.known_until_ns(), market.prices.actions()
+            )
         trades.write_excursions(connection, found, days.first, days.last)
         check = judge(context, connection, "excursions", found, days)
     picture = pictures.histogram(

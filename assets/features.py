@@ -115,15 +115,16 @@ def _verified(
     settings: Settings,
 ) -> tuple[TradeTables, pd.DataFrame]:
     """Verify and flag the ideas; their minutes are read once."""
-    prices, calendar, known = HeldPrices(market.prices), market.calendar, market.known_until_ns()
-    actions, rule = market.prices.actions(), conduct_rule(settings)
     flagged: list[pd.DataFrame] = []
+    with market.prices.reading():
+        prices, calendar, known = HeldPrices(market.prices), market.calendar, market.known_until_ns()
+        actions, rule = market.prices.actions(), conduct_rule(settings)
 
-    def flag(block: pd.DataFrame) -> None:
-        flagged.append(flag_conduct(block, versions, prices, calendar, rule, known, actions))
+        def flag(block: pd.DataFrame) -> None:
+            flagged.append(flag_conduct(block, versions, prices, calendar, rule, known, actions))
 
-    config = trade_config(settings)
-    done = build_trades(resolved, followups, prices, calendar, config, known, actions, flag)
+        config = trade_config(settings)
+        done = build_trades(resolved, followups, prices, calendar, config, known, actions, flag)
     return done, pd.concat(flagged, ignore_index=True)
 
 

@@ -37,9 +37,13 @@ def regimes(
     with database.transaction() as connection:
         needed = needed_by.read_needed_scopes(connection, days.first, days.last)
         keys = sorted({MARKET_KEY, *needed["underlying_key"].astype(str)})
-        daily = market.prices.daily_bars(keys, days.first - timedelta(days=config.history_days), days.last)
+        with market.prices.reading():
+            daily = market.prices.daily_bars(
+                keys, days.first - timedelta(days=config.history_days), days.last
+            )
+            actions = market.prices.actions()
         dates = market.calendar.market_days(days.first, days.last)
-        labels = compute_regimes(daily, dates, market.calendar, config, market.prices.actions())
+        labels = compute_regimes(daily, dates, market.calendar, config, actions)
         kept = keep_needed(labels, needed)
         trades.write_regimes(connection, kept, days.first, days.last)
     counts = kept[kept["scope"] == "MARKET"]["label"].fillna("no label").value_counts()

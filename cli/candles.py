@@ -39,14 +39,14 @@ def download(
     """Download candles from Dhan; what an earlier run has finished is not asked for again."""
     from adapters.calendar import load_calendar
     from adapters.settings import load_settings
-    from adapters.ticks.store import ParquetPriceStore
+    from adapters.ticks.opening import open_store
 
     chosen = next((one for one in _KINDS if one == kind), None)
     if chosen is None:
         raise ConfigFault(f"--kind: {kind!r} is neither 'minute' nor 'daily'.")
     days = parse_day(first, "FIRST"), parse_day(last, "LAST")
     settings = load_settings()
-    target = ParquetPriceStore(store or settings.price_store_url, load_calendar())
+    target = open_store(settings, load_calendar(), url=store, say=say)
     report = asyncio.run(_download(settings, target, days, keys or (), chosen))
     empty = [{"key": key, "first": str(a), "last": str(b)} for key, a, b in report.empty]
     if as_json:

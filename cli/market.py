@@ -284,11 +284,13 @@ def _write_prices(
     """Write all underlyings and exactly the contracts that ideas mention; returns the number of bars."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    from adapters.ticks.store import ParquetPriceStore, bars_table
+    from adapters.settings import load_settings
+    from adapters.ticks.opening import open_store
+    from adapters.ticks.store import bars_table
     from propdesk.model.instrument import underlying_price_key
     from propdesk.sim.market_book import book_minutes
 
-    store = ParquetPriceStore(store_url, market.calendar)
+    store = open_store(load_settings(), market.calendar, url=store_url, say=say)
     wanted = _contract_days(market, book, rows)
     names = [underlying_price_key(u.symbol, is_index=u.is_index) for u in market.underlyings]
     daily = [market.daily_bars(row) for row in range(len(names))]

@@ -246,9 +246,9 @@ def _counts_text(counts: Mapping[str, int]) -> str:
 
 def _open_store(url: str) -> "ParquetPriceStore":
     from adapters.settings import load_settings
-    from adapters.ticks.store import ParquetPriceStore
+    from adapters.ticks.opening import open_store
 
-    return ParquetPriceStore(url or load_settings().price_store_url)
+    return open_store(load_settings(), url=url, say=say)
 
 
 @contextmanager

@@ -119,10 +119,11 @@ def refresh_actions(store: ParquetPriceStore, calendar: MarketCalendar, days: Se
         Days with new daily rows, rising; not empty.
     """
     first, last = days[0], days[-1]
-    found = find_actions(store, calendar, first, last)
-    after = next((day for day in store.days("daily") if day > last), last)
-    kept = [one for one in store.actions_of(PREV_CLOSE_SOURCE) if not first <= one.ex_date <= after]
-    store.write_actions(PREV_CLOSE_SOURCE, [*kept, *found.actions])
+    with store.writing():
+        found = find_actions(store, calendar, first, last)
+        after = next((day for day in store.days("daily") if day > last), last)
+        kept = [one for one in store.actions_of(PREV_CLOSE_SOURCE) if not first <= one.ex_date <= after]
+        store.write_actions(PREV_CLOSE_SOURCE, [*kept, *found.actions])
     return found
 
 
@@ -178,7 +179,8 @@ def _action_of(row: dict[str, str | None], number: int, path: Path) -> Corporate
 def load_actions(store: ParquetPriceStore, path: Path) -> list[CorporateAction]:
     """Take a file's actions into the store; of one share and day the newest file counts."""
     read = read_actions(path)
-    store.write_actions(FILE_SOURCE, [*store.actions_of(FILE_SOURCE), *read])
+    with store.writing():
+        store.write_actions(FILE_SOURCE, [*store.actions_of(FILE_SOURCE), *read])
     return read
 
 

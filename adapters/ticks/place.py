@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import fsspec
@@ -56,6 +57,11 @@ class Place:
             ) from error
         self._root = root.rstrip("/")
         self._is_local = isinstance(self._fs, LocalFileSystem)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of this machine that it is; None of an object store or a store in memory."""
+        return Path(self._root) if self._is_local else None
 
     def path(self, name: str) -> str:
         """Give the whole address of a name, for people and error messages."""
@@ -126,12 +132,23 @@ class Place:
         self.put(f"{folder}/{_COMMIT}", json.dumps(list(moves)).encode())
         self._finish(folder, moves)
 
+    def is_left_behind(self) -> bool:
+        """Whether a writer died here, before its commit or in it."""
+        return any(folder.startswith(_STAGING) for folder in self.names(""))
+
     def finish_commits(self) -> None:
-        """Do what is left of commits that were cut off; raises OSError."""
+        """Do what is left of commits that were cut off, and remove what had none; raises OSError.
+
+        Only for who holds the turn to write: another writer's staging folder looks the same.
+        """
         for folder in self.names(""):
+            if not folder.startswith(_STAGING):
+                continue
             name = f"{folder}/{_COMMIT}"
-            if folder.startswith(_STAGING) and self.exists(name):
+            if self.exists(name):
                 self._finish(folder, [(staged, target) for staged, target in json.loads(self.read(name))])
+            else:
+                self.remove(folder)
 
     def is_committed(self, folder: str) -> bool:
         """Whether a staging folder waits for `finish_commits`."""

@@ -5,7 +5,7 @@ sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with w
 ``<root>/actions/<source>.json`` with the corporate actions. Bars are kept and read as they traded.
 Days written together are staged beside their places, and a list of moves is the moment from which they count:
 a writer that dies before it leaves nothing, one that dies after it is finished by the next. A reader sees the
-old file or the new one, never half.
+old file or the new one, never half. Writers take turns, and move nothing while a step reads (`turns`).
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from adapters.calendar import load_calendar
 from adapters.ticks.place import Place, staging_name
+from adapters.ticks.turns import FolderTurns, FreeTurns, Turn, Turns
 from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, SchemaFault
@@ -89,21 +91,56 @@ class ParquetPriceStore:
     Parameters
     ----------
     url : str
-        Folder or address of an object store (`adapters.ticks.place.Place`). One process writes at a time.
+        Folder or address of an object store (`adapters.ticks.place.Place`).
     calendar : MarketCalendar, optional
         Market hours for the outages; the exchange's own by default.
     until : date, optional
         Show the store as it was at the end of this IST day: a later day has no file, what was learnt
         later is no corporate action, and nothing can be written.
+    turns : Turns, optional
+        How processes take turns; by locks in the folder by default. An object store has no such thing:
+        `adapters.ticks.opening.open_store` brings the database's.
     """
 
     def __init__(
-        self, url: str, calendar: MarketCalendar | None = None, *, until: date | None = None
+        self,
+        url: str,
+        calendar: MarketCalendar | None = None,
+        *,
+        until: date | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._place = Place(url)
         self._calendar = calendar
         self._until = until
         self.url = self._place.url
+        folder = self._place.folder
+        self._turns: Turns = turns or (FreeTurns() if folder is None else FolderTurns(folder))
+        self._turn: Turn | None = None
+
+    # --------------------------------------------------------------------------------------------- turns
+
+    @contextmanager
+    def writing(self) -> Iterator[Turn]:
+        """Hold the one turn to write: what is read within it stands until the end; may be nested.
+
+        Raises
+        ------
+        DataFault
+            If another process holds it for too long, or it cannot be taken.
+        """
+        if self._turn is not None:
+            yield self._turn
+            return
+        with self._turns.writing() as self._turn:
+            try:
+                yield self._turn
+            finally:
+                self._turn = None
+
+    def reading(self) -> AbstractContextManager[Turn]:
+        """Keep every file as it is while several are read; an import goes on and waits with its moves."""
+        return self._turns.reading()
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -447,12 +484,18 @@ class Stage:
         self._folder = staging_name(next(_staged))
         self._spooled: list[tuple[str, str]] = []
         self._known: set[tuple[Kind, date]] = set()
+        self._held = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        try:
-            self._place.finish_commits()
-        except OSError as error:
-            raise _unwritable(self._place.url, error) from error
+        with contextlib.ExitStack() as held:
+            self._turn = held.enter_context(self._store.writing())
+            try:
+                if self._place.is_left_behind():
+                    with self._store._turns.replacing():
+                        self._place.finish_commits()
+            except OSError as error:
+                raise _unwritable(self._place.url, error) from error
+            self._held = held.pop_all()
         return self
 
     def add(self, kind: Kind, day: date, table: pa.Table) -> None:
@@ -499,13 +542,24 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        with self._held:
+            try:
+                if kind is None and self._spooled:
+                    self._publish()
+                else:
+                    self._place.remove(self._folder)
+            except OSError as fault:
+                raise self._unpublished(fault) from fault
+
+    def _publish(self) -> None:
         try:
-            if kind is None and self._spooled:
+            with self._store._turns.replacing() as content:
+                self._turn.verify()
+                content.verify()
                 self._place.commit(self._folder, self._spooled)
-            else:
-                self._place.remove(self._folder)
-        except OSError as fault:
-            raise self._unpublished(fault) from fault
+        except DataFault:  # no turn: nothing was moved
+            self._place.remove(self._folder)
+            raise
 
     def _unpublished(self, fault: OSError) -> DataFault:
         """Clean up after a commit that failed, or say that the next writer finishes it."""

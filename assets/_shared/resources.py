@@ -13,6 +13,7 @@ from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
 from adapters.db.engine import begin, create_engine
 from adapters.settings import Settings
+from adapters.ticks.opening import open_store
 from adapters.ticks.store import Kind, ParquetPriceStore
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, Clock
@@ -83,7 +84,7 @@ class Market:
     @cached_property
     def prices(self) -> ParquetPriceStore:
         """The price store; opened on first use."""
-        return ParquetPriceStore(self._settings.price_store_url, self.calendar, until=self._until)
+        return open_store(self._settings, self.calendar, until=self._until)
 
     def today(self) -> date:
         """IST calendar day of the present moment."""
