@@ -21,7 +21,7 @@ from assets._shared.dress import GROUPS, spec, step
 from assets._shared.partitions import worked_range
 from assets._shared.report import report, rows_by_day
 from assets._shared.resources import Database, Market
-from assets.quality import judge
+from assets.quality import coverage, judge
 from propdesk.pipeline.conduct import flag_conduct
 from propdesk.pipeline.trades import TradeTables, build_trades
 
@@ -74,7 +74,11 @@ SIGNAL_FLAGS = spec(
 
 @multi_asset(
     name=GROUPS[5],
-    **step([TRADES, TRADE_LEGS, TRADE_MARKS, OUTCOME_AUDIT, SIGNAL_FLAGS], judged=["trades"]),
+    **step(
+        [TRADES, TRADE_LEGS, TRADE_MARKS, OUTCOME_AUDIT, SIGNAL_FLAGS],
+        judged=["trades"],
+        watched=[coverage.SPEC],
+    ),
 )
 def verified_trades(
     context: AssetExecutionContext,
@@ -92,9 +96,17 @@ def verified_trades(
         trades.write_trade_tables(connection, done, days.first, days.last)
         signals.write_signal_flags(connection, flagged, days.first, days.last)
         check = judge(context, connection, "trades", done.trades, days)
+        covered = coverage.judge_prices(context, connection, done.trades, market.prices, days)
     tell = partial(report, context, days, rows_in=len(resolved))
     ambiguous = round(float(done.trades["ambiguous_bar"].mean()), 4) if len(done.trades) else None
-    yield tell("trades", done.trades, picture=_outcomes(done.trades), check=check, ambiguous_share=ambiguous)
+    yield tell(
+        "trades",
+        done.trades,
+        picture=_outcomes(done.trades),
+        check=check,
+        watched=covered,
+        ambiguous_share=ambiguous,
+    )
     for name, frame in (
         ("trade_legs", done.legs),
         ("trade_marks", done.marks),

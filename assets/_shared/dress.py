@@ -129,7 +129,9 @@ def spec(
     )
 
 
-def step(specs: Iterable[AssetSpec], *, judged: Iterable[str] = ()) -> Mapping[str, Any]:
+def step(
+    specs: Iterable[AssetSpec], *, judged: Iterable[str] = (), watched: Iterable[AssetCheckSpec] = ()
+) -> Mapping[str, Any]:
     """Give the arguments that all steps hand to `multi_asset`.
 
     Parameters
@@ -138,6 +140,8 @@ def step(specs: Iterable[AssetSpec], *, judged: Iterable[str] = ()) -> Mapping[s
         The tables of the step.
     judged : iterable of str
         Names of those whose quality suite stops what follows when it fails.
+    watched : iterable of AssetCheckSpec
+        Further checks, which stop nothing.
 
     Returns
     -------
@@ -158,5 +162,6 @@ def step(specs: Iterable[AssetSpec], *, judged: Iterable[str] = ()) -> Mapping[s
                 "research.quality_results.",
             )
             for name in judged
-        ],
+        ]
+        + list(watched),
     }

@@ -55,6 +55,7 @@ def report(
     rejected: Mapping[str, int] | None = None,
     picture: MarkdownMetadataValue | None = None,
     check: Judged | None = None,
+    watched: Judged | None = None,
     day_column: str = "trade_date",
     **extra: Any,
 ) -> MaterializeResult[None]:
@@ -78,6 +79,8 @@ def report(
         From `assets._shared.pictures`.
     check : Judged, optional
         Verdict of the quality suite, from `assets.quality`.
+    watched : Judged, optional
+        A further verdict, which stops nothing.
     day_column : str
         Partition column of the frame.
     **extra
@@ -90,12 +93,11 @@ def report(
         a figure of the day on whose page it stands.
     """
     counts = rows_by_day(frame, day_column)
-    sentences = {} if check is None else check.sentences
+    verdicts = [one for one in (check, watched) if one is not None]
     for key in context.partition_keys:
         # in one call: each asks Dagster for all days of the run
         told: dict[str, Any] = {"dagster/partition_row_count": counts.get(key, 0)}
-        if key in sentences:
-            told["quality"] = sentences[key]
+        told |= {str(one.check.check_name): one.sentences[key] for one in verdicts if key in one.sentences}
         context.add_asset_metadata(told, name, key)
     metadata: dict[str, Any] = {
         "run_days": MetadataValue.text(str(days)),
@@ -109,6 +111,4 @@ def report(
         metadata["run_rejected_by_reason"] = MetadataValue.json(dict(list(rejected.items())[:REASONS_MAX]))
     if picture is not None:
         metadata["picture"] = picture
-    return MaterializeResult(
-        asset_key=name, metadata=metadata, check_results=[] if check is None else [check.check]
-    )
+    return MaterializeResult(asset_key=name, metadata=metadata, check_results=[one.check for one in verdicts])

@@ -3,8 +3,10 @@
 from datetime import date
 
 import pandas as pd
+from psycopg import sql
 
 from adapters.db.frames.copy import Connection, read_frame, replace_range
+from propdesk.pipeline.coverage import ALIVE_COLUMNS
 from propdesk.pipeline.trades import TradeTables
 
 _TRADE_TABLES = {
@@ -46,4 +48,16 @@ def read_trades(connection: Connection, first: date, last: date) -> pd.DataFrame
         connection,
         "SELECT * FROM research.trades WHERE trade_date BETWEEN %s AND %s ORDER BY trade_date, trade_id",
         (first, last),
+    )
+
+
+def read_alive(connection: Connection, first: date) -> pd.DataFrame:
+    """Read what `propdesk.pipeline.coverage` asks of the ideas of earlier days that live on ``first``."""
+    return read_frame(
+        connection,
+        sql.SQL(
+            "SELECT DISTINCT {} FROM research.trades WHERE trade_date < %s"
+            " AND (exit_reason = 'OPEN' OR coalesce(exit_date, unsettled_date) >= %s)"
+        ).format(sql.SQL(", ").join(map(sql.Identifier, ALIVE_COLUMNS))),
+        (first, first),
     )

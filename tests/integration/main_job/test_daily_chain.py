@@ -77,6 +77,16 @@ def test_three_daily_runs_equal_one_range_byte_for_byte(stages: dict[str, Tables
         assert len(daily[name]), name
 
 
+def test_each_day_keeps_the_coverage_of_its_prices(stages: dict[str, Tables]) -> None:
+    found = stages[FULL]["research.quality_results"]
+    found = found[found["asset"] == "price_store"].set_index(["partition_date", "expectation"])
+    for day in DAYS:
+        assert int(found.loc[(str(day), "day_has_prices"), "count_rows"]) > 0
+        needed = found.loc[(str(day), "needed_series_have_prices")]
+        assert int(needed["count_rows"]) > 0
+        assert needed["success"] == str(needed["count_unexpected"] == "0").lower()
+
+
 def test_each_day_by_itself_equals_the_range_byte_for_byte(stages: dict[str, Tables]) -> None:
     alone, ranged = stages[ALONE], stages[RANGE]
     assert set(alone) == set(ranged)
