@@ -13,7 +13,7 @@ import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -138,9 +138,21 @@ class ParquetPriceStore:
             finally:
                 self._turn = None
 
-    def reading(self) -> AbstractContextManager[Turn]:
-        """Keep every file as it is while several are read; an import goes on and waits with its moves."""
-        return self._turns.reading()
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Keep every file as it is while several are read; an import goes on and waits with its moves.
+
+        Not to be nested: the inner one would wait for an import that waits for the outer one.
+
+        Raises
+        ------
+        DataFault
+            If files are being replaced for too long, or the turn cannot be taken; in the end, if it was lost
+            meanwhile, so that what was read may be half of before an import and half of after it.
+        """
+        with self._turns.reading() as turn:
+            yield
+            turn.verify()
 
     # ------------------------------------------------------------------------------------------- writing
 

@@ -1,9 +1,12 @@
 """Turns at a price store: one writer at a time, and no file is replaced while a step of the pipeline reads.
 
 On a folder a turn is a lock of the operating system on a file in it, on an object store a session lock of
-PostgreSQL under the store's address. Either is gone with the process that held it, however that ends.
+PostgreSQL under the store's address. Either is gone with the process that held it, however that ends; a child
+that was forked while it was held counts as that process. Whoever waits to replace files keeps new readers
+waiting, so that readers who overlap do not keep a writer out for ever.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,7 +14,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -25,6 +28,16 @@ WAIT_S: Final = 900.0
 """Longest wait for a turn, s: step 5 over a year of days is through by then."""
 POLL_S: Final = 0.2
 """How often it is asked again whether the turn is free, s."""
+_IDLE_S: Final = 30
+_PROBE_S: Final = 10
+_PROBES: Final = 3
+_LOST_S: Final = _IDLE_S + _PROBES * _PROBE_S
+"""A database and a host that were cut off from each other both know it after so long, s."""
+
+_SERVER_OPTIONS: Final = (
+    f"-c tcp_keepalives_idle={_IDLE_S} -c tcp_keepalives_interval={_PROBE_S} "
+    f"-c tcp_keepalives_count={_PROBES} -c tcp_user_timeout={_LOST_S * 1000}"
+)
 
 Say = Callable[[str], None]
 
@@ -37,11 +50,14 @@ class Turns(Protocol):
         ...
 
     def replacing(self) -> AbstractContextManager["Turn"]:
-        """Hold readers back while files are put into place."""
+        """Hold new readers back, wait for those that read, and put files into place; only while writing."""
         ...
 
     def reading(self) -> AbstractContextManager["Turn"]:
-        """Hold back whoever would replace files; readers share it."""
+        """Hold back whoever would replace files; readers share it.
+
+        Never within another one: the inner would wait for who waits for the outer to end.
+        """
         ...
 
 
@@ -92,13 +108,21 @@ class _Waiting:
         """See `Turns`."""
         return self._taken("writer", "is being written by", shared=False)
 
-    def replacing(self) -> AbstractContextManager[Turn]:
+    @contextmanager
+    def replacing(self) -> Iterator[Turn]:
         """See `Turns`."""
-        return self._taken("content", "is being read by", shared=False)
+        what = "is being read by"
+        with self._taken("next", what, shared=False), self._taken("content", what, shared=False) as turn:
+            yield turn
 
-    def reading(self) -> AbstractContextManager[Turn]:
+    @contextmanager
+    def reading(self) -> Iterator[Turn]:
         """See `Turns`."""
-        return self._taken("content", "gets new files from", shared=True)
+        what = "gets new files from"
+        with ExitStack() as held:
+            with self._taken("next", what, shared=True):
+                turn = held.enter_context(self._taken("content", what, shared=True))
+            yield turn
 
     @contextmanager
     def _taken(self, name: str, what: str, *, shared: bool) -> Iterator[Turn]:
@@ -163,7 +187,7 @@ class FreeTurns:
 
 
 class _FileLock:
-    """A lock of the operating system; the file stays, the lock ends with whoever opened it."""
+    """A lock of the operating system; the file stays."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -185,18 +209,24 @@ class _FileLock:
         return True
 
     def _open(self, *, shared: bool) -> bool:
-        """Open the file; a reader goes without where there is none to be had: nobody can write there."""
+        """Open the file; a reader goes without where there is no store, or none may be written."""
         try:
             self._path.parent.mkdir(parents=not shared, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            access = os.O_RDONLY if shared else os.O_RDWR
+            self._file = os.open(self._path, access | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            if shared:
+            if shared and error.errno in (errno.ENOENT, errno.EROFS):
                 return False
-            raise DataFault(
-                f"The price store {self._path.parent.parent} cannot be written ({error.strerror}); "
-                "make room or move it."
-            ) from error
+            raise self._refused(error, "read" if shared else "written") from error
         return True
+
+    def _refused(self, error: OSError, done: str) -> DataFault:
+        remedy = "make room or move it." if done == "written" else "repeat this when that is mended."
+        if isinstance(error, PermissionError):
+            remedy = f"give this account the right to have {self._path} {done}, or to make it."
+        return DataFault(
+            f"The price store {self._path.parent.parent} cannot be {done} ({error.strerror}): {remedy}"
+        )
 
     def holder(self) -> str:
         written = os.pread(self._file, 200, 0).decode(errors="replace")
@@ -207,12 +237,14 @@ class _FileLock:
 
     def release(self) -> None:
         if self._file >= 0:
+            # Closing alone would leave the lock with a child that was forked meanwhile.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
             self._file = -1
 
 
 class _SessionLock:
-    """An advisory lock of PostgreSQL on a connection of its own."""
+    """An advisory lock of PostgreSQL, on a connection of its own whose ends soon miss each other."""
 
     def __init__(self, database_url: str, store_url: str, name: str) -> None:
         self._database_url = database_url
@@ -230,6 +262,11 @@ class _SessionLock:
                     autocommit=True,
                     application_name=f"propdesk-prices {_own_name()}"[:63],
                     connect_timeout=CONNECT_TIMEOUT_S,
+                    keepalives_idle=_IDLE_S,
+                    keepalives_interval=_PROBE_S,
+                    keepalives_count=_PROBES,
+                    tcp_user_timeout=_LOST_S * 1000,
+                    options=_SERVER_OPTIONS,
                 )
             row = self._connection.execute(f"SELECT {function}(%s)".encode(), (self._key,)).fetchone()
         except psycopg.Error as error:
@@ -258,7 +295,7 @@ class _SessionLock:
         except psycopg.Error as error:
             raise DataFault(
                 f"The turn at the price store {self._store_url} was lost with the database's connection "
-                f"({_first_line(error)}): nothing was put into place; repeat this."
+                f"({_first_line(error)}): nothing was stored; repeat this."
             ) from error
 
     def release(self) -> None:

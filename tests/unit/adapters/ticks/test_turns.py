@@ -1,13 +1,16 @@
+import errno
+import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from adapters.ticks.store import ParquetPriceStore, bars_table
-from adapters.ticks.turns import FolderTurns, FreeTurns, _SessionLock
+from adapters.ticks.turns import FolderTurns, FreeTurns, _FileLock, _SessionLock
 from propdesk.core.errors import DataFault
 from tests.unit.adapters.ticks.test_store import CALENDAR, DAY, NEXT, bars
 
@@ -27,6 +30,26 @@ def store_at(folder: Path, wait_s: float = 60, say: Callable[[str], None] | None
 
 def write(store: ParquetPriceStore, key: str, close: int) -> None:
     store.write_minutes(DAY, bars_table([(key, bars(DAY, [0], close))]))
+
+
+@contextmanager
+def another_account(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Be an account that may read a folder and write nothing in it; gives the folder as it sees it."""
+    places = [folder, *folder.rglob("*")]
+    modes = {place: place.stat().st_mode for place in places}
+    monkeypatch.chdir(folder)  # root's folders above it are closed to others
+    for place in places:
+        place.chmod(0o555 if place.is_dir() else 0o444)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    try:
+        yield Path()
+    finally:
+        if user == 0:
+            os.seteuid(user)
+        for place, mode in modes.items():
+            place.chmod(mode)
 
 
 def test_two_writers_of_one_day_lose_nothing(tmp_path: Path) -> None:
@@ -70,13 +93,91 @@ def test_a_writer_that_gets_no_turn_says_who_has_it_and_does_nothing(tmp_path: P
 def test_a_step_that_reads_sees_no_file_change_and_holds_back_the_moves_only(tmp_path: Path) -> None:
     reader, told = store_at(tmp_path), []
     write(reader, "NSE_EQ:A", 100)
-    with reader.reading(), reader.reading():
+    with reader.reading(), store_at(tmp_path).reading():
         with pytest.raises(DataFault, match="is being read by another process"):
             write(store_at(tmp_path, wait_s=0, say=told.append), "NSE_EQ:A", 999)
         assert reader.minute_bars(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"].close_paise.tolist() == [100]
     assert [path.name for path in tmp_path.glob(".staging-*")] == []
     write(store_at(tmp_path, wait_s=0), "NSE_EQ:A", 200)
     assert reader.minute_bars(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"].close_paise.tolist() == [200]
+
+
+def test_who_waits_to_replace_files_comes_before_who_would_read_next(tmp_path: Path) -> None:
+    waits = threading.Event()
+    reader, late = store_at(tmp_path), store_at(tmp_path, wait_s=0, say=lambda _: None)
+    writer = threading.Thread(
+        target=write, args=(store_at(tmp_path, say=lambda _: waits.set()), "NSE_EQ:A", 100)
+    )
+    with reader.reading():
+        writer.start()
+        assert waits.wait(30)
+        with pytest.raises(DataFault, match=r"gets new files from process \d+ on "), late.reading():
+            pass
+        assert reader.days("minute") == []
+    writer.join()
+    with late.reading():
+        assert late.symbols("minute", DAY) == ["NSE_EQ:A"]
+
+
+def test_a_reader_without_the_right_to_write_holds_writers_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(store_at(tmp_path), "NSE_EQ:A", 100)
+    with ExitStack() as held:
+        with another_account(tmp_path, monkeypatch) as folder:
+            held.enter_context(store_at(folder).reading())
+        with pytest.raises(DataFault, match="is being read by"):
+            write(store_at(tmp_path, wait_s=0, say=lambda _: None), "NSE_EQ:A", 200)
+
+
+def test_an_account_without_the_right_to_a_turn_hears_which_right_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        another_account(tmp_path, monkeypatch) as folder,
+        pytest.raises(DataFault, match=r"cannot be read \(Permission denied\): .*locks"),
+        store_at(folder).reading(),
+    ):
+        pass
+    write(store_at(tmp_path), "NSE_EQ:A", 100)
+    with (
+        another_account(tmp_path, monkeypatch) as folder,
+        pytest.raises(DataFault, match=r"cannot be written \(Permission denied\): .*locks/writer"),
+    ):
+        write(store_at(folder), "NSE_EQ:A", 200)
+
+
+@pytest.mark.parametrize(("number", "is_read"), [(errno.EROFS, True), (errno.EMFILE, False)])
+def test_only_where_nothing_can_be_written_is_read_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_read: bool
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("adapters.ticks.turns.os.open", refuse)
+    lock = _FileLock(tmp_path / "locks" / "content")
+    if is_read:
+        assert lock.take(shared=True)
+        lock.release()
+    else:
+        with pytest.raises(DataFault, match=r"cannot be read \(Too many open files\): repeat this"):
+            lock.take(shared=True)
+    with pytest.raises(DataFault, match=r"cannot be written .*make room or move it"):
+        lock.take(shared=False)
+
+
+def test_a_turn_that_was_given_back_stays_with_no_forked_child(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "writer"
+    first, second = _FileLock(path), _FileLock(path)
+    assert first.take(shared=False)
+    of_child = os.dup(first._file)  # a child that is forked now has the same: the lock as it is open
+    try:
+        assert not second.take(shared=False)
+        first.release()
+        assert second.take(shared=False)
+    finally:
+        second.release()
+        os.close(of_child)
 
 
 def test_what_is_read_within_a_turn_to_write_is_written_under_it(tmp_path: Path) -> None:
@@ -114,7 +215,9 @@ def test_a_store_in_a_folder_that_is_not_there_is_read_without_a_lock(tmp_path: 
     assert not (tmp_path / "none").exists()
 
 
-def test_a_turn_that_was_lost_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_that_was_lost_publishes_nothing_and_what_was_read_under_it_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost(_: object) -> None:
         raise DataFault("the turn was lost")
 
@@ -123,6 +226,10 @@ def test_a_turn_that_was_lost_publishes_nothing(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(DataFault, match="the turn was lost"):
         store.write_minutes(NEXT, bars_table([("NSE_EQ:A", bars(NEXT, [0]))]))
     assert (store.days("minute"), store._place.names("")) == ([], [])
+    read: list[list[str]] = []
+    with pytest.raises(DataFault, match="the turn was lost"), store.reading():
+        read.append(store.symbols("minute", NEXT))
+    assert read == [[]]
 
 
 def test_a_database_that_does_not_answer_is_said_in_one_sentence() -> None:
