@@ -64,7 +64,8 @@ METRICS_AND_RULES: Final = define_asset_job(
 ALL_STEPS: Final = define_asset_job(
     "all_steps",
     selection=AssetSelection.groups(*GROUPS.values()),
-    description="All nine steps over a range of days in one run, e.g. the days that an upload touched.",
+    description="All nine steps over a range of days in one run, e.g. the days that an upload touched. Both "
+    "ends of a range that is typed into the dialog must be market days: `[2025-04-03...2025-04-09]`.",
 )
 
 
