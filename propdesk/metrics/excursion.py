@@ -17,6 +17,10 @@ WINDOW_NS = 30 * NS_PER_MINUTE
 
 EXIT_OTHER, EXIT_STOP, EXIT_TARGET = 0, 1, 2
 
+_BLOCK_BITS = 6
+_BLOCK = 1 << _BLOCK_BITS
+"""Prices whose lowest and highest are kept together."""
+
 MAE, MFE, POST_SL, RECOVERY, POST_TARGET, WSE, WTE, CROSSED = range(8)
 _COLUMNS = 8
 
@@ -103,18 +107,20 @@ def excursions(path: PricePath, spans: Spans, known: int | None = None) -> Float
     stop. Source: §3.1, §3.2, §3.3.
     """
     require(bool((spans.exit_ns >= spans.entry_ns).all()), "a trade ends before it starts")
-    start, end = path.start_ns[:known], path.end_ns[:known]
-    # a bar that starts with the entry holds prices from before it; a tick at that instant is the entry
-    inside_from = np.searchsorted(start, spans.entry_ns - path.is_ticks, side="right")
-    inside_to = np.searchsorted(end, spans.exit_ns, side="right")
-    after_from = np.searchsorted(start, spans.exit_ns, side="right")
+    count = len(path.start_ns) if known is None else min(known, len(path.start_ns))
     window = np.minimum(spans.exit_ns + WINDOW_NS, spans.close_ns if path.is_ticks else spans.close_ns - 1)
-    after_to = np.searchsorted(start, window, side="right")
+    # a bar that starts with the entry holds prices from before it; a tick at that instant is the entry
+    entered = spans.entry_ns - path.is_ticks
+    ranges = _ranges(path.start_ns, path.end_ns, (entered, spans.exit_ns, window), count)
+    lengths = np.maximum(ranges[1::2] - ranges[::2], 0)
+    # To make the index, every price is looked at once.
+    is_indexed = int(lengths.sum()) > count
     out = np.full((len(spans.sign), _COLUMNS), np.nan)
     _measure(
         path.high,
         path.low,
-        (inside_from, inside_to, after_from, after_to),
+        _block_extremes(path.high, path.low, count if is_indexed else 0),
+        ranges,
         (spans.sign, spans.exit_kind),
         (spans.entry, spans.exit, spans.stop, spans.target),
         out,
@@ -123,32 +129,132 @@ def excursions(path: PricePath, spans: Spans, known: int | None = None) -> Float
 
 
 @nb.njit(cache=True)
+def _count_until(times: Int, moment: int, low: int, high: int) -> int:
+    """How many times are no later than a moment; ``low`` are known to be, those from ``high`` on not to be.
+
+    Without a branch that depends on a time: to guess it wrong would cost more than the step.
+    """
+    left = high - low
+    while left > 1:
+        half = left >> 1
+        low += half * int(times[low + half - 1] <= moment)
+        left -= half
+    return low + int(left == 1 and times[low] <= moment)
+
+
+@nb.njit(cache=True)
+def _count_from(times: Int, moment: int, near: int, count: int) -> int:
+    """How many of the first ``count`` times are no later than a moment; likely little more than ``near``."""
+    if near > 0 and times[near - 1] > moment:
+        return _count_until(times, moment, 0, near - 1)
+    low, width = near, 8
+    while low + width < count and times[low + width - 1] <= moment:
+        low += width
+        width *= 8
+    return _count_until(times, moment, low, min(low + width, count))
+
+
+@nb.njit(cache=True)
+def _ranges(start: Int, end: Int, moments: tuple[Int, Int, Int], count: int) -> Int:
+    """First and last + 1 of the prices inside each trade, and of those in the window after it: four rows."""
+    entered, left, window = moments
+    found = np.empty((4, entered.shape[0]), np.int64)
+    at = 0
+    for t in range(entered.shape[0]):
+        # Each lies near the one before it, and a trade near the last one where they come in order of time.
+        # What costs is to fetch times from memory: ends are looked at last and few.
+        at = _count_from(start, entered[t], at, count)
+        after = _count_from(start, left[t], at, count)
+        found[0, t], found[2, t] = at, after
+        found[3, t] = _count_from(start, window[t], after, count)
+        until, width = after, 1  # no price ends before it starts
+        while until > 0 and end[until - 1] > left[t]:
+            until, width = max(until - width, 0), 2 * width
+        found[1, t] = _count_until(end, left[t], until, min(until + width, after))
+    return found
+
+
+@nb.njit(cache=True)
+def _block_extremes(
+    high: NDArray[np.generic], low: NDArray[np.generic], count: int
+) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Lowest and highest price of each block, then of each two blocks from it on, each four and so on."""
+    blocks = count >> _BLOCK_BITS
+    levels = 0
+    while (1 << levels) <= blocks:
+        levels += 1
+    bottoms = np.empty((levels, blocks), low.dtype)
+    tops = np.empty((levels, blocks), high.dtype)
+    for b in range(blocks):
+        begin = b << _BLOCK_BITS
+        bottoms[0, b] = _lowest(low[begin : begin + _BLOCK], low[begin])
+        tops[0, b] = _highest(high[begin : begin + _BLOCK], high[begin])
+    for level in range(1, levels):
+        half = 1 << (level - 1)
+        for b in range(blocks - 2 * half + 1):
+            bottoms[level, b] = min(bottoms[level - 1, b], bottoms[level - 1, b + half])
+            tops[level, b] = max(tops[level - 1, b], tops[level - 1, b + half])
+    return bottoms, tops
+
+
+# Over a slice from its first place on, so that the compiler need not think of places before it.
+@nb.njit(cache=True)
+def _lowest(prices: NDArray[np.generic], bottom: np.generic) -> np.generic:
+    for i in range(prices.shape[0]):
+        bottom = min(bottom, prices[i])
+    return bottom
+
+
+@nb.njit(cache=True)
+def _highest(prices: NDArray[np.generic], top: np.generic) -> np.generic:
+    for i in range(prices.shape[0]):
+        top = max(top, prices[i])
+    return top
+
+
+@nb.njit(cache=True)
 def _extremes(
-    high: NDArray[np.generic], low: NDArray[np.generic], begin: int, end: int
+    high: NDArray[np.generic],
+    low: NDArray[np.generic],
+    blocks: tuple[NDArray[np.generic], NDArray[np.generic]],
+    begin: int,
+    end: int,
 ) -> tuple[float, float]:
     """Lowest and highest price of a range; infinities where it is empty."""
-    bottom, top = np.inf, -np.inf
-    for i in range(begin, end):
-        bottom = min(bottom, float(low[i]))
-        top = max(top, float(high[i]))
-    return bottom, top
+    if begin >= end:
+        return np.inf, -np.inf
+    bottoms, tops = blocks
+    bottom, top = low[begin], high[begin]
+    first, last = (begin + _BLOCK - 1) >> _BLOCK_BITS, min(end >> _BLOCK_BITS, bottoms.shape[1])
+    head, tail = end, end
+    if first < last:
+        level = 0
+        while (2 << level) <= last - first:
+            level += 1
+        for b in (first, last - (1 << level)):
+            bottom = min(bottom, bottoms[level, b])
+            top = max(top, tops[level, b])
+        head, tail = first << _BLOCK_BITS, last << _BLOCK_BITS
+    bottom, top = _lowest(low[begin:head], bottom), _highest(high[begin:head], top)
+    bottom, top = _lowest(low[tail:end], bottom), _highest(high[tail:end], top)
+    return float(bottom), float(top)
 
 
 @nb.njit(cache=True)
 def _measure(
     high: NDArray[np.generic],
     low: NDArray[np.generic],
-    ranges: tuple[Int, Int, Int, Int],
+    blocks: tuple[NDArray[np.generic], NDArray[np.generic]],
+    ranges: Int,
     kinds: tuple[Int, Int],
     levels: tuple[Float, Float, Float, Float],
     out: Float,
 ) -> None:
-    inside_from, inside_to, after_from, after_to = ranges
     signs, exit_kind = kinds
     entries, exits, stops, targets = levels
     for t in range(signs.shape[0]):
         sign, entry, stop, target = signs[t], entries[t], stops[t], targets[t]
-        bottom, top = _extremes(high, low, inside_from[t], inside_to[t])
+        bottom, top = _extremes(high, low, blocks, ranges[0, t], ranges[1, t])
         bottom, top = min(bottom, entry, exits[t]), max(top, entry, exits[t])
         adverse = entry - bottom if sign > 0 else top - entry
         favourable = top - entry if sign > 0 else entry - bottom
@@ -160,7 +266,7 @@ def _measure(
             out[t, WSE] = adverse / entry
         if np.isnan(target):
             out[t, WTE] = favourable / entry
-        bottom, top = _extremes(high, low, after_from[t], after_to[t])
+        bottom, top = _extremes(high, low, blocks, ranges[2, t], ranges[3, t])
         if bottom > top:
             continue
         worst, best = (bottom, top) if sign > 0 else (top, bottom)
