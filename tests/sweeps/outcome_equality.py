@@ -1,6 +1,11 @@
-"""Long comparison of the outcome kernel with its oracle: ``python -m tests.sweeps.outcome_equality [N]``."""
+"""Long comparison of the outcome kernel with its oracle: ``python -m tests.sweeps.outcome_equality [N]``.
+
+Draws N ideas (a hundred thousand by default), resolves each by both, ends at the first difference, and prints
+how many of each kind there were and how they ended.
+"""
 
 import sys
+from collections import Counter
 
 import numpy as np
 
@@ -243,8 +248,8 @@ def oracle_view(outcome: Outcome) -> tuple[object, ...]:
     )
 
 
-def compare(count: int, seed: int) -> dict[str, int]:
-    """Resolve ``count`` drawn ideas twice; fails on the first difference, returns reasons counted."""
+def compare(count: int, seed: int) -> tuple[Counter[str], Counter[str]]:
+    """Resolve ``count`` drawn ideas twice; fails on the first difference, counts kinds of ideas and ends."""
     rng = np.random.default_rng(seed)
     groups, followups, bars, known = [], [], [], []
     for number in range(count):
@@ -256,7 +261,7 @@ def compare(count: int, seed: int) -> dict[str, int]:
     arrays = to_arrays(groups, followups, bars, known)
     bars_of_all, ideas, acts = arrays
     trades, legs, _ = kernel.resolve_all([(bars_of_all, np.arange(count))], ideas, acts)
-    reasons: dict[str, int] = {}
+    ends: Counter[str] = Counter()
     for row, group in enumerate(groups):
         outcome = resolve_outcome(
             group,
@@ -269,17 +274,38 @@ def compare(count: int, seed: int) -> dict[str, int]:
         found = kernel_view(trades[row], legs[row], group.side.sign)
         wanted = oracle_view(outcome)
         assert found == wanted, f"trade {row} of seed {seed}: kernel {found}, oracle {wanted}"
-        reasons[outcome.exit_reason.value] = reasons.get(outcome.exit_reason.value, 0) + 1
-        if outcome.ambiguous_bar:
-            reasons["ambiguous"] = reasons.get("ambiguous", 0) + 1
-    return reasons
+        ends[outcome.exit_reason.value] += 1
+        ends["filled"] += outcome.entry_ns is not None
+        ends["ambiguous"] += outcome.ambiguous_bar
+    return _kinds(groups, followups), ends
+
+
+def _kinds(groups: list[TradeGroup], followups: list[list[Followup]]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for group, said in zip(groups, followups, strict=True):
+        kinds.update((group.side.value, group.entry_type.value))
+        kinds["several targets"] += len(group.targets_paise) > 1
+        kinds["no stop"] += group.stop_paise is None
+        kinds["follow-ups"] += bool(said)
+        kinds["timed exit"] += group.exit_at_ns is not None
+    return kinds
+
+
+def main() -> None:
+    """Compare in parts and print the counts of all."""
+    total = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    done, kinds, ends = 0, Counter[str](), Counter[str]()
+    while done < total:
+        size = min(10_000, total - done)
+        for counted, found in zip((kinds, ends), compare(size, seed=1_000 + done), strict=True):
+            counted.update(found)
+        done += size
+        sys.stderr.write(f"{done:,} of {total:,} compared\n")
+    for title, counted in (("drawn", kinds), ("ended", ends)):
+        words = ", ".join(f"{name} {number:,}" for name, number in counted.most_common())
+        sys.stdout.write(f"{title}: {words}\n")
+    sys.stdout.write(f"all {total:,} outcomes equal\n")
 
 
 if __name__ == "__main__":
-    total = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    done = 0
-    while done < total:
-        size = min(10_000, total - done)
-        sys.stdout.write(f"{done + size} {compare(size, seed=1_000 + done)}\n")
-        sys.stdout.flush()
-        done += size
+    main()
