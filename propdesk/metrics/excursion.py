@@ -143,35 +143,28 @@ def _count_until(times: Int, moment: int, low: int, high: int) -> int:
 
 
 @nb.njit(cache=True)
-def _count_from(times: Int, moment: int, near: int, count: int) -> int:
-    """How many of the first ``count`` times are no later than a moment; likely little more than ``near``."""
-    if near > 0 and times[near - 1] > moment:
-        return _count_until(times, moment, 0, near - 1)
-    low, width = near, 8
-    while low + width < count and times[low + width - 1] <= moment:
-        low += width
-        width *= 8
-    return _count_until(times, moment, low, min(low + width, count))
-
-
-@nb.njit(cache=True)
 def _ranges(start: Int, end: Int, moments: tuple[Int, Int, Int], count: int) -> Int:
     """First and last + 1 of the prices inside each trade, and of those in the window after it: four rows."""
     entered, left, window = moments
     found = np.empty((4, entered.shape[0]), np.int64)
-    at = 0
+    # What costs is to fetch times from memory: the last of each block are few enough to stay near.
+    lasts = start[_BLOCK - 1 : count : _BLOCK].copy()
     for t in range(entered.shape[0]):
-        # Each lies near the one before it, and a trade near the last one where they come in order of time.
-        # What costs is to fetch times from memory: ends are looked at last and few.
-        at = _count_from(start, entered[t], at, count)
-        after = _count_from(start, left[t], at, count)
-        found[0, t], found[2, t] = at, after
-        found[3, t] = _count_from(start, window[t], after, count)
+        after = _count_in_blocks(start, lasts, left[t], count)
+        found[0, t], found[2, t] = _count_in_blocks(start, lasts, entered[t], count), after
+        found[3, t] = _count_in_blocks(start, lasts, window[t], count)
         until, width = after, 1  # no price ends before it starts
         while until > 0 and end[until - 1] > left[t]:
             until, width = max(until - width, 0), 2 * width
         found[1, t] = _count_until(end, left[t], until, min(until + width, after))
     return found
+
+
+@nb.njit(cache=True)
+def _count_in_blocks(times: Int, lasts: Int, moment: int, count: int) -> int:
+    """How many of the first ``count`` times are no later than a moment; ``lasts`` are those ending blocks."""
+    begin = _count_until(lasts, moment, 0, lasts.shape[0]) << _BLOCK_BITS
+    return _count_until(times, moment, begin, min(begin + _BLOCK, count))
 
 
 @nb.njit(cache=True)
