@@ -12,7 +12,8 @@ def drawn(rng: np.random.Generator, count: int, kind: type, *, is_ticks: bool) -
     """Prices with gaps, ties and equal stamps."""
     gaps = rng.choice([0, 1, 1, 1, 2, 40], count) if is_ticks else rng.choice([1, 1, 1, 3, 900], count)
     start = np.cumsum(gaps).astype(np.int64) * NS_PER_MINUTE
-    low = rng.integers(90, 110, count)
+    # a walk: each extreme stands once, so that a block that is left out is missed
+    low = 100_000 + np.cumsum(rng.integers(-500, 501, count))
     high = low if is_ticks else low + rng.integers(0, 4, count)
     end = start if is_ticks else start + NS_PER_MINUTE
     return PricePath(start, end, high.astype(kind), low.astype(kind), is_ticks)
@@ -25,7 +26,7 @@ def trades(rng: np.random.Generator, path: PricePath, count: int) -> Spans:
     on_stamp = rng.random(count) < 0.5
     entry_ns = np.where(on_stamp, rng.choice(path.start_ns, count), entry_ns)
     exit_ns = entry_ns + rng.choice([0, NS_PER_MINUTE, whole // 50, whole], count)
-    level = rng.integers(95, 105, (4, count)).astype(np.float64)
+    level = rng.choice(path.low, (4, count)).astype(np.float64)
     level[2:, :][rng.random((2, count)) < 0.3] = np.nan
     close_ns = exit_ns + rng.integers(0, 2 * WINDOW_NS, count)
     sign, kinds = rng.choice([-1, 1], count), rng.integers(0, 3, count)
