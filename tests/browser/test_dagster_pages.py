@@ -91,7 +91,7 @@ def test_a_table_shows_the_verdict_of_its_blocking_check(page: Page, table: str)
         expect(page.get_by_text("Checks (2)")).to_be_visible()
         expect(page.get_by_text("This is a non-blocking asset check.")).to_be_visible()
         expect(page.get_by_text("prices of 8 of 8 days are complete")).to_be_visible()
-        page.get_by_text("quality", exact=True).click()
+        page.get_by_text("quality", exact=True).first.click()
     else:
         expect(page.get_by_text("Checks (1)")).to_be_visible()
     expect(page.get_by_text("This is a blocking asset check.")).to_be_visible()
