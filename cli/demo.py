@@ -7,7 +7,6 @@ and one that was interrupted goes on.
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Final
@@ -297,8 +296,7 @@ def _replay(context: UpContext) -> None:
     ]  # fmt: skip
     if context.options.broker == "paper" and context.facts.get("changed"):
         words.append("--fresh")
-    spec = python_spec(DAEMON, words, context.home, settings, lambda: None)
-    spec = replace(spec, env={**spec.env, **context.daemon_env})
+    spec = python_spec(DAEMON, words, context.home, settings, lambda: None, env=context.daemon_env)
     context.supervisor.start(spec)
     pause, waited, was_ended = threading.Event(), 0.0, False
     while not _is_replayed(settings, day):

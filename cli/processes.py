@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -78,6 +78,7 @@ def python_spec(
     ready: Callable[[], str | None],
     *,
     restart: bool = True,
+    env: Mapping[str, str] | None = None,
 ) -> ProcessSpec:
     """Describe a process that runs one of our modules, e.g. the trading daemon.
 
@@ -94,6 +95,8 @@ def python_spec(
         None once it serves, else the reason why not yet.
     restart : bool
         Start it again when it ends with a fault; an exit code of 0 is the end of its work.
+    env : mapping of str to str, optional
+        Variables besides those that every process of ours has.
     """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return ProcessSpec(
@@ -104,6 +107,7 @@ def python_spec(
             "PYTHONPATH": str(CLONE_ROOT),
             "PYTHONUNBUFFERED": "1",
             "PATH": path,
+            **(env or {}),
         },
         cwd=CLONE_ROOT,
         log_file=home.logs / f"{name}.log",

@@ -1,6 +1,5 @@
 """Notifier and Telegram door as parts of ``up``: each runs where somebody is to be told, or may ask."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -38,8 +37,10 @@ def launch_telegram_door(context: UpContext, account_id: str) -> None:
     account_id : str
         Account that it shows and commands.
     """
-    spec = python_spec(TELEGRAM_DOOR, ["cli", "telegram"], context.home, context.settings, lambda: None)
-    context.supervisor.launch(replace(spec, env={**spec.env, f"{ENV_PREFIX}ACCOUNT_ID": account_id}))
+    words, env = ["cli", "telegram"], {f"{ENV_PREFIX}ACCOUNT_ID": account_id}
+    context.supervisor.launch(
+        python_spec(TELEGRAM_DOOR, words, context.home, context.settings, lambda: None, env=env)
+    )
     context.say(f"  who may ask: {', '.join(sorted(set(context.settings.telegram_people.values())))}")
 
 
@@ -53,10 +54,9 @@ def launch_notifier(context: UpContext, account_id: str) -> None:
         Account whose events it sends.
     """
     settings = context.settings
-    spec = python_spec(
-        NOTIFIER, ["cli", "notify"], context.home, settings, lambda: notifier_obstacle(settings)
-    )
-    context.supervisor.launch(replace(spec, env={**spec.env, f"{ENV_PREFIX}ACCOUNT_ID": account_id}))
+    words, env = ["cli", "notify"], {f"{ENV_PREFIX}ACCOUNT_ID": account_id}
+    obstacle = partial(notifier_obstacle, settings)
+    context.supervisor.launch(python_spec(NOTIFIER, words, context.home, settings, obstacle, env=env))
 
 
 def wait_for_notifier(context: UpContext) -> None:

@@ -1,6 +1,5 @@
 """API and dashboard as parts of ``up``: their first user, their processes."""
 
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -41,10 +40,10 @@ def launch_surfaces(context: UpContext, account_id: str) -> None:
 
 def _launch(context: UpContext, account_id: str, name: str, url: str, words: list[str]) -> None:
     obstacle = partial(surface_obstacle, url)
-    spec = python_spec(name, ["cli", name, *words], context.home, context.settings, obstacle)
     # Each thread that allocates gets an arena of its own otherwise, up to eight per processor.
-    env = {**spec.env, f"{ENV_PREFIX}ACCOUNT_ID": account_id, "MALLOC_ARENA_MAX": "2"}
-    context.supervisor.launch(replace(spec, env=env))
+    env = {f"{ENV_PREFIX}ACCOUNT_ID": account_id, "MALLOC_ARENA_MAX": "2"}
+    words = ["cli", name, *words]
+    context.supervisor.launch(python_spec(name, words, context.home, context.settings, obstacle, env=env))
 
 
 def wait_for_surfaces(context: UpContext) -> None:

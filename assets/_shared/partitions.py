@@ -129,3 +129,9 @@ def worked_range(context: AssetExecutionContext, today: date) -> DayRange:
 MARKET_DAYS: Final = build_market_days(load_calendar(), load_settings().first_day)
 """Read from the settings at import, since Dagster asks for it where an asset is declared; all assets must
 share one definition, or a run over a range falls apart into several."""
+
+
+def worked_days(context: AssetExecutionContext, days: DayRange) -> list[date]:
+    """Give the partitions of a run that lie in the days it works on, rising."""
+    keys = (date.fromisoformat(key) for key in context.partition_keys)
+    return [day for day in keys if days.first <= day <= days.last]

@@ -10,7 +10,7 @@ from dagster import AssetCheckResult, AssetCheckSeverity, AssetExecutionContext,
 from adapters.db.frames.quality import write_daily_results
 from adapters.quality import SuiteResult, run_rules, run_suite
 from assets._shared.dress import CHECK
-from assets._shared.partitions import DayRange
+from assets._shared.partitions import DayRange, worked_days
 from assets._shared.report import Judged
 
 Results = list[dict[str, Any]]
@@ -105,8 +105,7 @@ def judge(
         severity WARN where only others do not.
     """
     found = run_suite(name, frame)
-    keys = [date.fromisoformat(key) for key in context.partition_keys]
-    worked = [day for day in keys if days.first <= day <= days.last]
+    worked = worked_days(context, days)
     daily = results_by_day(found, frame, worked, day_column)
     write_daily_results(connection, days.first, days.last, name, found.suite, context.run_id, daily)
     failures = {

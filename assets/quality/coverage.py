@@ -16,7 +16,7 @@ from dagster import (
 from adapters.db.frames.quality import write_daily_results
 from adapters.db.frames.trades import read_alive
 from adapters.ticks.store import KINDS, Kind, ParquetPriceStore
-from assets._shared.partitions import DayRange
+from assets._shared.partitions import DayRange, worked_days
 from assets._shared.report import Judged
 from assets.quality import day_sentence
 from propdesk.pipeline.coverage import ALIVE_COLUMNS, DayPrices, judge_coverage, needed_series
@@ -60,8 +60,7 @@ def judge_prices(
     Judged
         A warning where something is missing: outcomes say so themselves (NO_PRICE_DATA, INCOMPLETE).
     """
-    keys = [date.fromisoformat(key) for key in context.partition_keys]
-    worked = [day for day in keys if days.first <= day <= days.last]
+    worked = worked_days(context, days)
     parts = [read_alive(connection, days.first), trades[list(ALIVE_COLUMNS)]]
     needed = needed_series(pd.concat([part for part in parts if len(part)] or parts[1:]), worked)
     found = {day: _day_prices(store, day) for day in worked}

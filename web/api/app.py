@@ -53,16 +53,6 @@ def create_app(parts: Parts) -> FastAPI:
         Its document is at ``/api/v1/openapi.json``; no pages, which would fetch scripts from elsewhere.
     """
     bell = Bell(parts.reader.url.render_as_string(hide_password=False))
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        # As many threads as connections, some of them for logins alone: further requests wait in the loop,
-        # where they cost nothing.
-        threads = anyio.to_thread.current_default_thread_limiter()
-        threads.total_tokens = POOL_SIZE + POOL_OVERFLOW - LOGINS_AT_ONCE
-        async with bell.listening():
-            yield
-
     app = FastAPI(
         title="propdesk",
         version="1",
@@ -70,7 +60,7 @@ def create_app(parts: Parts) -> FastAPI:
         openapi_url=f"{PREFIX}/openapi.json",
         docs_url=None,
         redoc_url=None,
-        lifespan=lifespan,
+        lifespan=partial(life_of, bell),
         dependencies=[Depends(refuse_unknown_parameters)],
         separate_input_output_schemas=False,
     )
@@ -86,6 +76,18 @@ def create_app(parts: Parts) -> FastAPI:
     app.add_middleware(Limits)
     _describe_problems(app)
     return app
+
+
+@asynccontextmanager
+async def life_of(bell: Bell, _: FastAPI) -> AsyncIterator[None]:
+    """Hear the bell while an application lives, with as many threads as connections.
+
+    Some of the connections are for logins alone. Further requests wait in the loop, where they cost nothing.
+    """
+    threads = anyio.to_thread.current_default_thread_limiter()
+    threads.total_tokens = POOL_SIZE + POOL_OVERFLOW - LOGINS_AT_ONCE
+    async with bell.listening():
+        yield
 
 
 def state_router(parts: Parts) -> APIRouter:

@@ -1,9 +1,11 @@
 """Composition root of the API's process."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
 import uvicorn
+from fastapi import FastAPI
 
 from adapters.clock import SystemClock
 from adapters.db.engine import create_engine
@@ -71,13 +73,51 @@ def serve(settings: Settings, host: str, port: int) -> None:
         Interface to listen on.
     port : int
     """
-    configure_logging("api", SystemClock(), level=settings.log_level, secrets=settings.secret_values())
+    run_surface(
+        settings,
+        "api",
+        create_app,
+        host,
+        port,
+        connections_max=_CONNECTIONS_MAX,
+        stop_grace_s=_STOP_GRACE_S,
+    )
+
+
+def run_surface(
+    settings: Settings,
+    surface: str,
+    make: Callable[[Parts], FastAPI],
+    host: str,
+    port: int,
+    *,
+    connections_max: int,
+    stop_grace_s: int,
+) -> None:
+    """Serve an application until a signal asks to stop.
+
+    Parameters
+    ----------
+    settings : Settings
+    surface : {"api", "ui"}
+        As of `make_parts`; names the log too.
+    make : callable
+        Makes the application.
+    host : str
+        Interface to listen on.
+    port : int
+    connections_max : int
+        Requests and connections beyond it are answered 503.
+    stop_grace_s : int
+        How long a stop waits for what is under way, s.
+    """
+    configure_logging(surface, SystemClock(), level=settings.log_level, secrets=settings.secret_values())
     uvicorn.run(
-        create_app(make_parts(settings, "api")),
+        make(make_parts(settings, surface)),
         host=host,
         port=port,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_graceful_shutdown=_STOP_GRACE_S,
+        limit_concurrency=connections_max,
+        timeout_graceful_shutdown=stop_grace_s,
         **server_options(settings),
     )
 

@@ -1,12 +1,10 @@
 """The application: door, data for the grids, files, pages, and the headers of them all."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import anyio.to_thread
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -17,13 +15,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.db.engine import POOL_OVERFLOW, POOL_SIZE, DatabaseUnreachable
+from adapters.db.engine import DatabaseUnreachable
 from adapters.settings import Settings
 from web.api import problems
-from web.api.app import state_router
+from web.api.app import life_of, state_router
 from web.api.events import Bell
 from web.api.limits import Limits
-from web.api.login import LOGINS_AT_ONCE
 from web.api.parts import Parts
 from web.api.tables import tables_router
 from web.ui.frame import add_page
@@ -72,15 +69,8 @@ def create_app(parts: Parts, settings: Settings, dagster_url: str | None) -> Fas
     """
     bell = Bell(parts.reader.url.render_as_string(hide_password=False), "propdesk-ui-events")
     house = House(parts, listings(), bell, settings, dagster_url)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threads = anyio.to_thread.current_default_thread_limiter()
-        threads.total_tokens = POOL_SIZE + POOL_OVERFLOW - LOGINS_AT_ONCE
-        async with bell.listening():
-            yield
-
-    app = FastAPI(title="propdesk", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    life = partial(life_of, bell)
+    app = FastAPI(title="propdesk", openapi_url=None, docs_url=None, redoc_url=None, lifespan=life)
     problems.register(app)
     _say_to_people(app)
     app.include_router(login_router(parts))

@@ -31,8 +31,7 @@ def differs(trades: Sequence[CellTrade], judged: int) -> str:
 
 def running(title: str, trades: Sequence[CellTrade]) -> None:
     """Draw the running sum of net results."""
-    sums = list(accumulate(trade.net_pnl_paise for trade in trades))
-    moments = [f"{trade.exit_at.astimezone(IST):%Y-%m-%d %H:%M}" for trade in trades]
+    moments, sums = _sums(trades)
     rupees = [value / PAISE_PER_RUPEE for value in sums]
     rows = [
         (moment, trade.trade_id, trade.net_pnl_paise / PAISE_PER_RUPEE, total)
@@ -52,10 +51,9 @@ def running(title: str, trades: Sequence[CellTrade]) -> None:
 
 def drawdown_of(trades: Sequence[CellTrade]) -> None:
     """Draw how far the running sum lies under its peak."""
-    sums = list(accumulate(trade.net_pnl_paise for trade in trades))
+    moments, sums = _sums(trades)
     peaks = list(accumulate(sums, max, initial=0))[1:]
     under = [(value - peak) / PAISE_PER_RUPEE for value, peak in zip(sums, peaks, strict=True)]
-    moments = [f"{trade.exit_at.astimezone(IST):%Y-%m-%d %H:%M}" for trade in trades]
     options = {
         "xAxis": {"data": moments},
         "yAxis": AMOUNTS,
@@ -66,3 +64,9 @@ def drawdown_of(trades: Sequence[CellTrade]) -> None:
     note = "In rupees: a sum of trades has no corpus to take a share of."
     rows = list(zip(moments, under, strict=True))
     chart(Chart("Below its peak", note, ("exit (IST)", "below peak ₹"), rows, options))
+
+
+def _sums(trades: Sequence[CellTrade]) -> tuple[list[str], list[int]]:
+    """Give the moment of each exit as it is shown, and the net result up to it in paise."""
+    moments = [f"{trade.exit_at.astimezone(IST):%Y-%m-%d %H:%M}" for trade in trades]
+    return moments, list(accumulate(trade.net_pnl_paise for trade in trades))
