@@ -148,7 +148,7 @@ def commands_router(parts: Parts) -> APIRouter:
 
     @router.post("/resume", **asking)
     def resume(session: caller, key: _Key, given: Resumption) -> Response:
-        """Lift what a person may lift; more than a person's own pause only for an admin."""
+        """Lift what a person may lift; more than a person's block of entries only for an admin."""
         return _ask(parts, session, key, CommandKind.RESUME, given)
 
     @router.post("/kill", **asking)
