@@ -172,6 +172,7 @@ def _simulate(
     from concurrent.futures import ThreadPoolExecutor
 
     from adapters.contract_rules import load_contract_rules
+    from adapters.forks import spread_over_forks
     from propdesk.sim.advisors import AdvisorSpec, generate_advisors
     from propdesk.sim.market import MarketSpec, generate_market
     from propdesk.sim.market_book import book_of_market
@@ -184,7 +185,8 @@ def _simulate(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         book = book_of_market(market, instruments, pool.map)
     tell("Advisors", 0, 1)
-    return market, instruments, book, generate_advisors(book, AdvisorSpec(seed, per_day), calendar)
+    stream = generate_advisors(book, AdvisorSpec(seed, per_day), calendar, spread_over_forks)
+    return market, instruments, book, stream
 
 
 def advisors(
@@ -199,6 +201,7 @@ def advisors(
 ) -> None:
     """Let advisors of known skill post NSE_EQ ideas on stored (real) prices."""
     from adapters.calendar import load_calendar
+    from adapters.forks import spread_over_forks
     from adapters.ticks.store import ParquetPriceStore
     from propdesk.sim.advisors import AdvisorSpec, generate_advisors
     from propdesk.sim.market_book import book_of_prices
@@ -224,7 +227,8 @@ def advisors(
         bars = store.minute_bars(keys, days[0], days[-1])
         report("Advisors", 0, 1)
         book = book_of_prices(bars, days, calendar, {})
-        stream = generate_advisors(book, AdvisorSpec(seed, per_day, cash_only=True), calendar)
+        spec = AdvisorSpec(seed, per_day, cash_only=True)
+        stream = generate_advisors(book, spec, calendar, spread_over_forks)
     _write_atomically(out, csv_lines(stream.rows))
     if truth is not None:
         data = {"seed": seed, "first": str(days[0]), "last": str(days[-1]), "advisors": list(stream.truth)}
