@@ -149,7 +149,7 @@ def _research(
     if not any(timeline.judged_from <= day < days[-1] for day in as_of):
         raise GapFault(
             f"The ideas of {days[0]} to {days[-1]} end before the {settings.window_days} days of a replay "
-            "are full and judged: ask for a longer time with --first and --last."
+            "are full and judged: ask for a longer time with --first and --last, or set PROPDESK_WINDOW_DAYS."
         )
     return _Research(settings, calendar, load_gates(settings.gates_file), as_of, timeline)
 

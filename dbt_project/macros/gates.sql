@@ -26,6 +26,8 @@
         ('traded_value_share', 'm.traded_value_share', '<='),
         ('post_mean_r', 'm.post_mean_r', '>'),
         ('prob_edge', 'm.prob_edge', '>'),
+        ('advisor_q', 'm.advisor_q', '<='),
+        ('mdd_p95', 'm.mdd_p95', '>'),
     ]) }}
 {%- endmacro %}
 
@@ -112,6 +114,8 @@
         ('post_sd_r', 'm.post_sd_r', none),
         ('shrink', 'm.shrink', none),
         ('prob_edge', 'm.prob_edge', none),
+        ('advisor_q', 'm.advisor_q', 'double precision'),
+        ('mdd_p95_pct', '100 * m.mdd_p95', 'double precision'),
     ]) }}
 {%- endmacro %}
 

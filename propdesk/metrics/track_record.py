@@ -126,15 +126,19 @@ def block_starts(n_days: int, block: int, draws: int, rng: np.random.Generator) 
     return np.asarray(days.reshape(draws, -1)[:, :n_days] % n_days, dtype=np.int64)
 
 
-def reshuffled_drawdowns(result: FloatArray, day: IntArray, order: IntArray, capital: float) -> FloatArray:
-    """Drawdown of the record's days in other orders.
+def reshuffled_tails(
+    result: FloatArray, day: IntArray, low: IntArray, high: IntArray, order: IntArray, capital: float
+) -> FloatArray:
+    """Give the drawdown that 95 of 100 reshuffled records stay inside, for many groups of exits.
 
     Parameters
     ----------
     result : ndarray of float64, shape (n,)
-        Result of each exit, money, in order of time.
+        Result of each exit, money; in order of time within a group.
     day : ndarray of int64, shape (n,)
-        Number of the exit's day in [0, n_days), not falling.
+        Number of the exit's day in [0, n_days), not falling within a group.
+    low, high : ndarray of int64, shape (n_groups,)
+        Exits of group g are ``result[low[g]:high[g]]``.
     order : ndarray of int64, shape (draws, n_days)
         Days of each record to look at, from `block_starts`.
     capital : float
@@ -142,31 +146,68 @@ def reshuffled_drawdowns(result: FloatArray, day: IntArray, order: IntArray, cap
 
     Returns
     -------
-    ndarray of float64, shape (draws,)
-        Lowest value against the running peak, ≤ 0, exit by exit.
+    ndarray of float64, shape (n_groups,)
+        Lowest value against the running peak, exit by exit, ≤ 0: of the drawdowns, deepest first, the one
+        that a twentieth of the draws precede. 0 for a group without exits.
 
     Notes
     -----
     A day's exits stay in their order. Sizes are those of the record: results add up, they do not compound.
     Source: spec §3.8 (P95 drawdown of the reshuffled replay).
     """
-    n_days = order.shape[1]
     require(capital > 0, "a record needs a positive capital")
-    require(bool((np.diff(day) >= 0).all()), "exits are not in order of time")
-    require(len(day) == 0 or 0 <= int(day[0]) <= int(day[-1]) < n_days, "an exit lies outside the record")
-    return np.asarray(_deepest(result, np.searchsorted(day, np.arange(n_days + 1)), order, capital))
+    inside = len(day) == 0 or (int(day.min()) >= 0 and int(day.max()) < order.shape[1])
+    require(inside, "an exit lies outside the record")
+    joined = np.zeros(len(day) + 1, dtype=bool)
+    joined[low], joined[high] = True, True
+    require(bool((np.diff(day) >= 0)[~joined[1:-1]].all()), "exits are not in order of time")
+    return np.asarray(_tails(result, day, low, high, *_runs(order), capital))
 
 
 @njit(cache=True, nogil=True)
-def _deepest(result: FloatArray, start: IntArray, order: IntArray, capital: float) -> FloatArray:
-    """Walk every record; the exits of day d are ``result[start[d]:start[d + 1]]``."""
-    out = np.zeros(order.shape[0])
+def _runs(order: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Join consecutive days of each record: most days of a group have no exit, so that runs are few steps."""
+    first, behind = np.zeros_like(order), np.zeros_like(order)
+    count = np.zeros(order.shape[0], dtype=np.int64)
     for draw in range(order.shape[0]):
-        value, peak = capital, capital
-        for at in range(order.shape[1]):
-            day = order[draw, at]
-            for i in range(start[day], start[day + 1]):
-                value += result[i]
-                peak = max(peak, value)
-                out[draw] = min(out[draw], value / peak - 1.0)
+        for day in order[draw]:
+            run = count[draw] - 1
+            if run >= 0 and behind[draw, run] == day:
+                behind[draw, run] = day + 1
+            else:
+                first[draw, run + 1], behind[draw, run + 1] = day, day + 1
+                count[draw] += 1
+    return first, behind, count
+
+
+@njit(cache=True, nogil=True)
+def _tails(
+    result: FloatArray,
+    day: IntArray,
+    low: IntArray,
+    high: IntArray,
+    first: IntArray,
+    behind: IntArray,
+    count: IntArray,
+    capital: float,
+) -> FloatArray:
+    out = np.zeros(len(low))
+    start = np.zeros(first.shape[1] + 1, dtype=np.int64)
+    ratio = np.zeros(len(count))
+    for g in range(len(low)):
+        at = low[g]
+        for number in range(len(start)):  # exits of day d are result[start[d]:start[d + 1]]
+            while at < high[g] and day[at] < number:
+                at += 1
+            start[number] = at
+        for draw in range(len(count)):
+            value, peak, ratio[draw] = capital, capital, 1.0
+            for run in range(count[draw]):
+                for i in range(start[first[draw, run]], start[behind[draw, run]]):
+                    value += result[i]
+                    if value > peak:
+                        peak = value
+                    else:
+                        ratio[draw] = min(ratio[draw], value / peak)
+        out[g] = np.sort(ratio)[len(count) // 20] - 1.0
     return out

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 
 from propdesk.core.calendar import MarketCalendar
-from propdesk.metrics.recency import recency_weights
+from propdesk.metrics import track_record
+from propdesk.metrics.equity import MIN_SHARPE_DAYS
 from propdesk.metrics.shrinkage import intraclass_correlation, probability_above, shrink_level
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
 from propdesk.pipeline import groups_kernels as kernels
 from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frames, moments
+from propdesk.pipeline.groups_known import Known, advisor_q_values, known_at
 from propdesk.pipeline.groups_prepare import (
     BoolArray,
     FloatArray,
@@ -37,7 +39,7 @@ from propdesk.replay.batch import (
 )
 from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS
 
-__all__ = ["GroupConfig", "GroupTables", "Known", "build_group_facts", "known_at"]
+__all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
 
 _MOMENTS = {
     "mdd_peak_ns": "mdd_peak_at",
@@ -76,21 +78,6 @@ class _Orders:
     by_value: dict[str, _Ordered]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """Which trades count at the end of one as-of date, and at which R."""
-
-    day: int
-    closed: BoolArray  # window of §3.4, exit known
-    is_open: BoolArray  # window of §3.4, still open
-    is_unsettled: BoolArray  # window of §3.4, known to be unsettled: in no figure but its own count
-    skill: BoolArray  # evidence window of §3.8
-    skill_closed: BoolArray
-    r: FloatArray  # net R, open trades at their mark
-    weight: FloatArray  # of the evidence window, §3.8
-    recency: FloatArray  # of the metric window, §3.5
-
-
 _CURVES = ("point_ns", "corpus_paise", "daily_corpus_paise", "daily_marked_paise")
 # input → quantiles, and names of count, mean, lowest, highest and the quantiles (None: not kept)
 _STATISTICS: dict[str, tuple[tuple[float, ...], tuple[str | None, ...]]] = {
@@ -122,7 +109,7 @@ _FULL_CELLS = (
     "mfe_r_p75", "mfe_r_p90", "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
     "positive_post_sl_extension_p75", "mean_post_sl_recovery", "stop_hunt_rate",
     "mean_post_target_extension", "median_post_target_extension", "mean_wse", "wse_p90", "mean_wte",
-    "median_traded_value_share", *kernels.ADDITIVE,
+    "median_traded_value_share", "advisor_q", "mdd_p95", *kernels.ADDITIVE,
 )  # fmt: skip
 """Columns that a cell below half its minimum does not store."""
 
@@ -213,6 +200,8 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
     known = known_at(data, number, config)
     icc = _desk_icc(data, known)
     posterior = _desk_posterior(data, known, fixed.orders[0], icc)
+    records = _reshuffled_days(data, number, config)
+    q_value: FloatArray = np.zeros(0)
     for place, (level, ordered) in enumerate(zip(data.levels, fixed.orders, strict=True)):
         skill, posterior = _skill(data, level, ordered, known, posterior, icc, config)
         by = ordered.by_day
@@ -220,6 +209,11 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
         live = np.flatnonzero(count[:, kernels.N] > 0)
         full = (count[:, kernels.N] >= level.half_minimum) & (count[:, kernels.N] > 0)
         paths = _paths(data, ordered, known, fixed.values, full, fixed.table)
+        # a cell has its advisor's q: advisors first, then each level by its parents
+        effect = np.where(full, skill["design_effect"], np.nan)
+        q_value = advisor_q_values(data, known, effect) if _is_advisor(level) else q_value[level.parent]
+        paths["advisor_q"] = q_value
+        paths["mdd_p95"] = _tails(data, level, ordered.by_exit, known, full, records, config)
         row = fixed.names.row(place, live)
         unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
         sums = _additive(data, by, known, full, config)
@@ -243,6 +237,46 @@ def _additive(
         by.order, by.low, by.high, full, known.closed, data.facts, known.recency, early
     )
     return {name: found[:, k] for k, name in enumerate(kernels.ADDITIVE)}
+
+
+def _reshuffled_days(data: Prepared, day: int, config: GroupConfig) -> IntArray:
+    """Draw the days of the reshuffled records, the same ones for every cell, so that cells compare."""
+    first, end = data.market.index_range(day - config.window_days + 1, day)
+    rng = np.random.default_rng(config.seed)
+    return track_record.block_starts(
+        max(end - first, 1), config.drawdown_block_days, config.drawdown_draws, rng
+    )
+
+
+def _tails(
+    data: Prepared,
+    level: Level,
+    by: _Ordered,
+    known: Known,
+    full: BoolArray,
+    records: IntArray,
+    config: GroupConfig,
+) -> FloatArray:
+    """Give the P95 drawdown of each cell's reshuffled record; NaN without trades or days enough.
+
+    Every closed idea of the window takes part, also one that the replay had no capital for.
+    """
+    n_days = records.shape[1]
+    out = np.full(len(full), np.nan)
+    if n_days < MIN_SHARPE_DAYS:
+        return out
+    rows = by.order[known.closed[by.order] & full[level.cell[by.order]]]
+    low, high = group_bounds(level.cell[rows], level.size)
+    first = data.market.index_range(known.day - config.window_days + 1, known.day)[0]
+    out[full] = track_record.reshuffled_tails(
+        data.corpus[config.size_models[0]].net_pnl_paise[rows].astype(np.float64),
+        np.clip(data.exit_index[rows] - first, 0, n_days - 1),
+        low[full],
+        high[full],
+        records,
+        float(config.capital_paise),
+    )
+    return out
 
 
 def _is_advisor(level: Level) -> bool:
@@ -290,31 +324,6 @@ def _orders(data: Prepared, level: Level, values: dict[str, FloatArray]) -> _Ord
         sort(data.exit_ns),
         {name: sort(value, use=~np.isnan(value)) for name, value in values.items()},
     )
-
-
-def known_at(data: Prepared, day: int, config: GroupConfig) -> Known:
-    """Tell which trades count at the end of an epoch day, at which R and weight (§3.4, §3.8)."""
-    begun = data.entry_day <= day
-    unsettled = data.unsettled_day <= day
-    entered = begun & ~unsettled
-    ended = data.exit_day <= day
-    recent = data.entry_day > day - config.window_days
-    window = entered & recent
-    today = int(np.searchsorted(data.market.day, day, side="right")) - 1
-    skill = entered & (data.entry_index > today - data.skill_window)
-    age = np.where(ended, today - data.exit_index, 0)
-    weight = np.exp2(-np.maximum(age, 0) / config.skill_half_life_days)
-    r = np.where(ended, data.r, np.nan)
-    for t in np.flatnonzero(skill & ~ended):
-        span = slice(int(data.mark_offset[t]), int(data.mark_offset[t + 1]))
-        at = int(np.searchsorted(data.mark_day[span], day, side="right")) - 1
-        if at >= 0 and data.risk_total[t] > 0:
-            r[t] = float(data.mark_pnl[span][at]) / data.risk_total[t]
-    lost = begun & unsettled & recent
-    recency = recency_weights(
-        np.where(ended, day - data.exit_day, 0).astype(np.float64), config.half_life_days
-    )
-    return Known(day, window & ended, window & ~ended, lost, skill, skill & ended, r, weight, recency)
 
 
 def _desk_icc(data: Prepared, known: Known) -> float:

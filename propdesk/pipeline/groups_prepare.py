@@ -76,8 +76,10 @@ class GroupConfig:
         Sizes to replay: ``analytical``, ``desk``.
     minimum_trades : mapping of (level, category) to int
         Minimum of the gates; a cell below half of it gets sums and skill columns only.
+    drawdown_draws, drawdown_block_days : int
+        Reshuffled records of each group, and market days that stay together in them.
     seed : int
-        Seed of the simulated no-skill excursions.
+        Seed of the simulated no-skill excursions and of the reshuffled records.
     """
 
     capital_paise: int = 1_000_000_000
@@ -90,6 +92,8 @@ class GroupConfig:
     risk_free: float = 0.0
     size_models: tuple[str, ...] = (ANALYTICAL_SIZE,)
     minimum_trades: Mapping[tuple[RuleLevel, Category], int] = field(default_factory=_default_minimum)
+    drawdown_draws: int = 200
+    drawdown_block_days: int = 5
     seed: int = 1
 
 

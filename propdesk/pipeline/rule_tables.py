@@ -163,6 +163,8 @@ def _gate_values(frame: pd.DataFrame) -> dict[str, FloatArray]:
         "traded_value_share": floats(frame, "median_traded_value_share"),
         "post_mean_r": floats(frame, "post_mean_r"),
         "prob_edge": floats(frame, "prob_edge"),
+        "advisor_q": floats(frame, "advisor_q"),
+        "mdd_p95": floats(frame, "mdd_p95"),
     }
 
 

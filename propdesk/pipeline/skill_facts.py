@@ -1,7 +1,7 @@
 """Skill or luck of every advisor and of the desk at the end of an as-of date (§3.8).
 
-Step 8 keeps sums and the shrinkage cascade; this adds what needs single ideas or days: clustered t, exact
-excess hits, false-discovery rates, e-processes, reshuffled drawdowns, deflated Sharpe ratios and stages.
+Step 8 keeps sums, the shrinkage cascade, advisors' q and reshuffled drawdowns; this adds what else needs
+single ideas or days: clustered t, exact excess hits, e-processes, deflated Sharpe ratios, the search, stages.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,10 @@ from scipy.special import ndtri
 
 from propdesk.core.errors import GapFault
 from propdesk.metrics import discovery, evidence, track_record
-from propdesk.metrics.equity import MIN_SHARPE_DAYS, TRADING_DAYS_PER_YEAR, sample_std, sharpe
+from propdesk.metrics.equity import TRADING_DAYS_PER_YEAR, sample_std, sharpe
 from propdesk.metrics.performance import kurtosis, skewness
-from propdesk.pipeline.groups import Known, known_at
+from propdesk.pipeline.groups_known import Known, clustered_means, excess_chances, known_at, tested_ideas
 from propdesk.pipeline.groups_prepare import BoolArray, FloatArray, GroupConfig, Level, Prepared
-from propdesk.replay.inputs import epoch_days_of
 from propdesk.rules.stages import StageLimits, Standing, stage_of
 
 _KEPT = (
@@ -40,17 +39,12 @@ class SkillConfig:
         False-discovery rate among advisors and rules.
     edge : float
         Points of win chance (fraction) that `trades_needed` asks to be found.
-    draws, block_days, seed : int
-        Reshuffled records, market days that stay together in them, seed of the draws.
     limits : StageLimits
         Thresholds of the stages.
     """
 
     rate: float = 0.10
     edge: float = 0.08
-    draws: int = 2_000
-    block_days: int = 5
-    seed: int = 1
     limits: StageLimits = field(default_factory=StageLimits)
 
 
@@ -89,8 +83,6 @@ class SkillTables:
 class _Line(NamedTuple):
     """One row of ``research.equity_curves``."""
 
-    point_ns: NDArray[Any]
-    corpus_paise: NDArray[Any]
     daily_marked_paise: NDArray[Any]
 
 
@@ -100,7 +92,6 @@ class _Records(NamedTuple):
     psr: FloatArray
     dsr: FloatArray
     min_track_days: FloatArray
-    mdd_p95: FloatArray
     n_trials_eff: float
     lucky_sharpe: float
 
@@ -136,22 +127,20 @@ def skill_facts(
     place = pd.Index(level.rule_text).get_indexer(pd.Index(rows["rule_text"].astype(object)))
     if bool((place < 0).any()):
         raise GapFault("the group metrics name advisors without trades: run steps 5 to 9 over the day again")
-    means = _means(data, known, level)
+    means = clustered_means(data, known, level)
     effect = pd.Series(metrics["design_effect"].to_numpy(), index=metrics["rule_text"].astype(object))
-    p_excess = _excess_chances(data, known, level, effect, np.ones(level.size, dtype=bool))
+    p_excess = excess_chances(data, known, level, _of_cells(effect, level), np.ones(level.size, dtype=bool))
     bets = pd.DataFrame([_bets(data, level.cell == cell, day) for cell in place], columns=_BETS)
-    records = _records(data, day, rows["rule_text"].tolist(), curves, config, skill)
+    records = _records(rows["rule_text"].tolist(), curves, config)
     out = rows[["advisor_id", *_KEPT]].reset_index(drop=True)
     out["n_days"] = means.clusters[place]
     out["se_cluster"], out["t_cluster"] = means.error[place], means.t[place]
     out["p_excess"], out["p_cluster"] = p_excess[place], means.p_value[place]
     out["p_value"] = out["p_excess"].where(out["p_excess"].notna(), out["p_cluster"])
-    out["q_value"] = discovery.q_values(out["p_value"].to_numpy())
+    out["q_value"], out["mdd_p95"] = rows["advisor_q"].to_numpy(), rows["mdd_p95"].to_numpy()
     out = pd.concat([out, bets], axis=1)
     out["found_by_e"] = discovery.select_by_e(out["e_value"].to_numpy(), skill.rate)
-    out = out.assign(
-        psr=records.psr, dsr=records.dsr, min_track_days=records.min_track_days, mdd_p95=records.mdd_p95
-    )
+    out = out.assign(psr=records.psr, dsr=records.dsr, min_track_days=records.min_track_days)
     out["p_breakeven"] = _mean_chances(data, known, level)[place]
     out["trades_needed"] = evidence.trades_needed(
         out["p_breakeven"].to_numpy(), out["design_effect"].to_numpy(), skill.edge
@@ -170,30 +159,13 @@ def skill_facts(
     return SkillTables(out, desk)
 
 
-def _means(data: Prepared, known: Known, level: Level) -> evidence.MeanEvidence:
-    rows = np.flatnonzero(known.skill & ~np.isnan(known.r) & (level.cell >= 0))
-    return evidence.clustered_means(
-        known.r[rows], known.weight[rows], level.cell[rows], data.entry_day[rows], level.size
-    )
-
-
-def _tested(data: Prepared, known: Known) -> BoolArray:
-    """Mark the closed ideas of the evidence window that have a chance without skill."""
-    return known.skill_closed & (data.p0 > 0.0) & (data.p0 < 1.0)
-
-
-def _excess_chances(
-    data: Prepared, known: Known, level: Level, effect: "pd.Series[float]", wanted: BoolArray
-) -> FloatArray:
-    """Give the p of the excess hits of the wanted cells; NaN for those without a design effect in step 8."""
-    of_cell: FloatArray = np.asarray(effect.reindex(level.rule_text).to_numpy(), dtype=np.float64)
-    rows = np.flatnonzero(_tested(data, known) & (level.cell >= 0))
-    rows = rows[wanted[level.cell[rows]]]
-    return evidence.excess_hit_chances(data.hit[rows], data.p0[rows], level.cell[rows], of_cell)
+def _of_cells(effect: "pd.Series[float]", level: Level) -> FloatArray:
+    """Give the design effect of each cell; NaN where step 8 has none."""
+    return np.asarray(effect.reindex(level.rule_text).to_numpy(), dtype=np.float64)
 
 
 def _mean_chances(data: Prepared, known: Known, level: Level) -> FloatArray:
-    rows = np.flatnonzero(_tested(data, known) & (level.cell >= 0))
+    rows = np.flatnonzero(tested_ideas(data, known) & (level.cell >= 0))
     count = np.bincount(level.cell[rows], minlength=level.size)
     total = np.bincount(level.cell[rows], weights=data.p0[rows], minlength=level.size)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -213,9 +185,7 @@ def _bets(data: Prepared, member: BoolArray, day: int) -> tuple[float, float, fl
     return (*evidence.e_process(surplus), len(surplus))
 
 
-def _records(
-    data: Prepared, day: int, rules: list[str], curves: pd.DataFrame, config: GroupConfig, skill: SkillConfig
-) -> _Records:
+def _records(rules: list[str], curves: pd.DataFrame, config: GroupConfig) -> _Records:
     columns = zip(*(curves[name] for name in ("rule_text", *_Line._fields)), strict=True)
     by_rule = {str(rule): _Line(*(np.asarray(value) for value in line)) for rule, *line in columns}
     lines = [by_rule.get(rule) for rule in rules]
@@ -230,7 +200,6 @@ def _records(
         np.array([_psr(*one) for one in zip(ratio, daily, shape, strict=True)]),
         np.array([_psr(*one, lucky) for one in zip(ratio, daily, shape, strict=True)]),
         np.array([track_record.min_track_periods(r, *s) for r, s in zip(ratio, shape, strict=True)]),
-        _mdd_p95(data, day, lines, config, skill),
         trials,
         lucky * np.sqrt(TRADING_DAYS_PER_YEAR),
     )
@@ -270,31 +239,6 @@ def _psr(ratio: float, returns: FloatArray, shape: tuple[float, float], benchmar
     return track_record.probabilistic_sharpe(ratio, len(returns), *shape, benchmark)
 
 
-def _mdd_p95(
-    data: Prepared, day: int, lines: list[_Line | None], config: GroupConfig, skill: SkillConfig
-) -> FloatArray:
-    """Give the drawdown that 95 of 100 reshuffled records stay inside; NaN without days enough."""
-    days = data.market.day[slice(*data.market.index_range(day - config.window_days + 1, day))]
-    out = np.full(len(lines), np.nan)
-    if len(days) < MIN_SHARPE_DAYS:
-        return out
-    # one reshuffle for all, so that advisors are compared on the same days
-    order = track_record.block_starts(
-        len(days), skill.block_days, skill.draws, np.random.default_rng(skill.seed)
-    )
-    for i, line in enumerate(lines):
-        if line is not None:
-            at = np.searchsorted(days, epoch_days_of(line.point_ns[1:].astype(np.int64)))
-            found = track_record.reshuffled_drawdowns(
-                np.diff(line.corpus_paise.astype(np.float64)),
-                np.minimum(at, len(days) - 1).astype(np.int64),
-                order,
-                float(config.capital_paise),
-            )
-            out[i] = np.sort(found)[skill.draws // 20]
-    return out
-
-
 def _named(
     data: Prepared, known: Known, effect: "pd.Series[float]", of_advisors: FloatArray, rate: float
 ) -> pd.DataFrame:
@@ -302,7 +246,7 @@ def _named(
     p_value, parents = [of_advisors], [level.parent for level in data.levels]
     for level in data.levels[1:]:
         chosen = discovery.select_tree(p_value, parents[: len(p_value)], rate)
-        p_value.append(_excess_chances(data, known, level, effect, chosen[-1][level.parent]))
+        p_value.append(excess_chances(data, known, level, _of_cells(effect, level), chosen[-1][level.parent]))
     chosen = discovery.select_tree(p_value, parents, rate)
     parts = [
         pd.DataFrame({"level": level.level.value, "rule_text": level.rule_text[found], "p_value": p[found]})

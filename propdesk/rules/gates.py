@@ -58,6 +58,8 @@ GATES = _table(
     ("traded_value_share", "<=", "median order value / five-minute traded value"),
     ("post_mean_r", ">", "shrunk mean net R"),
     ("prob_edge", ">", "chance that the true mean exceeds the hurdle"),
+    ("advisor_q", "<=", "false-discovery rate at which its advisor would just be named"),
+    ("mdd_p95", ">", "drawdown that 95 of 100 reshuffled records stay inside, fraction <= 0"),
 )
 """Gates of the rules that trade with an advisor, in the order they are shown."""
 

@@ -110,13 +110,14 @@ def test_shares_of_the_desk_make_one(z: np.ndarray) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(-500, 500)), max_size=30), st.floats(0.1, 50.0))
-def test_reshuffled_drawdowns_are_bounded_and_scale_with_all_money(exits: list[Any], factor: float) -> None:
+def test_reshuffled_tails_are_bounded_and_scale_with_all_money(exits: list[Any], factor: float) -> None:
     exits.sort(key=lambda one: one[0])
     day = np.array([one[0] for one in exits], dtype=np.int64)
     result = np.array([one[1] for one in exits], dtype=np.float64)
     order = track_record.block_starts(12, 5, 20, np.random.default_rng(1))
+    low, high = np.array([0]), np.array([len(day)])
     once, scaled = (
-        track_record.reshuffled_drawdowns(result * k, day, order, 100_000.0 * k) for k in (1.0, factor)
+        track_record.reshuffled_tails(result * k, day, low, high, order, 100_000.0 * k) for k in (1.0, factor)
     )
     assert ((once <= 0) & (once > -1)).all()
     np.testing.assert_allclose(scaled, once, atol=1e-12)

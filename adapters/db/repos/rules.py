@@ -271,6 +271,8 @@ def gate_values(row: dict[str, Any], profile: GateProfile) -> dict[str, float | 
         "traded_value_share": _fraction(row["traded_value_share_pct"]),
         "post_mean_r": row["post_mean_r"],
         "prob_edge": row["prob_edge"],
+        "advisor_q": row["advisor_q"],
+        "mdd_p95": _fraction(row["mdd_p95_pct"]),
     }
 
 

@@ -104,6 +104,8 @@ group_metrics = Table(
     ratio("expected_hits"),
     ratio("excess_hits"),
     ratio("excess_z"),
+    ratio("advisor_q"),
+    ratio("mdd_p95"),
     ratio("best_r"),
     ratio("worst_r"),
     ratio("median_r"),

@@ -150,7 +150,9 @@ def _sentence(failed: int, asked: int) -> str:
     return f"{failed} of {asked} gates stop it." if failed else f"All {asked} gates hold."
 
 
-_PERCENT_GATES: Final = frozenset({"win_rate", "mdd", "skipped_share", "traded_value_share", "mean_return"})
+_PERCENT_GATES: Final = frozenset(
+    {"win_rate", "mdd", "mdd_p95", "skipped_share", "traded_value_share", "mean_return"}
+)
 _COUNT_GATES: Final = frozenset({"min_trades", "min_days", "trust"})
 _MONEY_GATES: Final = frozenset({"first_half", "second_half", "reverse_net"})
 

@@ -65,24 +65,27 @@ def plain(results: list[list[float]], order: np.ndarray, capital: float) -> floa
 
 
 @pytest.mark.parametrize("block", [1, 4])
-def test_reshuffled_drawdowns_are_those_of_a_plain_loop(block: int) -> None:
+def test_reshuffled_tails_are_those_of_a_plain_loop(block: int) -> None:
     rng = np.random.default_rng(6)
-    results = [rng.normal(2.0, 30.0, int(n)).tolist() for n in rng.integers(0, 5, 23)]
-    day = np.repeat(np.arange(23), [len(one) for one in results])
-    flat = np.array([value for one in results for value in one])
+    groups = [[rng.normal(2.0, 30.0, int(n)).tolist() for n in rng.integers(0, 5, 23)] for _ in range(3)]
+    day = np.concatenate([np.repeat(np.arange(23), [len(one) for one in days]) for days in groups])
+    flat = np.array([value for days in groups for one in days for value in one])
+    ends = np.cumsum([0, *(sum(map(len, days)) for days in groups)])
     orders = tr.block_starts(23, block, 600, np.random.default_rng(9))
-    found = tr.reshuffled_drawdowns(flat, day, orders, 1_000.0)
-    assert found == pytest.approx([plain(results, order, 1_000.0) for order in orders], abs=1e-12)
+    found = tr.reshuffled_tails(flat, day, ends[:-1], ends[1:], orders, 1_000.0)
+    expected = [sorted(plain(days, order, 1_000.0) for order in orders)[30] for days in groups]
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert len(set(expected)) == 3
 
 
 def test_records_without_a_loss_or_an_exit_have_no_drawdown() -> None:
     orders = tr.block_starts(4, 2, 3, np.random.default_rng(1))
-    none = tr.reshuffled_drawdowns(np.zeros(0), np.zeros(0, dtype=np.int64), orders, 10.0)
-    gains = tr.reshuffled_drawdowns(np.ones(4), np.arange(4), orders, 10.0)
-    assert none.tolist() == gains.tolist() == [0.0] * 3
+    low, high = np.array([0, 4]), np.array([4, 4])
+    assert tr.reshuffled_tails(np.ones(4), np.arange(4), low, high, orders, 10.0).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("day", "capital"), [([1, 0], 10.0), ([0, 5], 10.0), ([0, 1], 0.0)])
 def test_impossible_records_are_refused(day: list[int], capital: float) -> None:
+    orders, low, high = np.zeros((1, 5), dtype=np.int64), np.array([0]), np.array([2])
     with pytest.raises(InvariantViolated):
-        tr.reshuffled_drawdowns(np.ones(2), np.array(day), np.zeros((1, 5), dtype=np.int64), capital)
+        tr.reshuffled_tails(np.ones(2), np.array(day), low, high, orders, capital)

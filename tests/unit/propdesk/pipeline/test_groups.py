@@ -9,6 +9,7 @@ import pytest
 
 from propdesk.metrics.expectancy import losing_streak_max, pain_reward_ratio
 from propdesk.metrics.recency import recency_weights
+from propdesk.metrics.track_record import block_starts
 from propdesk.model.enums import Category, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
 from propdesk.pipeline.groups_kernels import ADDITIVE, additive_sums
@@ -246,6 +247,43 @@ def test_planted_skill_stands_above_everyone(frames: RuleFrames, tables: GroupTa
     others = advisors.drop("A01")
     assert (others["excess_z"].abs() < 3.5).all()
     assert (others["pain_reward_no_skill"].between(0.6, 1.0)).all()
+
+
+def test_every_cell_has_its_advisors_q(tables: GroupTables) -> None:
+    metrics = plain(tables.metrics)
+    advisors = metrics[metrics["level"] == "ADVISOR"]
+    q = {(row.as_of_date, row.advisor_id): row.advisor_q for row in advisors.itertuples()}
+    assert [q[key] for key in zip(metrics["as_of_date"], metrics["advisor_id"], strict=True)] == metrics[
+        "advisor_q"
+    ].tolist()
+    newest = advisors[advisors["as_of_date"] == max(advisors["as_of_date"])].set_index("advisor_id")
+    assert newest.loc["A01", "advisor_q"] < 1e-4
+    assert newest["advisor_q"].drop("A01").min() > 0.05
+
+
+def test_reshuffled_drawdown_of_one_rule_by_a_plain_loop(frames: RuleFrames, tables: GroupTables) -> None:
+    day = frames.days[-1]
+    metrics = plain(tables.metrics)
+    row = metrics[(metrics["as_of_date"] == day) & (metrics["level"] == "MINI")].iloc[0]
+    mine = frames.trades[frames.trades["is_counted"] & frames.trades["exit_date"].notna()]
+    for name in ("advisor_id", "category", "period"):
+        mine = mine[mine[name] == row[name]]
+    begin = day - timedelta(days=CONFIG.window_days - 1)
+    inside = [begin <= e and x <= day for e, x in zip(mine["entry_date"], mine["exit_date"], strict=True)]
+    mine = mine[inside].sort_values(["exit_at", "trade_id"])
+    assert len(mine) == row["n"] > 10
+    market = frames.calendar.market_days(begin, day)
+    by_day = [mine["net_pnl_paise"][mine["exit_date"] == one].tolist() for one in market]
+    orders = block_starts(
+        len(market), CONFIG.drawdown_block_days, CONFIG.drawdown_draws, np.random.default_rng(CONFIG.seed)
+    )
+    found = []
+    for order in orders.tolist():
+        steps = [CONFIG.capital_paise, *(value for one in order for value in by_day[one])]
+        value = np.cumsum(np.array(steps, dtype=np.float64))
+        found.append(float((value / np.maximum.accumulate(value) - 1.0).min()))
+    assert row["mdd_p95"] == pytest.approx(sorted(found)[CONFIG.drawdown_draws // 20], abs=1e-12)
+    assert row["mdd_p95"] < 0
 
 
 def test_thin_cells_carry_counts_and_skill_only(frames: RuleFrames, tables: GroupTables) -> None:

@@ -14,6 +14,7 @@ GOOD = {
     "min_trades": 8, "min_days": 5, "win_rate": 0.55, "excess_hits": 0.1, "sharpe": 1.0, "profit_factor": 1.5,
     "mdd": -0.15, "pain_reward": 0.39, "pain_reward_ratio": 1.0, "trust": 1, "skipped_share": 0.2,
     "traded_value_share": 0.5, "post_mean_r": 0.051, "prob_edge": 0.81,
+    "advisor_q": 0.1, "mdd_p95": -0.149,
 }  # fmt: skip
 
 
