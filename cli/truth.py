@@ -1,5 +1,6 @@
 """``propdesk truth``: what steps, gates and matching make of advisors whose skill is known (§8.3)."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from cli.interrupt import ending_on_sigterm
 from cli.output import EXIT_FAILURE, JsonOption, emit, parse_day, progress_console, say, show_table
 
 if TYPE_CHECKING:
+    from adapters.settings import Settings
     from cli.truth_world import Request
     from propdesk.sim.truth import SeedFigures
     from propdesk.sim.truth_summary import Estimate, NullSummary, PowerRow, ProfileSummary, TruthSummary
@@ -44,7 +46,6 @@ def truth(
     as_json: JsonOption = False,
 ) -> None:
     """Judge advisors of known skill by both gate profiles, on many markets, and say how right they are."""
-    from adapters.config_gates import load_gates
     from adapters.settings import load_settings
     from adapters.truth_sheet import render
     from cli.market import write_text
@@ -53,10 +54,7 @@ def truth(
     settings = load_settings()
     request = _request(first, last, per_day, every, on_prices)
     folder = out or settings.home / "truth"
-    asked = {
-        **{name: str(value) for name, value in asdict(request).items()},
-        "gates": load_gates(settings.gates_file).version,
-    }
+    asked = asked_of(request, settings)
     units = [(seed, flag) for seed in range(first_seed, first_seed + seeds) for flag in (True, False)]
     with ending_on_sigterm():
         figures = _judged(request, units, folder, asked, jobs, fresh=fresh)
@@ -84,6 +82,27 @@ def _request(first: str, last: str, per_day: int, every: int, on_prices: str) ->
         every,
         on_prices,
     )
+
+
+def asked_of(request: "Request", settings: "Settings") -> dict[str, str]:
+    """Say what figures depend on beside their seed: days and sizes, gates, and every setting of the steps."""
+    from adapters.config_gates import load_gates
+    from adapters.db.frames.rules import group_config
+    from assets._shared.configs import duplicate_rule, trade_config
+
+    gates = load_gates(settings.gates_file)
+    steps = (
+        group_config(settings, gates),
+        duplicate_rule(settings),
+        trade_config(settings),
+        settings.regime_scope,
+        settings.default_receive_lag_s,
+    )
+    return {
+        **{name: str(value) for name, value in asdict(request).items()},
+        "gates": gates.version,
+        "settings": hashlib.sha256(repr(steps).encode()).hexdigest()[:16],
+    }
 
 
 def _judged(

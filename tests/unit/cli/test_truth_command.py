@@ -1,27 +1,23 @@
 """`propdesk truth` over figures that were kept: goes on, reports, and fails where a condition does."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from adapters.config_gates import load_gates
+from adapters.settings import Settings
 from cli.main import build
+from cli.truth import asked_of
 from cli.truth_store import file_of, read_figures, write_figures
+from cli.truth_world import Request
 from propdesk.core.errors import SchemaFault
 from propdesk.sim.truth import World
 from tests.support.truth import figures_of
 
-ASKED = {
-    "first": "2025-01-01",
-    "last": "2025-06-30",
-    "per_day": "400",
-    "every": "5",
-    "on_prices": "",
-    "gates": load_gates().version,
-}
+ASKED = asked_of(Request(date(2025, 1, 1), date(2025, 6, 30), 400, 5), Settings(_env_file=None))
 
 
 def keep(folder: Path, seed: int, **worse: Any) -> None:
@@ -46,6 +42,12 @@ def test_other_gates_or_days_are_judged_anew(tmp_path: Path) -> None:
     file = file_of(tmp_path, 1, is_planted=True)
     assert read_figures(file, {**ASKED, "gates": "other"}) is None
     assert read_figures(tmp_path / "none.json", ASKED) is None
+
+
+def test_another_window_is_judged_anew() -> None:
+    request = Request(date(2025, 1, 1), date(2025, 6, 30), 400, 5)
+    assert asked_of(request, Settings(_env_file=None)) == ASKED
+    assert asked_of(request, Settings(_env_file=None, window_days=60)) != ASKED
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
