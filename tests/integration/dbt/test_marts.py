@@ -365,16 +365,19 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         runner.invoke(build_cli(), ["rules", "funnel", "--as-of", str(DAYS[1]), "--json"]).stdout
     )
     assert funnel["desk"]["pass"] == len(payload["rules"])
-    changed = runner.invoke(build_cli(), ["rules", "diff", str(DAYS[0]), str(DAYS[1]), "--json"])
-    assert changed.exit_code == 0, changed.output
-    told = json.loads(changed.stdout)
     with psycopg.connect(psycopg_url(pg_url)) as connection:
-        switched = {
-            (row["rule_text"], row["change"])
-            for row in rows(connection, "rule_changes", DAYS[1])
-            if row["profile"] == "desk"
+        by_day = {
+            day: {
+                (row["rule_text"], row["change"])
+                for row in rows(connection, "rule_changes", day)
+                if row["profile"] == "desk"
+            }
+            for day in DAYS[1:]
         }
-    assert switched
+    before, after = next(pair for pair in pairwise(DAYS) if by_day[pair[1]])
+    changed = runner.invoke(build_cli(), ["rules", "diff", str(before), str(after), "--json"])
+    assert changed.exit_code == 0, changed.output
+    told, switched = json.loads(changed.stdout), by_day[after]
     assert switched == {
         (one["rule_text"], one["change"])
         for one in told["changes"]
