@@ -8,7 +8,9 @@ import matplotlib.backends.backend_agg
 import matplotlib.figure
 import PIL.Image
 from dbt.cli import main  # noqa: F401  three seconds, for the marts
+from dbt.task import build  # noqa: F401  what the first of them imports
 
+import adapters.uploads.collection  # noqa: F401  a second, for step 1 where there is a MongoDB
 import orchestration.definitions  # noqa: F401  the assets and what they import
 from assets.dbt import RUNNER
 from propdesk.core.errors import PropdeskError
