@@ -1,33 +1,25 @@
 """The gates' thresholds from YAML, checked against a schema."""
 
 from pathlib import Path
-from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-from propdesk.core.errors import ConfigFault
+from adapters.config_schema import Strict, load_checked
 from propdesk.model.enums import Category, GateProfile, RuleLevel
 from propdesk.rules.gates import ADVERSE_GATES, GATES, RULE_LEVELS, GateTable, make_gate_table
 
 GATES_FILE = Path(__file__).resolve().parents[1] / "config" / "gates.yaml"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Level(BaseModel):
+class _Level(Strict):
     """Thresholds of one level: the default and what single categories change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     default: dict[str, FiniteFloat]
-    NSE_EQ: dict[str, FiniteFloat] = {}
-    INDEX_FUT: dict[str, FiniteFloat] = {}
-    STOCK_FUT: dict[str, FiniteFloat] = {}
-    INDEX_OPT: dict[str, FiniteFloat] = {}
-    STOCK_OPT: dict[str, FiniteFloat] = {}
+    NSE_EQ: dict[str, FiniteFloat] = Field(default_factory=dict)
+    INDEX_FUT: dict[str, FiniteFloat] = Field(default_factory=dict)
+    STOCK_FUT: dict[str, FiniteFloat] = Field(default_factory=dict)
+    INDEX_OPT: dict[str, FiniteFloat] = Field(default_factory=dict)
+    STOCK_OPT: dict[str, FiniteFloat] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> "_Level":
@@ -45,18 +37,18 @@ class _Level(BaseModel):
         return found
 
 
-class _Profile(_Strict):
+class _Profile(Strict):
     RULE_6D: _Level
     MINI: _Level
     MINI_REGIME: _Level
 
 
-class _Profiles(_Strict):
+class _Profiles(Strict):
     original: _Profile
     desk: _Profile
 
 
-class _Adverse(_Strict):
+class _Adverse(Strict):
     original: dict[str, FiniteFloat]
     desk: dict[str, FiniteFloat]
 
@@ -68,7 +60,7 @@ class _Adverse(_Strict):
         return self
 
 
-class _File(_Strict):
+class _File(Strict):
     profiles: _Profiles
     adverse: _Adverse
 
@@ -92,15 +84,7 @@ def load_gates(file: Path | None = None) -> GateTable:
         If the file is missing, malformed, or names a gate that does not exist.
     """
     path = file or GATES_FILE
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        parsed = _File.model_validate(data)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigFault(f"{path} cannot be read as YAML: {error}; see config/gates.yaml") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise ConfigFault(f"{path}, at {where}: {first['msg']}; see config/gates.yaml") from error
+    parsed = load_checked(path, _File, "config/gates.yaml")
     rules: dict[tuple[GateProfile, RuleLevel, Category], dict[str, float]] = {}
     for profile in GateProfile:
         levels: _Profile = getattr(parsed.profiles, profile.value)

@@ -6,12 +6,11 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from adapters.config_schema import Strict, load_checked
 from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
-from propdesk.core.errors import ConfigFault
 from propdesk.model.enums import Category
 from propdesk.risk.gateway import CategoryLimits, RiskLimits
 from propdesk.risk.kill_switch import KillLimits
@@ -27,11 +26,7 @@ _Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 _Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Account(_Strict):
+class _Account(Strict):
     order_value_max_share: _Multiple
     order_quantity_max: _Count
     price_band: _Share
@@ -48,7 +43,7 @@ class _Account(_Strict):
     entry_cutoff: _Moment | None
 
 
-class _Category(_Strict):
+class _Category(Strict):
     order_value_max_share: _Multiple | None = None
     order_quantity_max: _Count | None = None
     price_band: _Share | None = None
@@ -65,7 +60,7 @@ class _Category(_Strict):
     entry_cutoff: _Moment | None = None
 
 
-class _Kill(_Strict):
+class _Kill(Strict):
     day_loss_block: _Share
     day_loss_halt: _Share
     group_loss_r: _Multiple
@@ -92,7 +87,7 @@ class _Kill(_Strict):
         return self
 
 
-class _File(_Strict):
+class _File(Strict):
     account: _Account
     categories: dict[Category, _Category]
     banned: list[Annotated[str, Field(min_length=1, max_length=64)]]
@@ -136,15 +131,7 @@ def load_risk(trade_date: date, file: Path | None = None) -> RiskConfig:
         may not.
     """
     path = file or RISK_FILE
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        parsed = _File.model_validate(data)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigFault(f"{path} cannot be read as YAML: {error}; see config/risk.yaml") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the top"
-        raise ConfigFault(f"{path}, at {where}: {first['msg']}; see config/risk.yaml") from error
+    parsed = load_checked(path, _File, "config/risk.yaml")
     banned = frozenset(name.upper() for name in parsed.banned)
     limits = replace(RiskLimits(banned=banned), **_limits(parsed.account.model_dump(), trade_date))
     return RiskConfig(
