@@ -24,7 +24,7 @@ _LOOKING = "Looking for corporate actions in the daily bars"
 _Store = Annotated[str, typer.Option("--store", help="Price store; the one of the settings by default.")]
 _First = Annotated[str, typer.Option("--first", help="First day; the store's first by default.")]
 _Last = Annotated[str, typer.Option("--last", help="Last day; the store's last by default.")]
-_Kind = Annotated[str, typer.Option("--kind", help="minute, tick or daily.")]
+_Kind = Annotated[str, typer.Option("--kind", help="minute, tick, daily or quote.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -112,7 +112,7 @@ def gaps(
         emit({"store": target.url, "gaps": [dict(zip(names, row, strict=True)) for row in rows],
               "missing_days": missing, "days_without_symbol": lacking})  # fmt: skip
         return
-    if kind != "daily":
+    if kind in ("minute", "tick"):
         show_table("Silence in market hours", ("day", "what", "from", "to", "minutes"), rows)
     _say_days(missing, f"market days between the first and the last one have no {kind} file")
     _say_days(lacking, f"days with a {kind} file between the first and the last one of {symbol} lack it")
@@ -207,19 +207,19 @@ def coverage(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rows and symbols per day, or what became of each imported file."""
+    """Show rows and symbols per day and where they are from, or what became of each imported file."""
     target = _open_store(store)
     if files:
         _show_files(target, as_json)
         return
     found = _coverage(target, kind, first, last)
-    rows = [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages)) for c in found]
-    names = ("day", "rows", "symbols", "symbols with gaps", "outages")
+    names = ("day", "rows", "symbols", "symbols with gaps", "outages", "sources")
+    counted = [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages), c.sources) for c in found]
     if as_json:
-        emit(
-            {"store": target.url, "kind": kind, "days": [dict(zip(names, row, strict=True)) for row in rows]}
-        )
+        days = [dict(zip(names, row, strict=True)) for row in counted]
+        emit({"store": target.url, "kind": kind, "days": days})
         return
+    rows = [(*row, _counts_text(sources)) for *row, sources in counted]
     show_table(f"Coverage of {target.url} ({kind})", names, rows[-_ROWS_SHOWN:])
     if len(rows) > _ROWS_SHOWN:
         say(f"The last {_ROWS_SHOWN} of {len(rows)} days; --json gives all.")
@@ -280,7 +280,7 @@ def _kind_of(text: str) -> "Kind":
 
     found = next((kind for kind in KINDS if kind == text), None)
     if found is None:
-        raise ConfigFault(f"--kind: {text!r} is not stored; use minute, tick or daily.")
+        raise ConfigFault(f"--kind: {text!r} is not stored; use minute, tick, daily or quote.")
     return found
 
 
