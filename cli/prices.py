@@ -11,7 +11,7 @@ import typer
 
 from cli.candles import download
 from cli.output import JsonOption, emit, parse_day, progress_console, say, show_table
-from propdesk.core.errors import ConfigFault
+from propdesk.core.errors import ConfigFault, DataFault
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -39,7 +39,9 @@ def register(app: typer.Typer) -> None:
 
 
 def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, plain or gzip, or folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Parquet or CSV files, plain or gzip, recordings, or folders.")
+    ] = None,
     kind: Annotated[
         str, typer.Option("--kind", help="auto, or the name of a layout (docs/data.md).")
     ] = "auto",
@@ -47,25 +49,42 @@ def import_files(
     instruments: Annotated[
         bool, typer.Option(help="Add NSE_EQ rows to the instrument master for stocks it lacks.")
     ] = True,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Also what the daemons recorded on past days and is new.")
+    ] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Recordings of a sandbox may go into this store.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import price files; refused rows are counted by reason and kept in the store's manifest."""
     from adapters.calendar import load_calendar
     from adapters.ticks.importers import import_prices, price_instruments
+    from adapters.ticks.recordings import SUFFIX
     from adapters.uploads.profiles import load_aliases
 
+    files = [path for path in paths or () if path.suffix != SUFFIX]
+    named = [path for path in paths or () if path.suffix == SUFFIX]
+    if not files and not named and not recorded:
+        raise ConfigFault("Nothing to import: name files or folders, or give --recorded.")
     with ExitStack() as stack:
         # without the database the instrument rows could not follow: ask before anything is written
-        engine = stack.enter_context(_database()) if instruments else None
+        engine = stack.enter_context(_database()) if instruments and files else None
         target = _open_store(store)
-        with _progress() as tell:
-            reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
+        reports: list[FileReport] = []
+        if files:
+            with _progress() as tell:
+                reports = import_prices(
+                    target, files, load_calendar(), load_aliases(), kind=kind, progress=tell
+                )
         events = _find_events(target, reports)
         added = 0
         if engine is not None:
             from adapters.db.repos.instruments import add_price_instruments
 
             added = add_price_instruments(engine, price_instruments(reports))
+    found, faults = _import_recordings(target, named, is_sandbox_taken=sandbox, is_all=recorded)
+    reports += found
     if as_json:
         emit(
             {
@@ -73,10 +92,45 @@ def import_files(
                 "files": [r.as_dict() for r in reports],
                 "count_instruments": added,
                 "count_actions": events,
+                "faults": faults,
             }
         )
-        return
+    else:
+        _tell_import(target, reports, added, events, faults)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _import_recordings(
+    target: "ParquetPriceStore", named: list[Path], *, is_sandbox_taken: bool, is_all: bool
+) -> "tuple[list[FileReport], list[str]]":
+    """Import the recordings named, and of all those that are new; one that cannot be taken stops no other."""
+    from adapters.clock import SystemClock
+    from adapters.settings import load_settings
+    from adapters.ticks.recorded_import import SandboxPrices, import_recording, new_recordings
+    from adapters.ticks.recordings import past_recordings
+    from propdesk.core.calendar import ist_date
+
+    today = ist_date(SystemClock().now_ns())
+    new = new_recordings(target, past_recordings(load_settings().home, today)) if is_all else []
+    reports, faults = [], []
+    for path in dict.fromkeys((*named, *new)):
+        try:
+            reports.append(
+                import_recording(target, path, target.calendar, today, is_sandbox_taken=is_sandbox_taken)
+            )
+        except DataFault as fault:
+            if path in named or not isinstance(fault, SandboxPrices):
+                faults.append(str(fault))
+    return reports, faults
+
+
+def _tell_import(
+    target: "ParquetPriceStore", reports: "list[FileReport]", added: int, events: int, faults: list[str]
+) -> None:
     _show_reports(reports)
+    for fault in faults:
+        say(fault)
     outages = _outage_days(target, reports)
     say(
         f"{sum(r.accepted for r in reports)} of {sum(r.rows for r in reports)} rows are in {target.url}; "

@@ -176,7 +176,7 @@ def _import_file(
     try:
         with (
             tempfile.TemporaryDirectory(prefix="propdesk-import-") as folder,
-            _Rejects(Path(folder)) as rejects,
+            Rejects(Path(folder)) as rejects,
         ):
             buckets = _DayBuckets(Path(folder), layout.kind)
             for table in read_tables(path, ragged):
@@ -185,7 +185,7 @@ def _import_file(
                 rejects.add(batch, defect, report.rows)
                 buckets.add(batch, defect == Defect.NONE, report.rows)
                 report.rows += len(batch.codes)
-                report.defects.update(_counts(defect))
+                report.defects.update(count_defects(defect))
                 report.notes.update(batch.notes)
                 report.has_base_prices |= bool((batch.prev_close > 0).any())
                 tell(str(path), report.rows, total)
@@ -198,7 +198,7 @@ def _import_file(
             with store.stage() as stage:
                 _publish(stage, buckets, rejects, layout.kind, report)
                 report.notes += Counter()  # without what was looked for and not found
-                _note_report(stage, rejects, report, path)
+                note_report(stage, rejects, report, path)
     except OSError as error:
         raise DataFault(
             f"{path} could not be imported into {store.url} ({error.strerror or error}); "
@@ -207,7 +207,7 @@ def _import_file(
     return report
 
 
-def _note_report(stage: Stage, rejects: "_Rejects", report: FileReport, path: Path) -> None:
+def note_report(stage: Stage, rejects: "Rejects", report: FileReport, path: Path) -> None:
     """Keep what became of the file in the manifest, with the rows that were refused."""
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
     refused = rejects.payload()
@@ -218,7 +218,7 @@ def _note_report(stage: Stage, rejects: "_Rejects", report: FileReport, path: Pa
 
 
 def _publish(
-    stage: Stage, buckets: "_DayBuckets", rejects: "_Rejects", kind: Kind, report: FileReport
+    stage: Stage, buckets: "_DayBuckets", rejects: "Rejects", kind: Kind, report: FileReport
 ) -> None:
     for day, columns in buckets.days():
         kept, repeated = _without_repeats(columns, kind)
@@ -346,7 +346,8 @@ def price_instruments(reports: Sequence[FileReport]) -> list[Instrument]:
     ]
 
 
-def _counts(defect: NDArray[np.int8]) -> dict[str, int]:
+def count_defects(defect: NDArray[np.int8]) -> dict[str, int]:
+    """Count refused rows by the name of their `Defect`."""
     codes, counts = np.unique(defect[defect != Defect.NONE], return_counts=True)
     return {
         Defect(code).name: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
@@ -446,7 +447,7 @@ class _DayBuckets:
             yield day, {name: np.concatenate([part[name] for part in parts]) for name in self._names}
 
 
-class _Rejects:
+class Rejects:
     """Writes refused rows to a CSV file beside the day's manifest."""
 
     def __init__(self, folder: Path) -> None:

@@ -136,6 +136,13 @@ def join(earlier: MinuteSeen, later: MinuteSeen) -> MinuteSeen:
     )
 
 
+def cut_off(minutes: Iterable[MinuteSeen], alive_ns: int) -> list[MinuteSeen]:
+    """Mark the minutes that were not over when the watch broke off at ``alive_ns``."""
+    return [
+        replace(one, is_broken=True) if one.start_ns + NS_PER_MINUTE > alive_ns else one for one in minutes
+    ]
+
+
 class MinuteBook:
     """The minutes of one day, and which of them are still to be written.
 
@@ -184,15 +191,19 @@ class MinuteBook:
         """Note that nothing was heard after ``alive_ns``: what is seen from now on is another watch."""
         self._since.clear()
         for held in self._minutes.values():
-            for start_ns, minute in held.items():
-                if start_ns + NS_PER_MINUTE > alive_ns and not minute.is_broken:
-                    held[start_ns] = replace(minute, is_broken=True)
-                    self._is_to_write(minute.price_key, start_ns)
+            for minute in cut_off(held.values(), alive_ns):
+                if held[minute.start_ns] != minute:
+                    held[minute.start_ns] = minute
+                    self._is_to_write(minute.price_key, minute.start_ns)
 
     def restore(self, minutes: Iterable[MinuteSeen]) -> None:
-        """Take up what was written of the day, before the first quote; `break_off` follows."""
+        """Take up what an earlier life wrote of the day and broke off (`cut_off`)."""
         for minute in minutes:
-            self._minutes.setdefault(minute.price_key, {})[minute.start_ns] = minute
+            held = self._minutes.setdefault(minute.price_key, {})
+            known = held.get(minute.start_ns)
+            held[minute.start_ns] = minute if known is None else join(minute, known)
+            if minute.is_broken:  # nothing that is written says so yet
+                self._is_to_write(minute.price_key, minute.start_ns)
 
     def take_unwritten(self) -> list[MinuteSeen]:
         """Give the minutes that changed since they were last given, the longest waiting first."""
@@ -263,7 +274,7 @@ def _volumes(minutes: Sequence[MinuteSeen]) -> Iterator[int]:
         is_known = (
             before is not None
             and before.since_ns == one.since_ns
-            and not before.is_broken
+            and not (before.is_broken or one.is_broken)
             and before.volume_to >= 0
             and one.volume_to >= before.volume_to
         )

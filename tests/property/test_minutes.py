@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
-from propdesk.intake.minutes import UNKNOWN, MinuteBook, MinuteSeen, PriceSeen, join
+from propdesk.intake.minutes import UNKNOWN, MinuteBook, MinuteSeen, PriceSeen, cut_off, join
 
 DAY_NS = 20_000 * 24 * 60 * NS_PER_MINUTE
 KEYS = ("NSE_EQ:TCS", "INDEX:NIFTY")
@@ -81,8 +81,7 @@ def test_what_is_written_in_any_portions_is_what_one_go_gives(told: list[PriceSe
 def test_a_new_life_that_takes_up_the_log_gives_the_same_prices(told: list[PriceSeen], cut: int) -> None:
     first, second = book_of(told[:cut]), empty_book()
     log = first.take_unwritten()
-    second.restore(log)
-    second.break_off(told[min(max(cut, 1), len(told)) - 1].seen_ns)
+    second.restore(cut_off(by_place(log).values(), told[min(max(cut, 1), len(told)) - 1].seen_ns))
     for one in told[cut:]:
         second.add(one)
     log += second.take_unwritten()
@@ -147,9 +146,19 @@ def test_a_bar_after_a_break_has_no_volume_and_the_minutes_around_it_are_not_who
         book.add(PriceSeen(KEYS[0], at, at, 5, total))
     bars = book.bars(KEYS[0])
     assert bars is not None
-    assert bars.volume.tolist() == [UNKNOWN, 20, 30, UNKNOWN, 20]
+    assert bars.volume.tolist() == [UNKNOWN, 20, UNKNOWN, UNKNOWN, 20]
     whole = [one.is_whole for one in sorted(book.take_unwritten(), key=lambda one: one.start_ns)]
     assert whole == [True, True, False, False, True]
+
+
+def test_a_log_that_can_be_read_late_only_comes_before_what_was_seen_meanwhile() -> None:
+    earlier, book = empty_book(), empty_book()
+    earlier.add(PriceSeen(KEYS[0], DAY_NS, None, 7, bid_paise=6))
+    book.add(PriceSeen(KEYS[0], DAY_NS + 40 * NS_PER_SECOND, None, 5))
+    book.restore(cut_off(earlier.take_unwritten(), DAY_NS + NS_PER_SECOND))
+    (minute,) = book.take_unwritten()
+    assert (minute.open_paise, minute.close_paise, minute.bid_paise) == (7, 5, 6)
+    assert not minute.is_whole
 
 
 def test_of_what_waits_too_long_the_oldest_is_given_up_and_counted() -> None:
