@@ -63,6 +63,11 @@ def recordings_folder(home: Path, account_id: str) -> Path:
     return home / "recordings" / account_id
 
 
+def recording_path(folder: Path, day: date) -> Path:
+    """Name the recording of an IST day in an account's folder."""
+    return folder / f"{day.isoformat()}{SUFFIX}"
+
+
 def past_recordings(home: Path, today: date) -> list[Path]:
     """List the recordings of all accounts whose day is over, by day and account."""
     found = []
@@ -91,7 +96,7 @@ class Recorder:
 
     def __init__(self, folder: Path, day: date, account_id: str, origin: str) -> None:
         self._folder = folder
-        self._path = folder / f"{day.isoformat()}{SUFFIX}"
+        self._path = recording_path(folder, day)
         self._head = {"format": _FORMAT, "day": day.isoformat(), "account": account_id, "origin": origin}
         self._lock = FileLock(folder / "writer", f"The recording in {folder}")
         self._file = -1
