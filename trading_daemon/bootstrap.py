@@ -331,7 +331,7 @@ class Bootstrap:
             self._settings, day, book, self._system_clock, self._meter.recording, self._log, _session(day)
         )
         self._stack.callback(recorder.close)
-        await recorder.keep()  # what an earlier life saw is there before the missed minutes are looked for
+        await recorder.begin()  # what an earlier life saw is there before the missed minutes are looked for
         return recorder
 
     def _feed(

@@ -121,6 +121,9 @@ class RecordMeter:
             "propdesk_recorder_dropped", "Changes of minutes given up unwritten.", registry=registry
         )
         self._failed = Counter("propdesk_recorder_failures", "Writes that failed.", registry=registry)
+        self._old = Counter(
+            "propdesk_recorder_old_trades", "Quotes that repeat an old trade: no bar.", registry=registry
+        )
         self._unknown = Counter(
             "propdesk_recorder_unknown_series", "Wanted series the feed does not know.", registry=registry
         )
@@ -136,6 +139,10 @@ class RecordMeter:
     def failed(self) -> None:
         """Count a write that failed."""
         self._failed.inc()
+
+    def old_trades(self, count: int) -> None:
+        """Count quotes whose trade was too old, or too new, for a bar."""
+        self._old.inc(count)
 
     def unknown_series(self, count: int) -> None:
         """Count wanted series that the feed does not know."""

@@ -204,6 +204,10 @@ class RecordCounts(Protocol):
         """Count a write that failed."""
         ...
 
+    def old_trades(self, count: int) -> None:
+        """Count quotes whose trade was of another minute than they were told in, or the one beside it."""
+        ...
+
     def unknown_series(self, count: int) -> None:
         """Count wanted series that the feed does not know."""
         ...

@@ -6,6 +6,7 @@ says that the feed was watched at that moment (ns UTC). A process that dies leav
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -139,16 +140,19 @@ class Recorder:
         Raises
         ------
         OSError
-            If the disk is full or takes nothing; it may be tried again.
+            If the disk is full or takes nothing, or the file was removed; it may be tried again.
         """
-        lines = [] if self._size else [json.dumps(self._head)]
-        lines += [json.dumps([getattr(one, name) for name in _FIELDS]) for one in minutes]
+        lines = [] if self._size else [_line(self._head)]
+        lines += [_line([getattr(one, name) for name in _FIELDS]) for one in minutes]
         if alive_ns is not None:
-            lines.append(json.dumps([alive_ns]))
-        data = "".join(f"{line}\n" for line in lines).encode()
-        if (
-            os.fstat(self._file).st_size != self._size
-        ):  # the rest of a write that failed, or of a dead process
+            lines.append(_line([alive_ns]))
+        data = "".join(lines).encode()
+        stands = os.fstat(self._file)
+        if not stands.st_nlink:
+            raise FileNotFoundError(
+                errno.ENOENT, "the recording was removed while it was written: start again"
+            )
+        if stands.st_size != self._size:  # the rest of a write that failed, or of a dead process
             os.ftruncate(self._file, self._size)
         written = 0
         try:
@@ -206,6 +210,10 @@ def _fold(lines: Iterable[str], day: date) -> tuple[list[MinuteSeen], int, tuple
         else:
             unreadable.append(line)
     return list(newest.values()), alive_ns, tuple(unreadable)
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, separators=(",", ":")) + "\n"
 
 
 def _json(text: str) -> Any:

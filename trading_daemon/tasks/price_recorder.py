@@ -12,10 +12,12 @@ from propdesk.intake.minutes import MinuteBook
 from trading_daemon.bus import end_if_cancelled
 from trading_daemon.ports import Log, PriceLog, QuoteFeed, RecordCounts
 
-KEEP_S: Final = 3.0
-"""Seconds between two writes: what a kill may lose."""
+KEEP_S: Final = 5.0
+"""Seconds between two writes: what a kill may lose. A day of 100 busy series takes about 50 MB."""
 PATIENCE_S: Final = 5.0
 """Longest wait for a write; one that takes longer is waited for again with the next."""
+BEGIN_S: Final = 60.0
+"""Longest wait at a start for what is recorded of the day: the daemon trades on it."""
 SILENCE_NS: Final = 60 * NS_PER_SECOND
 """A feed that is away for longer in market hours is told to people."""
 ANEW_S: Final = 5.0
@@ -75,7 +77,7 @@ class PriceRecorder:
         self._heard_ns = clock.now_ns()
         self._is_begun = False
         self._write: asyncio.Task[int] | None = None
-        self._given_up = 0
+        self._given_up = self._old_trades = 0
         self._troubles: dict[str, str] = {}
 
     def follow(self, price_keys: Sequence[str]) -> None:
@@ -150,16 +152,25 @@ class PriceRecorder:
             end_if_cancelled()
             await asyncio.sleep(KEEP_S)
 
+    async def begin(self) -> None:
+        """Take up what an earlier life wrote of the day; what stands in the way is told as any trouble."""
+        await self._keep_within(BEGIN_S)
+
     async def keep(self) -> None:
         """Write what is not written yet; the first time take up what an earlier life wrote."""
+        await self._keep_within(PATIENCE_S)
+
+    async def _keep_within(self, patience_s: float) -> None:
         if self._quotes.is_connected and self._alive_ns is not None:
             self._alive_ns = max(self._alive_ns, self._clock.now_ns())
         write = self._write = self._write or asyncio.create_task(self._write_down())
-        await asyncio.wait({write}, timeout=PATIENCE_S)
+        await asyncio.wait({write}, timeout=patience_s)
         given_up, self._given_up = self._book.given_up - self._given_up, self._book.given_up
         self._counts.dropped(given_up)
+        old, self._old_trades = self._book.old_trades - self._old_trades, self._book.old_trades
+        self._counts.old_trades(old)
         if not write.done():
-            await self._in_trouble("log", f"a write has taken longer than {PATIENCE_S:.0f} s")
+            await self._in_trouble("log", f"a write has taken longer than {patience_s:.0f} s")
             return
         self._write = None
         fault = write.exception()

@@ -149,7 +149,7 @@ def test_a_torn_line_is_cut_off_by_the_next_life(tmp_path: Path) -> None:
     assert recorder.open() == (minute(0),)
     recorder.append([minute(1)], None)
     recorder.close()
-    assert path.read_bytes().startswith(whole + b'["NSE_EQ:TCS", ')
+    assert path.read_bytes().startswith(whole + b'["NSE_EQ:TCS",')
     assert len(read_recording(path).minutes) == 2
 
 
@@ -197,6 +197,15 @@ def test_a_write_for_which_there_is_no_room_leaves_the_log_as_it_was(tmp_path: P
     assert [one.start_ns for one in read_recording(path).minutes] == [
         OPEN_NS + place * NS_PER_MINUTE for place in range(3)
     ]
+
+
+def test_a_log_that_was_removed_is_not_written_on(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, DAY, "paper", "dhan")
+    recorder.open()
+    (tmp_path / f"{DAY}.recording").unlink()
+    with pytest.raises(FileNotFoundError, match="removed"):
+        recorder.append([minute(0)], None)
+    recorder.close()
 
 
 def test_what_is_no_recording_is_refused_with_a_remedy(tmp_path: Path) -> None:

@@ -176,6 +176,15 @@ async def test_a_disk_that_refuses_is_told_once_per_spell_and_everything_is_writ
     assert (desk.count("failures"), desk.count("minutes")) == (3, 2)
 
 
+async def test_quotes_that_repeat_an_old_trade_are_counted() -> None:
+    desk = Desk(Log())
+    async with desk.hearing():
+        desk.quotes.put.put_nowait(PriceSeen(KEY, TEN_NS, TEN_NS - NS_PER_HOUR, 100))
+    for _ in range(2):
+        await desk.recorder.keep()
+    assert desk.count("old_trades") == 1
+
+
 async def test_what_waits_is_bounded_and_what_is_given_up_is_counted() -> None:
     log = Log(None, *[OSError(errno.EROFS, "Read-only file system")] * 2)
     desk = Desk(log)
@@ -256,7 +265,7 @@ async def test_what_an_earlier_life_wrote_is_taken_up_before_the_first_write() -
     log = Log()
     log.before = (MinuteSeen(KEY, TEN_NS, TEN_NS, 90, 95, 85, 91, is_broken=True),)
     desk = Desk(log)
-    await desk.recorder.keep()
+    await desk.recorder.begin()
     bars = desk.book.bars(KEY)
     assert bars is not None
     assert bars.high_paise.tolist() == [95]
