@@ -11,7 +11,7 @@ import typer
 
 from cli.candles import download
 from cli.output import JsonOption, emit, parse_day, progress_console, say, show_table
-from propdesk.core.errors import ConfigFault, DataFault
+from propdesk.core.errors import ConfigFault
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -107,22 +107,17 @@ def _import_recordings(
     """Import the recordings named, and of all those that are new; one that cannot be taken stops no other."""
     from adapters.clock import SystemClock
     from adapters.settings import load_settings
-    from adapters.ticks.recorded_import import SandboxPrices, import_recording, new_recordings
+    from adapters.ticks.recorded_import import SandboxPrices, import_recordings, new_recordings
     from adapters.ticks.recordings import past_recordings
     from propdesk.core.calendar import ist_date
 
     today = ist_date(SystemClock().now_ns())
     new = new_recordings(target, past_recordings(load_settings().home, today)) if is_all else []
-    reports, faults = [], []
-    for path in dict.fromkeys((*named, *new)):
-        try:
-            reports.append(
-                import_recording(target, path, target.calendar, today, is_sandbox_taken=is_sandbox_taken)
-            )
-        except DataFault as fault:
-            if path in named or not isinstance(fault, SandboxPrices):
-                faults.append(str(fault))
-    return reports, faults
+    reports, faults = import_recordings(
+        target, dict.fromkeys((*named, *new)), target.calendar, today, is_sandbox_taken=is_sandbox_taken
+    )
+    told = [str(fault) for path, fault in faults if path in named or not isinstance(fault, SandboxPrices)]
+    return reports, told
 
 
 def _tell_import(

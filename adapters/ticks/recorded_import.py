@@ -1,7 +1,7 @@
 """Brings the recording of a past day into the price store: bars and quotes, where nothing better is there."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import groupby
 from pathlib import Path
@@ -89,6 +89,32 @@ def import_recording(
             "make room or choose another folder, nothing of this file was taken."
         ) from error
     return report
+
+
+def import_recordings(
+    store: ParquetPriceStore,
+    paths: Iterable[Path],
+    calendar: MarketCalendar,
+    today: date,
+    *,
+    is_sandbox_taken: bool = False,
+) -> tuple[list[FileReport], list[tuple[Path, DataFault]]]:
+    """Import recordings one after the other; one that cannot be taken stops no other.
+
+    Returns
+    -------
+    tuple of (list of FileReport, list of (Path, DataFault))
+        What became of those that were taken, and why the others were not.
+    """
+    reports, faults = [], []
+    for path in paths:
+        try:
+            report = import_recording(store, path, calendar, today, is_sandbox_taken=is_sandbox_taken)
+        except DataFault as fault:
+            faults.append((path, fault))
+        else:
+            reports.append(report)
+    return reports, faults
 
 
 def new_recordings(store: ParquetPriceStore, paths: Sequence[Path]) -> list[Path]:
