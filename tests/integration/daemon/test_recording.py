@@ -129,6 +129,7 @@ def test_a_watched_day_that_dies_trades_as_on_stored_prices_and_is_recorded(
     expected = starts.trades(connection, stored)
     assert any(trade[4] for trade in expected), "a stop or a target must have filled meanwhile"
     assert starts.trades(connection, watching) == expected
+    assert Told.newest.listings["NSE_EQ:TSTA"] == ("NSE_EQ", "1000")
     assert not folder_of(stored).exists(), "stored prices are not recorded"
     found = read_recording(recording_path(folder_of(watching), DAY))
     assert {one.price_key for one in found.minutes} == {key for key in keys if key in bars}
