@@ -239,6 +239,9 @@ class Settings(BaseSettings):
     gates_file: Path | None = Field(
         default=None, description="YAML of both gate profiles; empty = the project's own."
     )
+    risk_file: Path | None = Field(
+        default=None, description="YAML of limits and kill switches; empty = the project's own."
+    )
     corpus_paise: int = Field(default=1_000_000_000, gt=0, description="Corpus of the account, paise.")
     analytical_capital_paise: int = Field(
         default=50_000_000, gt=0, description="Capital of the analytical size, paise."

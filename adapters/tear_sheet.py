@@ -1,7 +1,5 @@
 """The tear sheet of a simulation: one HTML file that needs nothing else, not even a network (§4.8)."""
 
-import html
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from adapters.plot_page import escaped, facts, place, plot_layout, write_page
 from propdesk.core.money import format_inr
 from propdesk.metrics.equity import sharpe
 from propdesk.sim.books import Book
@@ -80,27 +79,21 @@ def render(sheet: Sheet) -> str:
     str
         A whole HTML document with the plotting library in it (about five megabytes).
     """
-    from plotly.offline import get_plotlyjs  # a second to import: only who writes a sheet pays
-
     figures = _figures(sheet)
     body = [
-        f"<h1>{_text(sheet.title)}</h1>",
-        _facts(sheet.facts),
+        f"<h1>{escaped(sheet.title)}</h1>",
+        facts(sheet.facts),
         "<h2>All desks, same days, ideas, costs and capital</h2>",
-        f"<p class=note>{_text(what_compares(sheet.days))}</p>",
+        f"<p class=note>{escaped(what_compares(sheet.days))}</p>",
         _summaries(sheet),
-        *(_place(name, heading, note) for name, (heading, note, _) in figures.items()),
+        *(place(name, heading, note) for name, (heading, note, _) in figures.items()),
         "<h2>Months</h2>",
         _months(sheet),
         "<h2>What each rule brought</h2>",
         *(_attribution(book, days) for book, days in sheet.days.items() if not book.is_baseline),
         f"<p class=note>{_NOTES}</p>",
     ]
-    data = {name: figure for name, (_, _, figure) in figures.items()}
-    script = json.dumps(_finite(data), allow_nan=False).replace("</", "<\\/")
-    return _PAGE.format(
-        title=_text(sheet.title), style=_STYLE, body="\n".join(body), plotly=get_plotlyjs(), data=script
-    )
+    return write_page(sheet.title, body, {name: figure for name, (_, _, figure) in figures.items()})
 
 
 def _figures(sheet: Sheet) -> dict[str, tuple[str, str, dict[str, Any]]]:
@@ -139,25 +132,6 @@ def _line(name: str, book: Book, x: Sequence[Any], y: Iterable[float], **more: o
     }
 
 
-def _layout(**more: object) -> dict[str, Any]:
-    axis = {"gridcolor": "#e6e6e6", "zerolinecolor": "#bdbdbd", "automargin": True}
-    return {
-        "margin": {"l": 60, "r": 20, "t": 10, "b": 40},
-        "paper_bgcolor": "#ffffff",
-        "plot_bgcolor": "#ffffff",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222222"},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "hovermode": "x unified",
-        **more,
-        "xaxis": {**axis, **_dict(more.get("xaxis"))},
-        "yaxis": {**axis, **_dict(more.get("yaxis"))},
-    }
-
-
-def _dict(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
 def _equity(sheet: Sheet) -> dict[str, Any]:
     traces = []
     for book, days in sheet.days.items():
@@ -169,7 +143,7 @@ def _equity(sheet: Sheet) -> dict[str, Any]:
         name = f"{_TITLES[book]}, booked"
         line = _line(name, book, x, [value / _LAKH for value in booked], visible="legendonly")
         traces.append(line | {"line": dotted})
-    return {"data": traces, "layout": _layout(yaxis={"title": {"text": "corpus, lakh INR"}})}
+    return {"data": traces, "layout": plot_layout(yaxis={"title": {"text": "corpus, lakh INR"}})}
 
 
 def _values(day: DayOutcome) -> tuple[int, int]:
@@ -181,7 +155,7 @@ def _drawdown(sheet: Sheet) -> dict[str, Any]:
     for book, days in sheet.days.items():
         depth = drawdown_curve([sheet.capital_paise, *(day.marked_paise for day in days)])[1:]
         traces.append(_line(_TITLES[book], book, _dates(days), depth * _PERCENT, fill="tozeroy", opacity=0.8))
-    return {"data": traces, "layout": _layout(yaxis={"title": {"text": "%"}, "ticksuffix": " %"})}
+    return {"data": traces, "layout": plot_layout(yaxis={"title": {"text": "%"}, "ticksuffix": " %"})}
 
 
 def _returns(sheet: Sheet) -> dict[str, Any]:
@@ -193,7 +167,7 @@ def _returns(sheet: Sheet) -> dict[str, Any]:
             {"type": "bar", "name": _TITLES[book], "x": _dates(days), "y": y,
              "marker": {"color": _COLOURS[book]}, **shown}
         )  # fmt: skip
-    return {"data": traces, "layout": _layout(yaxis={"title": {"text": "%"}}, barmode="group")}
+    return {"data": traces, "layout": plot_layout(yaxis={"title": {"text": "%"}}, barmode="group")}
 
 
 def _rolling(sheet: Sheet) -> dict[str, Any]:
@@ -203,7 +177,7 @@ def _rolling(sheet: Sheet) -> dict[str, Any]:
         ends = range(_ROLLING_DAYS, len(returns) + 1)
         y = [sharpe(returns[end - _ROLLING_DAYS : end]) for end in ends]
         traces.append(_line(_TITLES[book], book, _dates(days)[_ROLLING_DAYS - 1 :], y))
-    return {"data": traces, "layout": _layout(yaxis={"title": {"text": "yearly ratio"}})}
+    return {"data": traces, "layout": plot_layout(yaxis={"title": {"text": "yearly ratio"}})}
 
 
 def _results(sheet: Sheet) -> dict[str, Any]:
@@ -215,7 +189,7 @@ def _results(sheet: Sheet) -> dict[str, Any]:
             {"type": "histogram", "name": _TITLES[book], "x": values.tolist(), "opacity": 0.6,
              "xbins": {"start": -3.0, "end": 5.2, "size": 0.2}, "marker": {"color": _COLOURS[book]}}
         )  # fmt: skip
-    layout = _layout(xaxis={"title": {"text": "R, cut at −3 and 5"}}, yaxis={"title": {"text": "legs"}})
+    layout = plot_layout(xaxis={"title": {"text": "R, cut at −3 and 5"}}, yaxis={"title": {"text": "legs"}})
     return {"data": traces, "layout": layout | {"barmode": "overlay"}}
 
 
@@ -227,7 +201,7 @@ def _categories(sheet: Sheet) -> dict[str, Any]:
             {"type": "bar", "name": _TITLES[book], "x": [share.name for share in shares],
              "y": [share.net_pnl_paise / _LAKH for share in shares], "marker": {"color": _COLOURS[book]}}
         )  # fmt: skip
-    return {"data": traces, "layout": _layout(yaxis={"title": {"text": "lakh INR"}}, barmode="group")}
+    return {"data": traces, "layout": plot_layout(yaxis={"title": {"text": "lakh INR"}}, barmode="group")}
 
 
 def _codes(sheet: Sheet) -> dict[str, Any]:
@@ -241,23 +215,18 @@ def _codes(sheet: Sheet) -> dict[str, Any]:
          "x": [found[code] for code in codes[::-1]], "marker": {"color": _COLOURS[book]}}
         for book, found in counts.items()
     ]  # fmt: skip
-    layout = _layout(xaxis={"title": {"text": "ideas"}}, hovermode="y unified", barmode="group")
+    layout = plot_layout(xaxis={"title": {"text": "ideas"}}, hovermode="y unified", barmode="group")
     return {"data": traces, "layout": layout | {"height": 90 + 55 * len(codes)}}
 
 
 # -------------------------------------------------------------------------------------------------- tables
 
 
-def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items())
-    return f"<dl>{rows}</dl>"
-
-
 def _summaries(sheet: Sheet) -> str:
     found = {book: summarise(days, sheet.capital_paise) for book, days in sheet.days.items()}
-    head = "".join(f"<th>{_text(_TITLES[book])}</th>" for book in found)
+    head = "".join(f"<th>{escaped(_TITLES[book])}</th>" for book in found)
     rows = [
-        f"<tr><th>{_text(name)}</th>{''.join(f'<td>{_text(row[number])}</td>' for row in cells)}</tr>"
+        f"<tr><th>{escaped(name)}</th>{''.join(f'<td>{escaped(row[number])}</td>' for row in cells)}</tr>"
         for number, name in enumerate(SUMMARY_ROWS)
         for cells in ([summary_cells(summary) for summary in found.values()],)
     ]
@@ -327,7 +296,7 @@ def _months(sheet: Sheet) -> str:
     rows = []
     for book, found in months.items():
         cells = "".join(_shaded(found.get(name, math.nan)) for name in names)
-        rows.append(f"<tr><th>{_text(_TITLES[book])}</th>{cells}</tr>")
+        rows.append(f"<tr><th>{escaped(_TITLES[book])}</th>{cells}</tr>")
     return f"<div class=wide><table><tr><th></th>{head}</tr>{''.join(rows)}</table></div>"
 
 
@@ -341,7 +310,7 @@ def _shaded(value: float) -> str:
 
 def _attribution(book: Book, days: Sequence[DayOutcome]) -> str:
     shares = attribute((trade for day in days for trade in day.trades), rule_of)
-    title = f"<h3>{_text(_TITLES[book])}: {len(shares)} rules</h3>"
+    title = f"<h3>{escaped(_TITLES[book])}: {len(shares)} rules</h3>"
     if not shares:
         return title + "<p>No rule traded.</p>"
     shown = shares
@@ -364,9 +333,9 @@ def _share_row(share: Share) -> str:
         format_inr(share.gross_pnl_paise, decimals=0),
         format_inr(share.charges_paise, decimals=0),
     )
-    values = "".join(f"<td>{_text(cell)}</td>" for cell in cells)
+    values = "".join(f"<td>{escaped(cell)}</td>" for cell in cells)
     net = format_inr(share.net_pnl_paise, decimals=0)
-    return f'<tr><th>{_text(share.name)}</th>{values}<td style="color: {colour}">{_text(net)}</td></tr>'
+    return f'<tr><th>{escaped(share.name)}</th>{values}<td style="color: {colour}">{escaped(net)}</td></tr>'
 
 
 # --------------------------------------------------------------------------------------------------- parts
@@ -387,14 +356,6 @@ def _day(day: date) -> str:
     return day.isoformat()
 
 
-def _place(name: str, heading: str, note: str) -> str:
-    return f"<h2>{_text(heading)}</h2><p class=note>{_text(note)}</p><div class=plot id={name}></div>"
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
 def _share(value: float) -> str:
     return "–" if math.isnan(value) else f"{value * _PERCENT:.2f} %"
 
@@ -407,15 +368,6 @@ def _number(value: float, digits: int = 2) -> str:
     return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.{digits}f}"
 
 
-def _finite(value: Any) -> Any:
-    """Leave gaps where numbers are undefined: JSON knows no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 _NOTES: Final = (
     "Each day was traded by the daemon's own code under the rules as they stood at the end of the market "
     "day before. Desks begin with the whole capital each. Fills are those of the paper broker; switches "
@@ -423,41 +375,3 @@ _NOTES: Final = (
     "from those heard in the 90 days before, as many as the desk profile follows that day. A baseline "
     "follows every idea that carries a stop, at the size of full skill."
 )
-_STYLE: Final = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 1100px; margin: 0 auto;
-  padding: 24px; }
-h1 { font-size: 26px; margin: 0 0 8px; } h2 { font-size: 19px; margin: 32px 0 4px; }
-h3 { font-size: 16px; margin: 20px 0 4px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 2px 16px; margin: 0 0 16px; color: #444; }
-dt { color: #777; } dd { margin: 0; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } .note { color: #666; font-size: 13px; margin: 0 0 6px; }
-.plot { width: 100%; min-height: 360px; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; min-width: 60%; }
-th, td { padding: 4px 12px; border-bottom: 1px solid #e6e6e6; text-align: right; white-space: nowrap; }
-th:first-child { text-align: left; font-weight: 500; } tr:first-child th { color: #555; font-weight: 600; }
-.rules th:first-child { font-family: ui-monospace, monospace; font-size: 12px; }
-@media print { .plot { break-inside: avoid; } }
-"""
-_PAGE: Final = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-<script>{plotly}</script>
-</head>
-<body>
-{body}
-<script type="application/json" id="figures">{data}</script>
-<script>
-const figures = JSON.parse(document.getElementById("figures").textContent);
-for (const [name, figure] of Object.entries(figures)) {{
-  Plotly.newPlot(name, figure.data, figure.layout, {{responsive: true, displaylogo: false}});
-}}
-document.body.dataset.drawn = "yes";
-</script>
-</body>
-</html>
-"""

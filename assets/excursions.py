@@ -30,15 +30,15 @@ def excursions(
 ) -> Iterator[MaterializeResult[None]]:
     """Measure every trade that was entered."""
     days = worked_range(context, market.today())
-    with database.transaction() as connection:
-        entered = trades.read_trades(connection, days.first, days.last)
+    with database.writing() as work:
+        entered = trades.read_trades(work.connection, days.first, days.last)
         with market.prices.reading():
             found = compute_excursions(
                 entered, market.prices, market.calendar, market.known_until_ns(), market.prices.actions()
             )
-        trades.write_excursions(connection, found, days.first, days.last)
-        check = judge(context, connection, "excursions", found, days)
-    picture = pictures.histogram(
-        found["mae_r"].tolist(), "Worst move while open (MAE)", "R (risk of the idea)", "ideas"
-    )
+        work.later(trades.write_excursions, found, days.first, days.last)
+        check = judge(context, work, "excursions", found, days)
+        picture = pictures.histogram(
+            found["mae_r"].tolist(), "Worst move while open (MAE)", "R (risk of the idea)", "ideas"
+        )
     yield report(context, days, "excursions", found, rows_in=len(entered), picture=picture, check=check)

@@ -1,5 +1,6 @@
 """Step 5: what the market says became of each idea, the features known with it, and how it was published."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 
@@ -13,6 +14,7 @@ from dagster import (
 )
 
 from adapters.db.frames import signals, trades
+from adapters.forks import in_forks
 from adapters.settings import Settings
 from adapters.ticks.held import HeldPrices
 from assets._shared import pictures
@@ -22,8 +24,13 @@ from assets._shared.partitions import worked_range
 from assets._shared.report import report, rows_by_day
 from assets._shared.resources import Database, Market
 from assets.quality import coverage, judge
+from propdesk.pipeline.columns import by_partition, split_evenly
 from propdesk.pipeline.conduct import flag_conduct
-from propdesk.pipeline.trades import TradeTables, build_trades
+from propdesk.pipeline.trade_frames import TradeTables, merge
+from propdesk.pipeline.trades import build_trades
+
+IDEAS_PER_PROCESS = 5_000
+"""One more process than one takes a tenth of a second to fork and to hear from."""
 
 READ = ("resolved_signals", "followups", "price_store")
 
@@ -88,21 +95,25 @@ def verified_trades(
 ) -> Iterator[MaterializeResult[None]]:
     """Resolve every idea against stored prices, and judge how it was published."""
     days = worked_range(context, market.today())
-    with database.transaction() as connection:
-        resolved = signals.read_resolved_signals(connection, days.first, days.last)
-        followups = signals.read_followups_of_signals(connection, days.first, days.last)
-        versions = signals.read_versions(connection, days.first, days.last)
+    with database.writing() as work:
+        resolved = signals.read_resolved_signals(work.connection, days.first, days.last)
+        followups = signals.read_followups_of_signals(work.connection, days.first, days.last)
+        versions = signals.read_versions(work.connection, days.first, days.last)
+        alive = trades.read_alive(work.connection, days.first)
         done, flagged = _verified(resolved, followups, versions, market, settings)
-        trades.write_trade_tables(connection, done, days.first, days.last)
-        signals.write_signal_flags(connection, flagged, days.first, days.last)
-        check = judge(context, connection, "trades", done.trades, days)
-        covered = coverage.judge_prices(context, connection, done.trades, market.prices, days)
+        work.later(trades.write_trade_tables, done, days.first, days.last)
+        work.later(signals.write_signal_flags, flagged, days.first, days.last)
+        check = judge(context, work, "trades", done.trades, days)
+        covered = coverage.judge_prices(context, work, alive, done.trades, market.prices, days)
+        outcomes = _outcomes(done.trades)
+        counts = flagged["flags"].explode().value_counts()
+        drawn = pictures.bars([str(k) for k in counts.index], counts.tolist(), "Ideas by flag", "ideas")
     tell = partial(report, context, days, rows_in=len(resolved))
     ambiguous = round(float(done.trades["ambiguous_bar"].mean()), 4) if len(done.trades) else None
     yield tell(
         "trades",
         done.trades,
-        picture=_outcomes(done.trades),
+        picture=outcomes,
         check=check,
         watched=covered,
         ambiguous_share=ambiguous,
@@ -113,8 +124,6 @@ def verified_trades(
         ("outcome_audit", done.audit),
     ):
         yield tell(name, frame)
-    counts = flagged["flags"].explode().value_counts()
-    drawn = pictures.bars([str(k) for k in counts.index], counts.tolist(), "Ideas by flag", "ideas")
     odd = int(flagged["flags"].map(len).gt(0).sum())
     yield tell("signal_flags", flagged, picture=drawn, flagged_ideas=odd)
 
@@ -126,18 +135,24 @@ def _verified(
     market: Market,
     settings: Settings,
 ) -> tuple[TradeTables, pd.DataFrame]:
-    """Verify and flag the ideas; their minutes are read once."""
-    flagged: list[pd.DataFrame] = []
+    """Verify and flag the ideas, each underlying's apart from the others'; their minutes are read once."""
     with market.prices.reading():
-        prices, calendar, known = HeldPrices(market.prices), market.calendar, market.known_until_ns()
-        actions, rule = market.prices.actions(), conduct_rule(settings)
+        calendar, known = market.calendar, market.known_until_ns()
+        actions, rule, config = market.prices.actions(), conduct_rule(settings), trade_config(settings)
 
-        def flag(block: pd.DataFrame) -> None:
-            flagged.append(flag_conduct(block, versions, prices, calendar, rule, known, actions))
+        def verify(part: pd.DataFrame) -> tuple[TradeTables, pd.DataFrame]:
+            prices, flagged = HeldPrices(market.prices), []
 
-        config = trade_config(settings)
-        done = build_trades(resolved, followups, prices, calendar, config, known, actions, flag)
-    return done, pd.concat(flagged, ignore_index=True)
+            def flag(block: pd.DataFrame) -> None:
+                flagged.append(flag_conduct(block, versions, prices, calendar, rule, known, actions))
+
+            done = build_trades(part, followups, prices, calendar, config, known, actions, flag)
+            return done, pd.concat(flagged, ignore_index=True)
+
+        processes = min(os.cpu_count() or 1, 1 + len(resolved) // IDEAS_PER_PROCESS)
+        done = in_forks(verify, split_evenly(resolved, "underlying_key", processes))
+    tables, flags = zip(*done, strict=True)
+    return merge(list(tables)), by_partition(pd.concat(flags, ignore_index=True), "signal_id")
 
 
 def _outcomes(frame: pd.DataFrame) -> MarkdownMetadataValue:

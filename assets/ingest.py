@@ -36,17 +36,17 @@ def raw_signals(
     """Land what the live collection holds and choose the newest revision of each record."""
     days = worked_range(context, market.today())
     collected = collect_documents(database, market, settings, days)
-    with database.transaction() as connection:
-        landed = signals.read_landed(connection, days.first, days.last)
+    with database.writing() as work:
+        landed = signals.read_landed(work.connection, days.first, days.last)
         raw = current_revisions(landed)
-        signals.write_raw_signals(connection, raw, days.first, days.last)
-        check = judge(context, connection, "raw_signals", raw, days)
-    parts = {kind: raw[raw["kind"] == kind] for kind in ("SIGNAL", "FOLLOWUP")}
-    by_day = {kind: rows_by_day(part, "trade_date") for kind, part in parts.items()}
-    keys = sorted({day for counts in by_day.values() for day in counts})
-    picture = pictures.stacked_days(
-        keys, {k: [c.get(d, 0) for d in keys] for k, c in by_day.items()}, "Rows received per day"
-    )
+        work.later(signals.write_raw_signals, raw, days.first, days.last)
+        check = judge(context, work, "raw_signals", raw, days)
+        parts = {kind: raw[raw["kind"] == kind] for kind in ("SIGNAL", "FOLLOWUP")}
+        by_day = {kind: rows_by_day(part, "trade_date") for kind, part in parts.items()}
+        keys = sorted({day for counts in by_day.values() for day in counts})
+        picture = pictures.stacked_days(
+            keys, {k: [c.get(d, 0) for d in keys] for k, c in by_day.items()}, "Rows received per day"
+        )
     yield report(
         context,
         days,

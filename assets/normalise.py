@@ -34,21 +34,21 @@ def normalised_signals(
 ) -> Iterator[MaterializeResult[None]]:
     """Add the dimensions to every typed signal."""
     days = worked_range(context, market.today())
-    with database.transaction() as connection:
-        validated = signals.read_validated_signals(connection, days.first, days.last)
-        listed = read_derivative_listings(connection, days.first - RECEIVED_BEFORE, days.last)
+    with database.writing() as work:
+        validated = signals.read_validated_signals(work.connection, days.first, days.last)
+        listed = read_derivative_listings(work.connection, days.first - RECEIVED_BEFORE, days.last)
         done = normalise_signals(validated, market.calendar, load_aliases(), listed)
-        signals.write_normalised_signals(connection, done.signals, days.first, days.last)
-        signals.write_rejected(connection, "NORMALISE", done.rejected, days.first, days.last)
-        check = judge(context, connection, "normalised_signals", done.signals, days)
+        work.later(signals.write_normalised_signals, done.signals, days.first, days.last)
+        work.later(signals.write_rejected, "NORMALISE", done.rejected, days.first, days.last)
+        check = judge(context, work, "normalised_signals", done.signals, days)
+        shares = done.signals.groupby(["period", "session"]).size()
+        picture = pictures.bars(
+            [" / ".join(map(str, key)) for key in shares.index],
+            shares.tolist(),
+            "Signals by period and session",
+            "signals",
+        )
     refused = signals.rejected_by_reason(done.rejected)
-    shares = done.signals.groupby(["period", "session"]).size()
-    picture = pictures.bars(
-        [" / ".join(map(str, key)) for key in shares.index],
-        shares.tolist(),
-        "Signals by period and session",
-        "signals",
-    )
     yield report(
         context,
         days,

@@ -15,7 +15,7 @@ from adapters.memory import give_back_memory
 from adapters.settings import Settings
 from assets._shared import pictures
 from assets._shared.dress import GROUPS, spec, step
-from assets._shared.partitions import worked_range
+from assets._shared.partitions import DayRange, worked_range
 from assets._shared.report import report
 from assets._shared.resources import Database, Market
 from assets._shared.windows import window_of
@@ -87,14 +87,14 @@ def group_facts(
     gates = load_gates(settings.gates_file)
     config = rules.group_config(settings, gates)
     give_back_memory()
-    with database.transaction() as connection:
+    with database.writing() as work:
         read = rules.read_group_inputs(
-            connection, calendar, days.first, days.last, config, settings.regime_scope
+            work.connection, calendar, days.first, days.last, config, settings.regime_scope
         )
         as_of = calendar.market_days(days.first, days.last)
 
         def write(table: str, frame: pd.DataFrame) -> None:
-            rules.write_group_table(connection, table, frame, days.first, days.last)
+            work.later(rules.write_group_table, table, frame, days.first, days.last)
 
         def write_groups(metrics: pd.DataFrame, thin: pd.DataFrame) -> None:
             write("group_metrics", metrics)
@@ -107,27 +107,30 @@ def group_facts(
             )
         write("corpus_replays", done.replays)
         write("equity_curves", done.curves)
-        version = rules.write_gate_thresholds(connection, gates)
-        checked = partial(judge, context, connection, days=days, day_column="as_of_date")
-        checks = {
-            "group_metrics": checked(name="group_metrics", frame=done.metrics),
-            "thin_groups": checked(name="thin_groups", frame=done.thin),
-        }
-    drawn = pictures.curves(
-        best_curves(done.curves, days.last),
-        f"Corpus of the best, as of {days.last}",
-        "crore INR",
-        "market days",
-    )
+        work.later(rules.write_gate_thresholds, gates)
+        checked = partial(judge, context, work, days=days, day_column="as_of_date")
+        both = (("group_metrics", done.metrics), ("thin_groups", done.thin))
+        checks = {name: checked(name=name, frame=frame) for name, frame in both}
+        drawn = pictures.curves(
+            best_curves(done.curves, days.last),
+            f"Corpus of the best, as of {days.last}",
+            "crore INR",
+            "market days",
+        )
+        title = f"Net R per idea after shrinkage, as of {days.last}"
+        skill = {name: pictures.histogram(_newest(frame, days), title, "R", "groups") for name, frame in both}
     tell = partial(report, context, days, rows_in=len(read.trades), day_column="as_of_date")
     yield tell("corpus_replays", done.replays, picture=drawn)
     yield tell("equity_curves", done.curves)
-    title = f"Net R per idea after shrinkage, as of {days.last}"
-    for name, frame in (("group_metrics", done.metrics), ("thin_groups", done.thin)):
-        newest = frame.loc[frame["as_of_date"] == days.last, "post_mean_r"]
-        skill = pictures.histogram(newest.tolist(), title, "R", "groups")
-        yield tell(name, frame, picture=skill, check=checks[name])
-    yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": version})
+    for name, frame in both:
+        yield tell(name, frame, picture=skill[name], check=checks[name])
+    yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": gates.version})
+
+
+def _newest(frame: pd.DataFrame, days: DayRange) -> list[float]:
+    """Give the groups' net R per idea after shrinkage on the range's last as-of day."""
+    found: list[float] = frame.loc[frame["as_of_date"] == days.last, "post_mean_r"].tolist()
+    return found
 
 
 def best_curves(curves: pd.DataFrame, as_of: date) -> dict[str, list[float]]:

@@ -36,16 +36,19 @@ def resolved_signals(
 ) -> Iterator[MaterializeResult[None]]:
     """Give every signal its instrument, or the reason why it has none."""
     days, rule = worked_range(context, market.today()), duplicate_rule(settings)
-    with database.transaction() as connection:
-        normalised = signals.read_normalised_signals(connection, days.first, days.last)
-        listed = read_instruments(connection, days.first - LISTED_AROUND, days.last + LISTED_AROUND)
-        earlier = signals.read_earlier_resolved(connection, days.first, days.last, rule.reach_minutes)
+    with database.writing() as work:
+        normalised = signals.read_normalised_signals(work.connection, days.first, days.last)
+        listed = read_instruments(work.connection, days.first - LISTED_AROUND, days.last + LISTED_AROUND)
+        earlier = signals.read_earlier_resolved(work.connection, days.first, days.last, rule.reach_minutes)
         done = resolve_signals(normalised, listed, earlier, rule)
-        signals.write_resolved_signals(connection, done.signals, days.first, days.last)
-        signals.write_rejected(connection, "RESOLVE", done.rejected, days.first, days.last)
-        check = judge(context, connection, "resolved_signals", done.signals, days)
+        work.later(signals.write_resolved_signals, done.signals, days.first, days.last)
+        work.later(signals.write_rejected, "RESOLVE", done.rejected, days.first, days.last)
+        check = judge(context, work, "resolved_signals", done.signals, days)
+        counts = done.signals["category"].value_counts()
+        picture = pictures.bars(
+            [str(k) for k in counts.index], counts.tolist(), "Signals by category", "signals"
+        )
     refused = signals.rejected_by_reason(done.rejected)
-    counts = done.signals["category"].value_counts()
     yield report(
         context,
         days,
@@ -53,9 +56,7 @@ def resolved_signals(
         done.signals,
         rows_in=len(normalised),
         rejected=refused,
-        picture=pictures.bars(
-            [str(k) for k in counts.index], counts.tolist(), "Signals by category", "signals"
-        ),
+        picture=picture,
         check=check,
         reposts=int(done.signals["duplicate_of"].notna().sum()),
         copies=int(done.signals["copied_from"].notna().sum()),

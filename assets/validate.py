@@ -39,17 +39,21 @@ def validated_signals(
 ) -> Iterator[MaterializeResult[None]]:
     """Type every record, link follow-ups, quarantine what does not read."""
     days = worked_range(context, market.today())
-    with database.transaction() as connection:
-        raw = signals.read_raw_signals(connection, days.first, days.last)
+    with database.writing() as work:
+        raw = signals.read_raw_signals(work.connection, days.first, days.last)
         oldest = days.first - timedelta(days=FOLLOWUP_REACH_DAYS)
-        earlier = signals.read_earlier_signals(connection, days.first, oldest)
+        earlier = signals.read_earlier_signals(work.connection, days.first, oldest)
         done = validate_signals(raw, from_ns(market.clock.now_ns()), earlier)
-        signals.write_validated_signals(connection, done.signals, days.first, days.last)
-        signals.write_followups(connection, done.followups, days.first, days.last)
-        signals.write_rejected(connection, "VALIDATE", done.rejected, days.first, days.last)
-        check = judge(context, connection, "validated_signals", done.signals, days)
-    refused = signals.rejected_by_reason(done.rejected)
-    picture = pictures.bars(list(refused), list(refused.values()), "Rows refused by reason")
+        work.later(signals.write_validated_signals, done.signals, days.first, days.last)
+        work.later(signals.write_followups, done.followups, days.first, days.last)
+        work.later(signals.write_rejected, "VALIDATE", done.rejected, days.first, days.last)
+        check = judge(context, work, "validated_signals", done.signals, days)
+        refused = signals.rejected_by_reason(done.rejected)
+        picture = pictures.bars(list(refused), list(refused.values()), "Rows refused by reason")
+        kinds = done.followups["kind"].value_counts()
+        drawn = pictures.bars(
+            [str(k) for k in kinds.index], kinds.tolist(), "Follow-ups by kind", "follow-ups"
+        )
     yield report(
         context,
         days,
@@ -60,7 +64,5 @@ def validated_signals(
         picture=picture,
         check=check,
     )
-    kinds = done.followups["kind"].value_counts()
-    drawn = pictures.bars([str(k) for k in kinds.index], kinds.tolist(), "Follow-ups by kind", "follow-ups")
     orphans = int(done.followups["signal_id"].isna().sum())
     yield report(context, days, "followups", done.followups, rows_in=len(raw), picture=drawn, orphans=orphans)

@@ -48,6 +48,8 @@ def stages(context: UpContext) -> Sequence[Stage]:
         Stage("Generate the sample market and its advisors", _generate, "about 25 s, once"),
         Stage("Load the instrument master", _load_master, "about 2 s"),
         Stage("Ingest half a year of signals", _ingest, "about 10 s, once"),
+        # They come up beside Dagster; a backfill needs the memory, then they come after it.
+        Stage(LAUNCH, _launch_surfaces, "come up in the background", is_due=_is_backfilled),
         Stage(
             f"Backfill the nine steps over {days.first_day} to {days.last_day} as one queued run",
             _backfill,
@@ -55,8 +57,7 @@ def stages(context: UpContext) -> Sequence[Stage]:
             needs_dagster=True,
         ),
         Stage("Report what was found", _report_rules),
-        # Beside the trading daemon, and after the backfill, which needs the memory.
-        Stage(LAUNCH, _launch_surfaces, "come up in the background"),
+        Stage(LAUNCH, _launch_surfaces, "come up in the background", is_due=lambda up: not up.api_url),
         *people_stages(context, _trading_settings(context).account_id),
         *_trading_stages(days.replay_day, days.broker),
         Stage("Report the day", _report_day),
@@ -172,10 +173,10 @@ def _backfill(context: UpContext) -> None:
     from adapters.calendar import load_calendar
     from orchestration.launch import RunState, failures_of, launch_range, snap_range, wait_for
 
-    first, last = snap_range(load_calendar(), context.options.first_day, context.options.last_day)
-    if not context.facts.get("changed") and _has_marts(context.settings, last):
+    if _is_backfilled(context):
         context.say("  the rule tables of the last day are there already")
         return
+    first, last = snap_range(load_calendar(), context.options.first_day, context.options.last_day)
     seen: set[str] = set()
 
     def tell(state: RunState) -> None:
@@ -195,10 +196,13 @@ def _backfill(context: UpContext) -> None:
     )
 
 
-def _has_marts(settings: Settings, last: date) -> bool:
+def _is_backfilled(context: UpContext) -> bool:
     from adapters.db.repos.pipeline import holds_marts
 
-    with open_transaction(settings, "reader", _APPLICATION) as connection:
+    if context.facts.get("changed"):
+        return False
+    last = _last_market_day(context)
+    with open_transaction(context.settings, "reader", _APPLICATION) as connection:
         return holds_marts(connection, last)
 
 

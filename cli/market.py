@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from propdesk.core.calendar import MarketCalendar
     from propdesk.model.instrument import Instrument
     from propdesk.sim.advisor_rows import SampleRow
-    from propdesk.sim.advisors import AdvisorStream
+    from propdesk.sim.advisors import AdvisorSpec, AdvisorStream
     from propdesk.sim.market import GeneratedMarket
     from propdesk.sim.market_book import PathBook
 
@@ -100,6 +100,7 @@ def generate_sample(
     *,
     seed: int = 7,
     per_day: int = 400,
+    skill: float = 1.0,
     report: Report | None = None,
 ) -> SampleFiles:
     """Write a whole sample: price store, instrument master, signals, replay signals and truth.
@@ -116,6 +117,8 @@ def generate_sample(
         Market day after ``last`` whose signals go to a file of their own; the next one by default.
     seed, per_day : int
         Chance and size.
+    skill : float
+        Factor on everybody's points; 0 = no skill anywhere.
     report : callable, optional
         Told about progress.
 
@@ -132,25 +135,27 @@ def generate_sample(
         If the store cannot be read or written.
     """
     from adapters.calendar import load_calendar
+    from propdesk.sim.advisors import AdvisorSpec
 
     calendar = load_calendar()
     replayed = replay_day or calendar.next_day(last)
     _check_days(calendar, first, last, replayed)
     tell = report or (lambda what, done, total: None)
     _make_folder(out_dir)
-    market, instruments, book, stream = _simulate(calendar, (first, replayed), seed, per_day, tell)
+    spec = AdvisorSpec(seed, per_day, skill)
+    market, instruments, book, stream = _simulate(calendar, (first, replayed), spec, tell)
     bars = _write_prices(market, book, stream.rows, store_url, tell)
     past, live = _split(stream.rows, replayed)
     places = [out_dir / n for n in ("signals.csv", "replay_signals.jsonl", "instruments.csv", "truth.json")]
     _write_signals(places[0], places[1], past, live)
-    _write_atomically(places[2], _instrument_lines(instruments))
+    write_text(places[2], _instrument_lines(instruments))
     truth = {
         "seed": seed,
         "first": first.isoformat(),
         "last": last.isoformat(),
         "advisors": list(stream.truth),
     }
-    _write_atomically(places[3], [json.dumps(truth, indent=1)])
+    write_text(places[3], [json.dumps(truth, indent=1)])
     return SampleFiles(
         signals=places[0],
         replay_signals=places[1],
@@ -167,24 +172,26 @@ def generate_sample(
 
 
 def _simulate(
-    calendar: "MarketCalendar", days: tuple[date, date], seed: int, per_day: int, tell: Report
+    calendar: "MarketCalendar", days: tuple[date, date], spec: "AdvisorSpec", tell: Report
 ) -> "tuple[GeneratedMarket, list[Instrument], PathBook, AdvisorStream]":
     from concurrent.futures import ThreadPoolExecutor
 
     from adapters.contract_rules import load_contract_rules
-    from propdesk.sim.advisors import AdvisorSpec, generate_advisors
+    from adapters.forks import spread_over_forks
+    from propdesk.sim.advisors import generate_advisors
     from propdesk.sim.market import MarketSpec, generate_market
     from propdesk.sim.market_book import book_of_market
     from propdesk.sim.market_contracts import list_instruments
 
     tell("Underlyings", 0, 1)
-    market = generate_market(MarketSpec(*days, seed), calendar, load_contract_rules())
+    market = generate_market(MarketSpec(*days, spec.seed), calendar, load_contract_rules())
     instruments = list_instruments(market)
     tell("Contracts", 0, 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         book = book_of_market(market, instruments, pool.map)
     tell("Advisors", 0, 1)
-    return market, instruments, book, generate_advisors(book, AdvisorSpec(seed, per_day), calendar)
+    stream = generate_advisors(book, spec, calendar, spread_over_forks)
+    return market, instruments, book, stream
 
 
 def advisors(
@@ -198,37 +205,19 @@ def advisors(
     as_json: JsonOption = False,
 ) -> None:
     """Let advisors of known skill post NSE_EQ ideas on stored (real) prices."""
-    from adapters.calendar import load_calendar
-    from adapters.ticks.store import ParquetPriceStore
-    from propdesk.sim.advisors import AdvisorSpec, generate_advisors
-    from propdesk.sim.market_book import book_of_prices
+    from propdesk.sim.advisors import AdvisorSpec
     from propdesk.sim.sample_format import csv_lines
 
-    calendar = load_calendar()
-    store = ParquetPriceStore(on_prices, calendar)
-    stored = [day for day in store.days("minute") if calendar.is_market_day(day)]
     low = parse_day(first, "--first") if first else date.min
     high = parse_day(last, "--last") if last else date.max
-    days = [day for day in stored if low <= day <= high]
-    if not days:
-        raise GapFault(
-            f"{on_prices} has no minute bars in that range; import them with `propdesk prices import`."
-        )
-    keys = sorted({key for day in days for key in store.symbols("minute", day) if key.startswith("NSE_EQ:")})
-    if not keys:
-        raise GapFault(
-            f"{on_prices} has no minute bars of cash stocks (NSE_EQ keys) from {days[0]} to {days[-1]}."
-        )
+    spec = AdvisorSpec(seed, per_day, cash_only=True)
     with _Progress() as report:
-        report("Reading bars", 0, 1)
-        bars = store.minute_bars(keys, days[0], days[-1])
-        report("Advisors", 0, 1)
-        book = book_of_prices(bars, days, calendar, {})
-        stream = generate_advisors(book, AdvisorSpec(seed, per_day, cash_only=True), calendar)
-    _write_atomically(out, csv_lines(stream.rows))
+        book, stream = post_on_prices(on_prices, low, high, spec, report)
+    days, keys = book.days, book.instruments
+    write_text(out, csv_lines(stream.rows))
     if truth is not None:
         data = {"seed": seed, "first": str(days[0]), "last": str(days[-1]), "advisors": list(stream.truth)}
-        _write_atomically(truth, [json.dumps(data, indent=1)])
+        write_text(truth, [json.dumps(data, indent=1)])
     counts = {
         "signals": sum(r.kind == "SIGNAL" for r in stream.rows),
         "rows": len(stream.rows),
@@ -238,6 +227,60 @@ def advisors(
         emit({**counts, "file": out, "first": days[0], "last": days[-1], "symbols": len(keys)})
         return
     say(f"{counts['signals']} ideas on {len(keys)} stocks and {len(days)} market days written to {out}.")
+
+
+def post_on_prices(
+    store_url: str, first: date, last: date, spec: "AdvisorSpec", report: Report | None = None
+) -> "tuple[PathBook, AdvisorStream]":
+    """Let advisors post ideas about the cash stocks of a price store.
+
+    Parameters
+    ----------
+    store_url : str
+        Price store with minute bars of NSE_EQ keys.
+    first, last : date
+        Closed interval; what of it the store holds.
+    spec : AdvisorSpec
+        Cash stocks only.
+    report : callable, optional
+        Told about progress.
+
+    Returns
+    -------
+    PathBook
+        Days and stocks that were posted about.
+    AdvisorStream
+
+    Raises
+    ------
+    GapFault
+        If the store has no such bars.
+    """
+    from adapters.calendar import load_calendar
+    from adapters.forks import spread_over_forks
+    from adapters.ticks.store import ParquetPriceStore
+    from propdesk.sim.advisors import generate_advisors
+    from propdesk.sim.market_book import book_of_prices
+
+    calendar = load_calendar()
+    store = ParquetPriceStore(store_url, calendar)
+    stored = [day for day in store.days("minute") if calendar.is_market_day(day)]
+    days = [day for day in stored if first <= day <= last]
+    if not days:
+        raise GapFault(
+            f"{store_url} has no minute bars in that range; import them with `propdesk prices import`."
+        )
+    keys = sorted({key for day in days for key in store.symbols("minute", day) if key.startswith("NSE_EQ:")})
+    if not keys:
+        raise GapFault(
+            f"{store_url} has no minute bars of cash stocks (NSE_EQ keys) from {days[0]} to {days[-1]}."
+        )
+    tell = report or (lambda what, done, total: None)
+    tell("Reading bars", 0, 1)
+    bars = store.minute_bars(keys, days[0], days[-1])
+    tell("Advisors", 0, 1)
+    book = book_of_prices(bars, days, calendar, {})
+    return book, generate_advisors(book, spec, calendar, spread_over_forks)
 
 
 def _check_days(calendar: "MarketCalendar", first: date, last: date, replayed: date) -> None:
@@ -362,8 +405,8 @@ def _write_signals(
 ) -> None:
     from propdesk.sim.sample_format import csv_lines, live_document
 
-    _write_atomically(past_file, csv_lines(past))
-    _write_atomically(live_file, (json.dumps(live_document(row)) + "\n" for row in live))
+    write_text(past_file, csv_lines(past))
+    write_text(live_file, (json.dumps(live_document(row)) + "\n" for row in live))
 
 
 _MASTER_COLUMNS = (
@@ -424,7 +467,7 @@ def _make_folder(folder: Path) -> None:
         raise ConfigFault(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
 
 
-def _write_atomically(file: Path, pieces: Iterable[str]) -> None:
+def write_text(file: Path, pieces: Iterable[str]) -> None:
     """Write text beside its place and move it there; raises ConfigFault if the folder refuses."""
     temporary = file.with_name(f".{file.name}.part")
     _make_folder(file.parent)

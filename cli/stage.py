@@ -99,9 +99,12 @@ class Stage:
         How long it takes in words, e.g. ``about 10 s``; shown with the title.
     needs_dagster : bool
         Run only once Dagster answers; the first such stage makes ``up`` wait for it.
+    is_due : callable
+        Asked when its turn comes; a stage that is not due is passed over.
     """
 
     title: str
     run: Callable[[UpContext], None]
     about: str = ""
     needs_dagster: bool = False
+    is_due: Callable[[UpContext], bool] = lambda context: True

@@ -77,6 +77,8 @@ def _run_stages(context: UpContext) -> None:
     ]
     answered = False
     for stage in stages:
+        if not stage.is_due(context):
+            continue
         if stage.needs_dagster and not answered:
             _run(context, _DAGSTER_ANSWERS)
             answered = True

@@ -21,7 +21,7 @@ from dagster._grpc import server as grpc_server
 from orchestration.instance import DEFINITIONS, LOCATION
 
 PRELOAD: Final = ["orchestration.preload"]
-PRELOAD_AFTER_S: Final = 5.0
+PRELOAD_AFTER_S: Final = 15.0
 _CONTEXT_HOOK: Final = "_mp_ctx"
 _END_HOOK: Final = "_server_termination_event"
 

@@ -6,6 +6,7 @@ from datetime import date
 
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
+from adapters.config_risk import load_risk
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.instruments import read_instruments
 from adapters.db.repos.readiness import (
@@ -105,6 +106,7 @@ def load_day(settings: Settings, trade_date: date, *, is_over: bool = False) -> 
                     calendar=calendar,
                     charges=load_charges(),
                     margins=load_margins(),
+                    risk=load_risk(trade_date, settings.risk_file),
                     traded_values=traded_values(
                         ParquetPriceStore(settings.price_store_url, calendar),
                         instruments,

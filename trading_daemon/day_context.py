@@ -5,6 +5,7 @@ from dataclasses import fields
 from datetime import date
 from typing import Any, Final
 
+from adapters.config_risk import RiskConfig
 from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_SECOND
@@ -38,8 +39,6 @@ from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
 from propdesk.ports import PriceSource
 from propdesk.risk.charges import ChargedFill, ChargeModel, charge_segment, trade_charges
-from propdesk.risk.gateway import RiskLimits
-from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.liquidity import average_traded_value
 from propdesk.risk.margin import MarginModel, margin_per_lot_paise
 from propdesk.strategy.crowd import CrowdConfig
@@ -80,6 +79,7 @@ def take_snapshot(
     calendar: MarketCalendar,
     charges: ChargeModel,
     margins: MarginModel,
+    risk: RiskConfig,
     traded_values: Mapping[str, int],
 ) -> ContextSnapshot:
     """Put together what the day's decisions will read.
@@ -92,6 +92,8 @@ def take_snapshot(
         What pre-market froze.
     calendar, charges, margins
         Dated tables as they stand now.
+    risk : RiskConfig
+        Limits of the day's entries.
     traded_values : mapping of str to int
         Of the market day before (`traded_values`).
     """
@@ -113,8 +115,9 @@ def take_snapshot(
             analytical_capital_paise=settings.analytical_capital_paise,
             widening=settings.widening_mode,
         ),
-        limits=RiskLimits(),
-        kill_limits=KillLimits(),
+        limits=risk.limits,
+        category_limits=risk.category_limits,
+        kill_limits=risk.kill_limits,
         crowd=CrowdConfig(
             feed=settings.crowd_feed,
             min_advisors=settings.crowd_min_advisors,

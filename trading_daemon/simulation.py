@@ -12,6 +12,7 @@ import psycopg
 
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
+from adapters.config_risk import load_risk
 from adapters.db.engine import begin, create_engine
 from adapters.db.repos.instruments import read_instruments
 from adapters.db.repos.readiness import read_regimes
@@ -383,6 +384,7 @@ class _Market:
             calendar=self._calendar,
             charges=self._charges,
             margins=self._margins,
+            risk=load_risk(day, self._settings.risk_file),
             traded_values=values,
         )
         # as it is read back, which is what a daemon decides by

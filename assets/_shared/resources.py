@@ -1,6 +1,7 @@
 """What assets are handed: database, market and settings; each is made on first use, never at import."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
@@ -17,6 +18,49 @@ from adapters.ticks.opening import open_store
 from adapters.ticks.store import TRADED_KINDS, ParquetPriceStore
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, Clock
+
+
+class Writing:
+    """A step's transaction: what is written, a thread of its own writes while the step goes on.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        In its transaction.
+    thread : ThreadPoolExecutor
+        Of one worker, so that writes happen one after the other in the order in which they were asked for.
+    """
+
+    def __init__(self, connection: "psycopg.Connection[tuple[Any, ...]]", thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+        self._asked: list[Future[None]] = []
+        self._fault: Exception | None = None
+
+    @property
+    def connection(self) -> "psycopg.Connection[tuple[Any, ...]]":
+        """To read by; whoever takes it waits for what is being written."""
+        self.wait()
+        return self._connection
+
+    def later(self, write: Callable[..., object], *words: Any, **named: Any) -> None:
+        """Ask for ``write(connection, *words, **named)``; nobody may change what it is given any more."""
+        self._asked.append(self._thread.submit(self._write, lambda to: write(to, *words, **named)))
+
+    def wait(self) -> None:
+        """Wait until everything is written; raises what the first failed write raised: none followed it."""
+        for one in self._asked:
+            one.result()
+        self._asked.clear()
+        if self._fault is not None:
+            raise self._fault
+
+    def _write(self, write: Callable[..., object]) -> None:
+        if self._fault is None:
+            try:
+                write(self._connection)
+            except Exception as error:
+                self._fault = error
 
 
 class Database:
@@ -46,6 +90,17 @@ class Database:
         """Give one transaction: committed at the end, rolled back on any error."""
         with begin(self.engine) as connection:
             yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Give a transaction whose writes happen beside the step; committed once all are done."""
+        with self.transaction() as connection, ThreadPoolExecutor(1, "writing") as thread:
+            work = Writing(connection, thread)
+            try:
+                yield work
+                work.wait()
+            finally:
+                thread.shutdown(cancel_futures=True)
 
 
 class Market:

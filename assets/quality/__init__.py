@@ -4,7 +4,6 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
-import psycopg
 from dagster import AssetCheckResult, AssetCheckSeverity, AssetExecutionContext, MetadataValue
 
 from adapters.db.frames.quality import write_daily_results
@@ -12,6 +11,7 @@ from adapters.quality import SuiteResult, run_rules, run_suite
 from assets._shared.dress import CHECK
 from assets._shared.partitions import DayRange, worked_days
 from assets._shared.report import Judged
+from assets._shared.resources import Writing
 
 Results = list[dict[str, Any]]
 
@@ -75,7 +75,7 @@ def day_sentence(results: Results) -> str:
 
 def judge(
     context: AssetExecutionContext,
-    connection: "psycopg.Connection[Any]",
+    work: Writing,
     name: str,
     frame: pd.DataFrame,
     days: DayRange,
@@ -87,8 +87,8 @@ def judge(
     Parameters
     ----------
     context : AssetExecutionContext
-    connection : psycopg.Connection
-        In the step's transaction.
+    work : Writing
+        The step's transaction.
     name : str
         Key of the asset, which is also the name of its suite.
     frame : DataFrame
@@ -107,7 +107,7 @@ def judge(
     found = run_suite(name, frame)
     worked = worked_days(context, days)
     daily = results_by_day(found, frame, worked, day_column)
-    write_daily_results(connection, days.first, days.last, name, found.suite, context.run_id, daily)
+    work.later(write_daily_results, days.first, days.last, name, found.suite, context.run_id, daily)
     failures = {
         one["expectation"]: {k: one[k] for k in ("count_unexpected", "examples", "error")}
         for one in found.failures

@@ -4,7 +4,6 @@ from datetime import date
 from typing import Any, Final
 
 import pandas as pd
-import psycopg
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
@@ -14,10 +13,10 @@ from dagster import (
 )
 
 from adapters.db.frames.quality import write_daily_results
-from adapters.db.frames.trades import read_alive
 from adapters.ticks.store import TRADED_KINDS, Kind, ParquetPriceStore
 from assets._shared.partitions import DayRange, worked_days
 from assets._shared.report import Judged
+from assets._shared.resources import Writing
 from assets.quality import day_sentence
 from propdesk.pipeline.coverage import ALIVE_COLUMNS, DayPrices, judge_coverage, needed_series
 
@@ -37,7 +36,8 @@ SPEC: Final = AssetCheckSpec(
 
 def judge_prices(
     context: AssetExecutionContext,
-    connection: "psycopg.Connection[Any]",
+    work: Writing,
+    alive: pd.DataFrame,
     trades: pd.DataFrame,
     store: ParquetPriceStore,
     days: DayRange,
@@ -47,8 +47,10 @@ def judge_prices(
     Parameters
     ----------
     context : AssetExecutionContext
-    connection : psycopg.Connection
-        In the step's transaction.
+    work : Writing
+        The step's transaction.
+    alive : DataFrame
+        Ideas of earlier days that live on the first one, from `adapters.db.frames.trades.read_alive`.
     trades : DataFrame
         What step 5 writes for the days.
     store : ParquetPriceStore
@@ -61,11 +63,11 @@ def judge_prices(
         A warning where something is missing: outcomes say so themselves (NO_PRICE_DATA, INCOMPLETE).
     """
     worked = worked_days(context, days)
-    parts = [read_alive(connection, days.first), trades[list(ALIVE_COLUMNS)]]
+    parts = [alive, trades[list(ALIVE_COLUMNS)]]
     needed = needed_series(pd.concat([part for part in parts if len(part)] or parts[1:]), worked)
     found = {day: _day_prices(store, day) for day in worked}
     daily = {day: judge_coverage(found[day], *needed[day]) for day in worked}
-    write_daily_results(connection, days.first, days.last, JUDGED, CHECK, context.run_id, daily)
+    work.later(write_daily_results, days.first, days.last, JUDGED, CHECK, context.run_id, daily)
     broken = {day: day_sentence(results) for day, results in daily.items() if _is_broken(results)}
     figures = {
         day.isoformat(): {

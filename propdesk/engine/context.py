@@ -21,7 +21,7 @@ from propdesk.model.enums import (
 from propdesk.model.instrument import Instrument, underlying_price_key
 from propdesk.model.rule import RuleSet
 from propdesk.model.signal import Signal
-from propdesk.risk.gateway import RiskLimits
+from propdesk.risk.gateway import CategoryLimits, RiskLimits
 from propdesk.risk.kill_switch import KillLimits
 from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.sizing import SizingConfig
@@ -117,6 +117,8 @@ class DayContext:
         How long a signal whose instrument has no price yet waits for the first one; 0 = not at all.
     entry_cutoff_ns : int
         Intraday entries end this long before the square-off.
+    category_limits : tuple of CategoryLimits
+        Limits of the entries of some categories, in place of ``limits``.
     average_traded_value : mapping of str to int
         Average five-minute traded value of the market day before by price key, paise (§2.6); a series of
         unknown volume is absent and caps no size.
@@ -140,6 +142,7 @@ class DayContext:
     sizing: SizingConfig = field(default_factory=SizingConfig)
     limits: RiskLimits = field(default_factory=RiskLimits)
     kill_limits: KillLimits = field(default_factory=KillLimits)
+    category_limits: tuple[CategoryLimits, ...] = ()
     crowd: CrowdConfig = field(default_factory=CrowdConfig)
     lifetime: LifetimeRules = field(default_factory=LifetimeRules)
     latency_ns: int = NS_PER_SECOND // 4
@@ -154,6 +157,11 @@ class DayContext:
     reverse_option_mode: str = "off"
     allow_looser_stoploss: bool = False
     average_traded_value: Mapping[str, int] = field(default_factory=dict)
+
+    def limits_of(self, category: Category) -> RiskLimits:
+        """Give the limits of an entry of this category."""
+        own = (one.limits for one in self.category_limits if one.category is category)
+        return next(own, self.limits)
 
     def regime_of(self, underlying: str) -> Regime | None:
         """Regime the rules use for a trade on ``underlying``; None where it is unknown."""

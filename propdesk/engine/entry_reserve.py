@@ -90,7 +90,7 @@ def _pass_gateway(turn: Turn, idea: Idea, plan: Plan, size: Size, margin: int) -
             risk_per_lot_paise=risk_per_lot,
         ),
         book_of(turn),
-        turn.context.limits,
+        turn.context.limits_of(idea.instrument.category),
         turn.now_ns,
     )
     if isinstance(verdict, Halt):

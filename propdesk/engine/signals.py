@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from propdesk.core.calendar import weekday_of
+from propdesk.core.clock import NS_PER_SECOND
 from propdesk.engine import tracking
 from propdesk.engine.context import price_key_of, segment_for, underlying_key_of
 from propdesk.engine.decision import decide
@@ -10,11 +11,13 @@ from propdesk.engine.entry_gates import gate
 from propdesk.engine.idea import Idea, Refusal, fresh_price, lifetime_of_idea
 from propdesk.engine.state import PendingEntry, SeenSignal
 from propdesk.engine.turn import Turn
-from propdesk.model.enums import Session
+from propdesk.model.enums import KillLevel, Session
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import DecisionCode, SignalReceived
 from propdesk.model.signal import Signal
 from propdesk.model.trade_event import EventKind
+from propdesk.risk.kill_switch import Cause
+from propdesk.risk.throttle import count_recent
 from propdesk.rules.match import SignalDims
 from propdesk.strategy.decide import IdeaMoment, is_repost, midpoint
 from propdesk.strategy.normal import on_tick_grid
@@ -35,6 +38,7 @@ def on_signal(turn: Turn, event: SignalReceived) -> None:
         signal = on_tick_grid(signal, instrument.tick_paise)
     duplicate = None if instrument is None else _find_repost(turn, signal, instrument)
     _remember(turn, signal, instrument)
+    _count_signal(turn, signal)
     if instrument is None:
         decide(turn, signal, Refusal(DecisionCode(str(resolved)), "no tradable instrument is meant"), None)
         return
@@ -127,6 +131,26 @@ def _remember(turn: Turn, signal: Signal, instrument: Instrument | None) -> None
     )
     key = f"{signal.advisor_id}|{underlying}"
     turn.ideas_by_advisor.put(key, (*(turn.ideas_by_advisor.get(key) or ()), signal.signal_id))
+
+
+def _count_signal(turn: Turn, signal: Signal) -> None:
+    """Stop trading an advisor who publishes as fast as no person does: a loop, or a stolen channel.
+
+    By the moments of receipt, so that what is heard late all at once is no flood.
+    """
+    limits, now = turn.context.kill_limits, signal.received_ns
+    earlier = turn.advisor_stamps_ns.get(signal.advisor_id) or ()
+    stamps = tuple(sorted((*earlier, now)))[-limits.advisor_signals_max - 1 :]
+    turn.advisor_stamps_ns.put(signal.advisor_id, stamps)
+    count = count_recent(stamps, now, limits.advisor_window_ns)
+    if count > limits.advisor_signals_max:
+        turn.trip(
+            f"ADVISOR:{signal.advisor_id}",
+            Cause.SIGNAL_FLOOD,
+            KillLevel.ENTRIES_BLOCKED,
+            "engine",
+            f"{count} ideas of {signal.advisor_id} within {limits.advisor_window_ns // NS_PER_SECOND} s",
+        )
 
 
 def _find_repost(turn: Turn, signal: Signal, instrument: Instrument) -> str | None:

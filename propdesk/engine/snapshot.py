@@ -8,7 +8,7 @@ used (`propdesk.engine.resolution`). What is left is code.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from propdesk.core.calendar import CalendarData
@@ -16,8 +16,9 @@ from propdesk.core.errors import InvariantViolated
 from propdesk.engine import codec
 from propdesk.execution.lifetime import LifetimeRules
 from propdesk.model.enums import Category, GateProfile, Regime, ReverseMode, TradingMode
+from propdesk.model.messages import ADDED
 from propdesk.risk.charges import ChargeModel
-from propdesk.risk.gateway import RiskLimits
+from propdesk.risk.gateway import CategoryLimits, RiskLimits
 from propdesk.risk.kill_switch import KillLimits
 from propdesk.risk.margin import MarginModel
 from propdesk.strategy.crowd import CrowdConfig
@@ -60,6 +61,7 @@ class ContextSnapshot:
     reverse_option_mode: str
     allow_looser_stoploss: bool
     average_traded_value: Mapping[str, int]
+    category_limits: tuple[CategoryLimits, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)

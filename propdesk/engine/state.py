@@ -258,6 +258,9 @@ class PendingChange:
 class EngineState:
     """Everything the reducer remembers. Build the first one with `initial_state`.
 
+    ``entry_fates`` tells by scope which of the last entries the broker refused; ``advisor_stamps_ns`` when
+    each advisor's last ideas were received.
+
     ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened; ``doubt_fact`` names
     the fact that the broker sent something unreadable that may be of any order.
     """
@@ -285,6 +288,8 @@ class EngineState:
     connections: Mapping[str, tuple[bool, int]] = field(default_factory=dict)
     entry_stamps_ns: tuple[int, ...] = ()
     leg_stamps_ns: tuple[int, ...] = ()
+    entry_fates: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
+    advisor_stamps_ns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     trades_by_rule: Mapping[str, int] = field(default_factory=dict)
     followups_seen: Mapping[str, bool] = field(default_factory=dict)
     commands_answered: Mapping[str, bool] = field(default_factory=dict)

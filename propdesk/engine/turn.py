@@ -109,6 +109,8 @@ class Turn:
         self.tracked_by_key: Draft[str, tuple[str, ...]] = Draft(state.tracked_by_key)
         self.subscriptions: Draft[str, bool] = Draft(state.subscriptions)
         self.connections: Draft[str, tuple[bool, int]] = Draft(state.connections)
+        self.entry_fates: Draft[str, tuple[bool, ...]] = Draft(state.entry_fates)
+        self.advisor_stamps_ns: Draft[str, tuple[int, ...]] = Draft(state.advisor_stamps_ns)
         self.trades_by_rule: Draft[str, int] = Draft(state.trades_by_rule)
         self.followups_seen: Draft[str, bool] = Draft(state.followups_seen)
         self.commands_answered: Draft[str, bool] = Draft(state.commands_answered)
@@ -237,6 +239,8 @@ class Turn:
             tracked_by_key=self.tracked_by_key.result(),
             subscriptions=self.subscriptions.result(),
             connections=self.connections.result(),
+            entry_fates=self.entry_fates.result(),
+            advisor_stamps_ns=self.advisor_stamps_ns.result(),
             trades_by_rule=self.trades_by_rule.result(),
             followups_seen=self.followups_seen.result(),
             commands_answered=self.commands_answered.result(),

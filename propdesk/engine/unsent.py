@@ -5,9 +5,13 @@ from datetime import date
 from propdesk.engine.decision import decide
 from propdesk.engine.idea import Idea, Refusal
 from propdesk.engine.orders import on_broker_update
-from propdesk.engine.state import LiveGroup
+from propdesk.engine.state import LiveGroup, OrderState
 from propdesk.engine.turn import Turn
+from propdesk.model.enums import KillLevel
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, DecisionCode, IntentKind
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, rejections_reason
+
+_UNANSWERED = (OrderState.PREPARED, OrderState.UNKNOWN)
 
 
 def take_update(turn: Turn, update: BrokerUpdate) -> None:
@@ -15,6 +19,8 @@ def take_update(turn: Turn, update: BrokerUpdate) -> None:
     group_id = turn.order_index.get(update.correlation_id)
     before = None if group_id is None else turn.groups[group_id]
     on_broker_update(turn, update)
+    if before is not None:
+        _count_answer(turn, before, update)
     if before is None or before.is_closed or update.kind is not BrokerUpdateKind.REJECTED:
         return
     live = turn.groups[before.group.group_id]
@@ -22,6 +28,27 @@ def take_update(turn: Turn, update: BrokerUpdate) -> None:
     if refusal is None or not live.is_closed or _has_left(live):
         return
     decide(turn, live.signal, refusal, idea_of(live), live=live, is_unsent=True)
+
+
+def _count_answer(turn: Turn, before: LiveGroup, update: BrokerUpdate) -> None:
+    """Count whether the broker took an entry or refused it; what we kept back ourselves tells nothing."""
+    now = turn.groups[before.group.group_id]
+    states = [
+        next(order.state for order in live.orders if order.correlation_id == update.correlation_id)
+        for live in (before, now)
+    ]
+    is_answer = states[0] in _UNANSWERED and states[1] not in _UNANSWERED
+    if not is_answer or _gate_named(update) is not None:
+        return
+    was_refused = update.kind is BrokerUpdateKind.REJECTED
+    limits, group = turn.context.kill_limits, before.group
+    for scope in (ACCOUNT_SCOPE, f"CATEGORY:{group.category.value}", f"INSTRUMENT:{group.instrument_key}"):
+        fates = (*(turn.entry_fates.get(scope) or ()), was_refused)[-limits.rejections_window :]
+        reason = rejections_reason(fates, limits, is_account=scope == ACCOUNT_SCOPE) if was_refused else None
+        # counted anew from a block on: the person who lifts it has mended what was refused
+        turn.entry_fates.put(scope, () if reason else fates)
+        if reason is not None:
+            turn.trip(scope, Cause.REJECTIONS, KillLevel.ENTRIES_BLOCKED, "engine", reason)
 
 
 def idea_of(live: LiveGroup) -> Idea:

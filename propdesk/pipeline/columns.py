@@ -82,6 +82,33 @@ def rejected_frame(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
     )
 
 
+def split_evenly(frame: pd.DataFrame, column: str, count: int) -> list[pd.DataFrame]:
+    """Split rows into at most ``count`` parts of about the same size; equal values stay together.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    column : str
+        Its values are not null.
+    count : int
+        At least 1.
+
+    Returns
+    -------
+    list of DataFrame
+        Rows in their order and with their index; none is empty, but for the one part of an empty frame.
+        Equal frames are split alike.
+    """
+    sizes = frame[column].value_counts()
+    loads = [0] * count
+    part_of: dict[object, int] = {}
+    for value in sorted(sizes.index, key=lambda one: (-int(sizes[one]), str(one))):
+        part_of[value] = loads.index(min(loads))
+        loads[part_of[value]] += int(sizes[value])
+    part = frame[column].map(part_of)
+    return [frame[part == number] for number in range(count) if loads[number]] or [frame]
+
+
 def by_partition(frame: pd.DataFrame, key: str, day: str = "trade_date") -> pd.DataFrame:
     """Put rows into the order of their primary key, index from 0."""
     return frame.sort_values([day, key], kind="stable", ignore_index=True)

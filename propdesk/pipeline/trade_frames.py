@@ -190,6 +190,22 @@ def concatenate(blocks: list[TradeTables]) -> TradeTables:
     )
 
 
+def merge(parts: list[TradeTables]) -> TradeTables:
+    """Join tables of any parts of the same ideas, in the order of their keys."""
+    joined = concatenate(parts)
+    idea = ["trade_date", "trade_id"]
+
+    def in_order(frame: pd.DataFrame, *more: str) -> pd.DataFrame:
+        return frame.sort_values([*idea, *more], kind="stable", ignore_index=True)
+
+    return TradeTables(
+        in_order(joined.trades),
+        in_order(joined.legs, "leg_number"),
+        in_order(joined.marks, "mark_date"),
+        in_order(joined.audit),
+    )
+
+
 def leg_average(legs: Int) -> Int:
     """Average exit price per leg, rounded to the paisa, `NONE` where nothing was exited."""
     exited = np.maximum(legs[..., kernel.EXITED], 1)

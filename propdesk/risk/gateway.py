@@ -51,6 +51,14 @@ class RiskLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class CategoryLimits:
+    """All limits that hold for the entries of one category, in place of the account's."""
+
+    category: Category
+    limits: RiskLimits
+
+
+@dataclass(frozen=True, slots=True)
 class IntentPlan:
     """What is about to be ordered. Entry: the whole group. Exit: only ``quantity`` is read.
 

@@ -1,11 +1,12 @@
 """Latched trading levels and the measures that raise them (§6.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
 from propdesk.model.enums import Category, GateProfile, KillLevel
+from propdesk.model.messages import ADDED
 
 ACCOUNT_SCOPE = "ACCOUNT"
 """Scope of the whole account; it counts for every narrower scope too."""
@@ -46,6 +47,8 @@ class Cause(StrEnum):
     DAY_LOSS = "DAY_LOSS"
     DAY_LOSS_HALT = "DAY_LOSS_HALT"
     ENTRY_RATE = "ENTRY_RATE"
+    REJECTIONS = "REJECTIONS"
+    SIGNAL_FLOOD = "SIGNAL_FLOOD"
     DISCONNECTED = "DISCONNECTED"
     MARKET_STALE = "MARKET_STALE"
     UNREADABLE = "UNREADABLE"
@@ -74,6 +77,8 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.DAY_LOSS: ResetRule.NEXT_DAY,
     Cause.DAY_LOSS_HALT: ResetRule.NEXT_DAY_PERSON,
     Cause.ENTRY_RATE: ResetRule.PERSON,
+    Cause.REJECTIONS: ResetRule.PERSON,
+    Cause.SIGNAL_FLOOD: ResetRule.PERSON,
     Cause.DISCONNECTED: ResetRule.AUTOMATIC,
     Cause.MARKET_STALE: ResetRule.AUTOMATIC,
     Cause.UNREADABLE: ResetRule.AUTOMATIC,
@@ -94,6 +99,9 @@ class KillLimits:
     (profile original); ``market_stale_ns`` comes on top of the feed's interval
     and is judged only while at least ``market_series_min`` series are followed: one quiet instrument is no
     silent feed.
+    ``rejections_row`` entries refused by the broker one after the other are borne, and ``rejections_share``
+    of the last ``rejections_window``; for the whole account ``rejections_row_account``. An advisor may
+    publish ``advisor_signals_max`` ideas within ``advisor_window_ns``.
     """
 
     day_loss_block: float = 0.03
@@ -106,6 +114,12 @@ class KillLimits:
     disconnect_ns: int = 30 * NS_PER_SECOND
     market_stale_ns: int = 15 * NS_PER_SECOND
     market_series_min: int = 5
+    rejections_row: int = field(default=5, metadata=ADDED)
+    rejections_row_account: int = field(default=9, metadata=ADDED)
+    rejections_share: float = field(default=0.30, metadata=ADDED)
+    rejections_window: int = field(default=20, metadata=ADDED)
+    advisor_signals_max: int = field(default=10, metadata=ADDED)
+    advisor_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +261,37 @@ def day_loss_level(pnl_paise: int, opening_paise: int, limits: KillLimits) -> Ki
     if loss > limits.day_loss_halt:
         return KillLevel.LIQUIDATING
     return KillLevel.ENTRIES_BLOCKED if loss > limits.day_loss_block else None
+
+
+def rejections_reason(fates: Sequence[bool], limits: KillLimits, *, is_account: bool) -> str | None:
+    """Why entries of a scope are not worth sending any more; None while they are.
+
+    Parameters
+    ----------
+    fates : sequence of bool
+        Of its last entries that the broker answered, oldest first: True = refused.
+    is_account : bool
+        Whether the scope is the whole account, for which only the row counts, and a longer one.
+
+    Notes
+    -----
+    A freeze quantity, a margin or a band that is wrong is refused each time: what sends on blindly spends
+    the day's calls and, where two of three legs pass, takes less than was planned.
+    """
+    row = 0
+    for was_refused in reversed(fates):
+        if not was_refused:
+            break
+        row += 1
+    if row > (limits.rejections_row_account if is_account else limits.rejections_row):
+        return f"the broker refused {row} entries one after the other"
+    recent = fates[-limits.rejections_window :]
+    if is_account or len(recent) < limits.rejections_window:
+        return None
+    refused = sum(recent)
+    if refused > limits.rejections_share * len(recent):
+        return f"the broker refused {refused} of the last {len(recent)} entries"
+    return None
 
 
 def group_loss_exceeded(

@@ -3,12 +3,28 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from propdesk.core.errors import InvariantViolated
 from propdesk.core.invariant import require
 from propdesk.model.enums import Category, GateProfile, RuleLevel, TrustFlag
 from propdesk.model.rule import CellMinimums, GateResult
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    ">=": operator.ge,
+    ">": operator.gt,
+    "<=": operator.le,
+    "<": operator.lt,
+}
 
 RULE_LEVELS = (RuleLevel.RULE_6D, RuleLevel.MINI_REGIME, RuleLevel.MINI)
 """Levels that trade, fine to coarse."""
@@ -169,18 +185,25 @@ def holds(comparison: str, value: float | None, threshold: float) -> bool:
     """
     if value is None or math.isnan(value):
         return False
-    match comparison:
-        case ">=":
-            return value >= threshold
-        case ">":
-            return value > threshold
-        case "<=":
-            return value <= threshold
-        case "<":
-            return value < threshold
-        case _:
-            require(False, f"no comparison {comparison}")
-            return False
+    return bool(_comparison(comparison)(value, threshold))
+
+
+def holds_each(comparison: str, values: FloatArray, thresholds: FloatArray) -> BoolArray:
+    """Compare many values, each with its threshold, as `holds` does; NaN on either side holds nothing.
+
+    Examples
+    --------
+    >>> holds_each(">=", np.array([8.0, np.nan]), np.array([8.0, 0.0])).tolist()
+    [True, False]
+    """
+    return np.asarray(_comparison(comparison)(values, thresholds), dtype=np.bool_)
+
+
+def _comparison(text: str) -> Callable[[Any, Any], Any]:
+    found = _COMPARISONS.get(text)
+    if found is None:
+        raise InvariantViolated(f"no comparison {text}")
+    return found
 
 
 def evaluate(

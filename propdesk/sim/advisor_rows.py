@@ -81,14 +81,15 @@ class _Fate:
 
 
 class Writer:
-    """Collects the messages of all advisors."""
+    """Collects the messages of one advisor or several."""
 
     def __init__(self, book: PathBook, calendar: MarketCalendar, seed: int, *, with_defects: bool) -> None:
         self._book = book
         self._calendar = calendar
         self._seed = seed
         self._with_defects = with_defects
-        self._rows: list[SampleRow] = []
+        self.rows: list[SampleRow] = []
+        """What was written, advisor by advisor."""
         # claims and edits of the last day do not exist yet while that day is replayed
         self._known_until_s = int(book.open_minute[0, -1]) * _SECONDS_PER_MINUTE
 
@@ -102,15 +103,11 @@ class Writer:
             row = self._signal(rng, habit, choice, n, number)
             fate = _Fate(int(status[n]), int(entry_at[n]), int(exit_at[n]), int(choice.ideas.day[n]))
             row = self._claimed(rng, habit, row, fate)
-            self._rows.append(row)
+            self.rows.append(row)
             if not copies and rng.random() < habit.followup_share:
-                self._rows += self._followups(rng, row, fate)
+                self.rows += self._followups(rng, row, fate)
             if self._with_defects:
-                self._rows += self._oddities(rng, habit, row, fate, int(choice.ideas.row[n]))
-
-    def finish(self) -> list[SampleRow]:
-        """Give all messages in order of receipt."""
-        return sorted(self._rows, key=lambda r: (r.received_s, r.source_message_id))
+                self.rows += self._oddities(rng, habit, row, fate, int(choice.ideas.row[n]))
 
     def _signal(
         self, rng: np.random.Generator, habit: Habit, choice: Choice, n: int, number: int

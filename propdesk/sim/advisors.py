@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.invariant import require
+from propdesk.ports import Spread
 from propdesk.sim.advisor_habits import Habit, Kind, roster
 from propdesk.sim.advisor_ideas import Choice, Odds, choose, delayed, hit_rate, measure_odds, peek_probability
 from propdesk.sim.advisor_paths import TARGET_FIRST
@@ -70,7 +71,9 @@ class AdvisorStream:
     truth: tuple[Mapping[str, Any], ...]
 
 
-def generate_advisors(book: PathBook, spec: AdvisorSpec, calendar: MarketCalendar) -> AdvisorStream:
+def generate_advisors(
+    book: PathBook, spec: AdvisorSpec, calendar: MarketCalendar, spread: Spread = map
+) -> AdvisorStream:
     """Let everybody post for the whole range of the book.
 
     Parameters
@@ -81,6 +84,9 @@ def generate_advisors(book: PathBook, spec: AdvisorSpec, calendar: MarketCalenda
         Seed and size.
     calendar : MarketCalendar
         Session hours, for follow-ups.
+    spread : callable
+        Advisors do not depend on each other, but for those who copy: what forks lets several of them
+        post at once. The result is the same.
 
     Returns
     -------
@@ -95,25 +101,43 @@ def generate_advisors(book: PathBook, spec: AdvisorSpec, calendar: MarketCalenda
     require(spec.per_day > 0, "advisors post at least one idea a day")
     habits = roster(spec.seed, cash_only=spec.cash_only, skill=spec.skill)
     total = sum(habit.rate for habit in habits)
-    writer = Writer(book, calendar, spec.seed, with_defects=spec.with_defects)
-    posted: dict[str, Choice] = {}
-    odds: dict[str, Odds] = {}
+    circles = [
+        (habit, [other for other in habits if other.follows == habit.advisor_id])
+        for habit in habits
+        if not habit.follows
+    ]
+
+    def post(circle: tuple[Habit, list[Habit]]) -> tuple[list[SampleRow], list[Mapping[str, Any]]]:
+        leader, copiers = circle
+        rng, apart = _chances(spec, leader)
+        odds = measure_odds(apart, leader, book, _ODDS_DRAWS)
+        days = _posting_days(rng, leader, len(book.days), spec.per_day * leader.rate / total)
+        choice = _post(rng, leader, book, days, odds)
+        writer = Writer(book, calendar, spec.seed, with_defects=spec.with_defects)
+        writer.add(leader, choice, copies=False)
+        truth = [_truth(apart, leader, book, odds, choice)]
+        for habit in copiers:
+            rng, apart = _chances(spec, habit)
+            copied = _copy(rng, habit, book, choice)
+            writer.add(habit, copied, copies=True)
+            truth.append(_truth(apart, habit, book, odds, copied))
+        return writer.rows, truth
+
+    rows: list[SampleRow] = []
     truth: list[Mapping[str, Any]] = []
-    for habit in sorted(habits, key=lambda h: (h.follows != "", h.advisor_id)):
-        number = int(habit.advisor_id.removeprefix("ADV"))
-        rng = np.random.default_rng([spec.seed, 23, number])
-        apart = np.random.default_rng([spec.seed, 29, number])
-        if habit.follows:
-            choice = _copy(rng, habit, book, posted[habit.follows])
-            odds[habit.advisor_id] = odds[habit.follows]
-        else:
-            odds[habit.advisor_id] = measure_odds(apart, habit, book, _ODDS_DRAWS)
-            days = _posting_days(rng, habit, len(book.days), spec.per_day * habit.rate / total)
-            choice = _post(rng, habit, book, days, odds[habit.advisor_id])
-        posted[habit.advisor_id] = choice
-        writer.add(habit, choice, copies=bool(habit.follows))
-        truth.append(_truth(apart, habit, book, odds[habit.advisor_id], choice))
-    return AdvisorStream(tuple(writer.finish()), tuple(sorted(truth, key=lambda row: str(row["advisor_id"]))))
+    for written, known in spread(post, circles):
+        rows += written
+        truth += known
+    return AdvisorStream(
+        tuple(sorted(rows, key=lambda row: (row.received_s, row.source_message_id))),
+        tuple(sorted(truth, key=lambda row: str(row["advisor_id"]))),
+    )
+
+
+def _chances(spec: AdvisorSpec, habit: Habit) -> tuple[np.random.Generator, np.random.Generator]:
+    """Give an advisor's own source of chance, and another one for what is never posted."""
+    number = int(habit.advisor_id.removeprefix("ADV"))
+    return np.random.default_rng([spec.seed, 23, number]), np.random.default_rng([spec.seed, 29, number])
 
 
 def _posting_days(rng: np.random.Generator, habit: Habit, days: int, per_day: float) -> Int64Array:

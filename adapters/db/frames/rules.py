@@ -120,12 +120,11 @@ def write_group_table(
     )
 
 
-def write_gate_thresholds(connection: Connection, gates: GateTable) -> str:
-    """Make ``ref.gate_thresholds`` hold exactly these thresholds; returns their version."""
+def write_gate_thresholds(connection: Connection, gates: GateTable) -> None:
+    """Make ``ref.gate_thresholds`` hold exactly these thresholds."""
     statement = "DELETE FROM ref.gate_thresholds"
     if isinstance(connection, psycopg.Connection):
         connection.execute(statement)
     else:
         connection.exec_driver_sql(statement)
     append_frame(connection, "ref.gate_thresholds", pd.DataFrame(gates.rows()))
-    return gates.version

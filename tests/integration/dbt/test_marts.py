@@ -23,12 +23,14 @@ from adapters.db.repos.rules import (
     read_rules,
     why_rule,
 )
+from adapters.db.repos.rulesets import read_mart_ruleset, rule_to_json
 from propdesk.core.errors import GapFault
 from propdesk.metrics.expectancy import payoff_ratio, profit_factor, wilson_interval
 from propdesk.metrics.recency import effective_size, recency_weights
-from propdesk.metrics.trust import trust
+from propdesk.metrics.trust import MIN_TRADES, trust
 from propdesk.model.enums import Category, GateProfile, RuleLevel
 from propdesk.pipeline.groups import GroupTables
+from propdesk.pipeline.rule_tables import judge_rules, rulesets
 from propdesk.rules.gates import ADVERSE_GATES, GATES, evaluate
 from tests.support.rule_database import load, psycopg_url, run_dbt
 from tests.support.rule_frames import RuleFrames, make_frames
@@ -383,3 +385,21 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
     assert "there are no rules of 2031-01-01" in str(missing.exception)
     table = runner.invoke(build_cli(), ["advisors", "--as-of", str(DAYS[1])])
     assert "A01" in table.stdout
+
+
+@pytest.mark.parametrize("profile", list(GateProfile))
+def test_verdicts_without_a_database_are_those_of_the_marts(
+    connection: psycopg.Connection[Any], tables: GroupTables, profile: GateProfile
+) -> None:
+    gates = load_gates()
+    found = dict(rulesets(judge_rules(tables, gates, MIN_TRADES), gates, profile))
+    assert sorted(found) == list(DAYS)
+    for day, own in found.items():
+        stored = read_mart_ruleset(connection, day, profile)
+        for mine, theirs in ((own.rules, stored.rules), (own.adverse, stored.adverse)):
+            assert mine.keys() == theirs.keys()
+            for key, rule in theirs.items():
+                assert rule_to_json(mine[key]) == rule_to_json(rule)
+        assert own.minimums == stored.minimums
+    newest = found[LAST]
+    assert any(rule.passes for rule in newest.rules.values()) or profile is GateProfile.ORIGINAL

@@ -2,6 +2,7 @@ from datetime import date
 
 from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins
+from adapters.config_risk import load_risk
 from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar, Segment
 from propdesk.engine.snapshot import read_snapshot, store_form
@@ -88,6 +89,7 @@ def test_the_tables_in_use_survive_being_stored() -> None:
         calendar=calendar,
         charges=load_charges(),
         margins=load_margins(),
+        risk=load_risk(DAY),
         traded_values={"NSE_EQ:TSTA": 1_234_500},
     )
     found = read_snapshot(store_form(snapshot))

@@ -21,7 +21,7 @@ from propdesk.model.enums import (
 )
 from propdesk.model.messages import DecisionCode, OperatorCommand, OrderIntent, TimerFired
 from propdesk.model.signal import Signal
-from propdesk.risk.gateway import RiskLimits
+from propdesk.risk.gateway import CategoryLimits, RiskLimits
 from tests.support.engine_day import (
     DAY,
     Day,
@@ -326,3 +326,13 @@ def test_a_decision_knows_its_versions() -> None:
     assert decision.margin_paise > 0
     assert decision.planned_risk_paise == decision.quantity * 200
     assert DAY.isoformat() == "2025-07-01"
+
+
+def test_a_category_is_held_to_limits_of_its_own() -> None:
+    own = CategoryLimits(Category.NSE_EQ, RiskLimits(open_groups_max=0))
+    other = CategoryLimits(Category.INDEX_OPT, RiskLimits(banned=frozenset({"ALPHA"})))
+    for held, code in (((own, other), DecisionCode.RISK_LIMIT), ((other,), DecisionCode.TRADED)):
+        day = Day(make_context(category_limits=held)).open()
+        day.bars([flat_bar(599, 10_050)])
+        (decision,) = day.signal(make_signal()).decisions
+        assert decision.code is code

@@ -29,6 +29,7 @@ from propdesk.model.messages import (
     TripSwitch,
 )
 from propdesk.risk.kill_switch import KillLimits
+from propdesk.sim.broker import SimBroker
 from tests.support.engine_day import (
     CORPUS_PAISE,
     Day,
@@ -1140,3 +1141,87 @@ def test_an_order_shows_whether_it_has_heard_a_fact(
 ) -> None:
     update = BrokerUpdate("u", kind, "c", "b", 100, quantity, 1, answers=answers)
     assert is_news(order, update) is expected
+
+
+class Refusing(SimBroker):
+    """Refuses every entry while it is told to."""
+
+    is_refusing = True
+
+    def handle(self, intent: OrderIntent) -> Any:
+        if intent.kind is IntentKind.PLACE and self.is_refusing:
+            raise Rejected("DH-906: quantity above the freeze limit")
+        return super().handle(intent)
+
+
+def try_entry(day: Day, number: int, price: int = 10_000) -> DecisionCode:
+    """Let an idea of one leg come that repeats none before it."""
+    minute = 570 + 31 * number
+    day.bars([flat_bar(minute - 1, 10_050)])
+    signal = make_signal(
+        number, received_ns=at(minute, 30), posted_ns=at(minute), targets_paise=(10_200,),
+        entry_low_paise=price, entry_high_paise=price,
+    )  # fmt: skip
+    return day.signal(signal).decisions[0].code
+
+
+def test_a_row_of_refused_entries_blocks_what_they_were_of_until_a_person_has_looked() -> None:
+    broker = Refusing()
+    day = Day(make_context(), broker).open()
+    codes = [try_entry(day, number) for number in range(1, 7)]
+    assert codes == [DecisionCode.TRADED] * 6
+    assert day.state.level("INSTRUMENT:NSE_EQ:ALPHA") is KillLevel.ENTRIES_BLOCKED
+    assert day.state.level("CATEGORY:NSE_EQ") is KillLevel.ENTRIES_BLOCKED
+    assert day.state.level() is KillLevel.ACTIVE
+    assert try_entry(day, 7) is DecisionCode.KILL_SWITCH
+    broker.is_refusing = False
+    for scope in ("INSTRUMENT:NSE_EQ:ALPHA", "CATEGORY:NSE_EQ"):
+        day.feed(OperatorCommand(KillLevel.ACTIVE, scope, "anna", "lot mended", at(800)), at(800))
+    assert try_entry(day, 8) is DecisionCode.TRADED
+    assert day.state.entry_fates["CATEGORY:NSE_EQ"] == (False,), "counted anew since the block"
+
+
+def test_an_entry_that_the_broker_took_ends_the_row() -> None:
+    broker = Refusing()
+    day = Day(make_context(), broker).open()
+    for number in range(1, 9):
+        broker.is_refusing = number != 4
+        assert try_entry(day, number) is DecisionCode.TRADED
+    assert day.state.entry_fates["CATEGORY:NSE_EQ"] == (True, True, True, False, True, True, True, True)
+    assert day.state.level("CATEGORY:NSE_EQ") is KillLevel.ACTIVE
+
+
+def test_what_was_kept_back_by_ourselves_is_no_refusal_of_the_broker() -> None:
+    day, order = placed(OrderState.PREPARED)
+    day.state = replace(day.state, entry_fates={})
+    kept = fact(BrokerUpdateKind.REJECTED, order, reason="ENTRY_CUTOFF: too late", answers=IntentKind.PLACE)
+    day.feed(replace(kept, broker_order_id=""), at(602))
+    assert states(day, order) == OrderState.DEAD
+    assert day.state.entry_fates == {}
+
+
+def test_an_advisor_who_floods_is_traded_no_more_and_heard_on() -> None:
+    day = Day(make_context(kill_limits=KillLimits(advisor_signals_max=3))).open()
+    day.bars([flat_bar(599, 10_050)])
+
+    def post(number: int, second: int, advisor: str = "A01") -> KillLevel:
+        moment = at(600, second)
+        day.signal(make_signal(number, received_ns=moment, posted_ns=moment, advisor_id=advisor))
+        return day.state.level(f"ADVISOR:{advisor}")
+
+    assert [post(number, 5 * number) for number in (1, 2, 3)] == [KillLevel.ACTIVE] * 3
+    assert post(4, 61 + 5) is KillLevel.ACTIVE, "the first lies more than a minute back"
+    assert post(5, 61 + 6) is KillLevel.ENTRIES_BLOCKED
+    assert post(6, 61 + 7, "A02") is KillLevel.ACTIVE
+    assert day.all("decisions")[-2].code is DecisionCode.KILL_SWITCH
+    assert "signal-0005" in day.state.seen
+    assert post(7, 61 + 400) is KillLevel.ENTRIES_BLOCKED, "a person lifts it"
+
+
+def test_ideas_heard_late_all_at_once_are_no_flood() -> None:
+    day = Day(make_context(kill_limits=KillLimits(advisor_signals_max=3))).open()
+    day.bars([flat_bar(640, 10_050)])
+    for number in range(1, 9):
+        signal = make_signal(number, received_ns=at(600 + number), posted_ns=at(600 + number))
+        day.signal(signal, now_ns=at(641))
+    assert day.state.level("ADVISOR:A01") is KillLevel.ACTIVE

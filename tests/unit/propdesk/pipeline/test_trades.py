@@ -8,7 +8,8 @@ import pytest
 from adapters.config_files import load_charges, load_margins, load_slippage
 from propdesk.core.clock import NS_PER_MINUTE
 from propdesk.model.enums import Category, Period, Product, Side
-from propdesk.pipeline.trade_frames import read_claim
+from propdesk.pipeline.columns import split_evenly
+from propdesk.pipeline.trade_frames import merge, read_claim
 from propdesk.pipeline.trades import TradeConfig, TradeTables, build_trades
 from propdesk.risk.charges import ChargedFill, ChargeSegment, trade_charges
 from propdesk.strategy.eligibility import TRADE_FOR_TRADE_SERIES, choose_product
@@ -709,3 +710,45 @@ def test_row_order_and_company_of_other_days_change_nothing() -> None:
     alone = verified([r for r in rows if r["trade_date"] == day], {KEY: minutes}, known=known).trades
     part = together[together["trade_date"] == day].reset_index(drop=True)
     pd.testing.assert_frame_equal(part, alone, check_dtype=False)
+
+
+def test_ideas_verified_in_parts_by_underlying_give_the_same_tables() -> None:
+    keys = {"ACME": 10_000, "BEST": 20_000, "CORE": 5_000}
+    rows = [
+        signal_row(
+            f"s{number}", DAY, f"09:1{number}", price_key=f"NSE_EQ:{name}", instrument_key=f"NSE_EQ:{name}",
+            underlying=name, underlying_key=f"NSE_EQ:{name}", entry_low_paise=price, entry_high_paise=price,
+            stoploss_paise=price - 200, targets_paise=[price + 100, price + 400],
+        )
+        for number, (name, price) in enumerate([*keys.items(), *keys.items()])
+    ]  # fmt: skip
+    minutes = {
+        f"NSE_EQ:{name}": bars(
+            DAY,
+            [("09:15", price + 100, price + 110, price + 90, price + 100),
+             ("09:20", price + 100, price + 100, price - 10, price + 20),
+             ("09:30", price + 20, price + 500, price, price + 400)],
+        )
+        for name, price in keys.items()
+    }  # fmt: skip
+    frame = signal_frame(rows)
+    parts = split_evenly(frame, "underlying_key", 2)
+    assert sorted(len(part) for part in parts) == [2, 4]
+    whole = verified(rows, minutes)
+    assert whole.trades["exit_reason"].isin(["TARGET", "TRAILED_STOP"]).any()
+    built = [
+        build_trades(part, followup_frame([]), MemoryPrices(minutes), small_calendar(), config(), EVENING)
+        for part in reversed(parts)
+    ]
+    joined = merge(built)
+    for name in ("trades", "legs", "marks", "audit"):
+        pd.testing.assert_frame_equal(getattr(joined, name), getattr(whole, name))
+
+
+def test_a_frame_is_split_evenly_and_the_same_way_each_time() -> None:
+    frame = pd.DataFrame({"key": list("aaabbcd"), "at": range(7)})
+    parts = split_evenly(frame, "key", 2)
+    assert [part["key"].tolist() for part in parts] == [["a", "a", "a", "d"], ["b", "b", "c"]]
+    assert [part["at"].tolist() for part in parts] == [[0, 1, 2, 6], [3, 4, 5]]
+    assert len(split_evenly(frame, "key", 9)) == 4
+    assert [len(part) for part in split_evenly(frame.iloc[:0], "key", 3)] == [0]

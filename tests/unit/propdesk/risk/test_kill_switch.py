@@ -1,5 +1,6 @@
 """Latched levels (§6.2)."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from propdesk.risk.kill_switch import (
     day_loss_level,
     group_loss_exceeded,
     next_day,
+    rejections_reason,
     reset_by_person,
     trip,
 )
@@ -102,3 +104,25 @@ def test_without_a_reset_the_level_only_rises(steps: list[tuple[Cause, KillLevel
         before = levels.level().severity
         levels, _ = trip(levels, ACCOUNT_SCOPE, cause, level, "engine", "test", 1)
         assert levels.level().severity == max(before, level.severity)
+
+
+@pytest.mark.parametrize(
+    ("fates", "is_account", "said"),
+    [
+        ([True] * 5, False, None),
+        ([True] * 6, False, "refused 6 entries one after the other"),
+        ([True] * 5 + [False] + [True], False, None),
+        ([True] * 9, True, None),
+        ([True] * 10, True, "refused 10 entries one after the other"),
+        (([True] + [False] * 2) * 6, False, None),
+        (([True] + [False] * 2) * 6 + [True, False], False, "refused 7 of the last 20"),
+        (([True] + [False] * 2) * 6 + [False, False], False, None),
+        (([True] + [False] * 2) * 7, True, None),
+        ([], False, None),
+    ],
+)
+def test_refused_entries_block_after_a_row_or_a_share(
+    fates: list[bool], is_account: bool, said: str | None
+) -> None:
+    found = rejections_reason(fates, LIMITS, is_account=is_account)
+    assert found is None if said is None else (found is not None and said in found)

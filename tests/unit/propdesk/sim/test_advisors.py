@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from adapters.forks import spread_over_forks
 from propdesk.core.calendar import ist_date
 from propdesk.core.errors import InvariantViolated
 from propdesk.model.enums import Category, EntryType, Period, Side
@@ -70,7 +71,7 @@ def test_the_peek_probability_is_bounded_and_undoes_the_missing_fills() -> None:
 def test_the_same_seed_gives_the_same_stream(stream: AdvisorStream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(advisors, "_ODDS_DRAWS", 250)
     monkeypatch.setattr(advisors, "_TRUTH_DRAWS", 250)
-    again = generate_advisors(book(FIRST, LAST), AdvisorSpec(7, 150), calendar())
+    again = generate_advisors(book(FIRST, LAST), AdvisorSpec(7, 150), calendar(), spread_over_forks)
     assert again.rows == stream.rows
     assert list(again.truth) == list(stream.truth)
 
