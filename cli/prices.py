@@ -16,7 +16,8 @@ from propdesk.core.errors import ConfigFault
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from adapters.ticks.importers import FileReport, Progress
+    from adapters.ticks.file_reports import FileReport
+    from adapters.ticks.importers import Progress
     from adapters.ticks.store import DayCoverage, Kind, ParquetPriceStore
 
 _ROWS_SHOWN = 60

@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from adapters.ticks.columns import Batch, Defect, Int64Array, no_prices, nothing_marked
-from adapters.ticks.importers import FileReport, Rejects, count_defects, judge, note_report
+from adapters.ticks.file_reports import FileReport, Rejects, count_defects, judge, note_report
 from adapters.ticks.recordings import Recording, read_recording
 from adapters.ticks.store import RECORDED, RECORDED_IN_PART, SOURCE, ParquetPriceStore, Stage, bars_table
 from propdesk.core.calendar import MarketCalendar

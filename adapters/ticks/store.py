@@ -407,7 +407,7 @@ class ParquetPriceStore:
             stage.add_file(f"actions/{source}.json", json.dumps(rows, indent=0).encode())
 
     def imports(self) -> list[dict[str, Any]]:
-        """Tell what became of each imported file, by name (`adapters.ticks.importers.FileReport.as_dict`)."""
+        """Tell what became of each imported file, by name (`file_reports.FileReport.as_dict`)."""
         folder = "manifest/imports"
         return [json.loads(self._place.read(f"{folder}/{name}")) for name in self._place.names(folder)]
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adapters.calendar import load_calendar
-from adapters.ticks.importers import FileReport
+from adapters.ticks.file_reports import FileReport
 from adapters.ticks.recorded_import import import_recording, new_recordings
 from adapters.ticks.recordings import (
     AlreadyRecorded,
