@@ -1,8 +1,9 @@
 """A MongoDB collection as a source of step 1: the rules of files, resumable, deletions seen (§1.4)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from typing import Any, Final
 
 import psycopg
@@ -40,17 +41,6 @@ class CollectionSummary:
     history_lost: bool
     upload_ids: tuple[str, ...]
     trade_dates: tuple[date, ...]
-
-
-class _Posted:
-    """Documents of some days, read anew as often as they are asked for."""
-
-    def __init__(self, place: tuple[str, str, str], days: tuple[date, date]) -> None:
-        self._place, self._days = place, days
-
-    def __iter__(self) -> Iterator[KeyedDocument]:
-        with posted_documents(*self._place, *self._days) as documents:
-            yield from documents
 
 
 class _Intake:
@@ -183,9 +173,11 @@ def ingest_collection(
     """
     intake = _Intake(engine, collection, profile, calendar, clock, settings, progress, uploaded_by)
     if days is not None:
-        posted = _Posted((settings.mongo_dsn(), settings.mongo_database, collection), days)
-        if next(iter(posted), None) is not None:  # no upload record for nothing
-            intake.ingest(posted, Door(intake.chain))
+        place = (settings.mongo_dsn(), settings.mongo_database, collection)
+        with posted_documents(*place, *days) as documents:
+            first = next(documents, None)
+            if first is not None:  # no upload record for nothing
+                intake.ingest(chain([first], documents), Door(intake.chain))
         return intake.summary(history_lost=False)
     with CollectionReader(settings.mongo_dsn(), settings.mongo_database, collection, batch_size) as reader:
         return _follow(intake, reader)
