@@ -1,7 +1,7 @@
-"""Minute bars, daily bars, ticks and quotes as Parquet files by (kind, date), in a folder or an object store.
+"""Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or an object store.
 
-Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick, quote; the date is the IST day),
-rows sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what that day lacks and
+Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick; the date is the IST day), rows
+sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day and
 ``<root>/actions/<source>.json`` with the corporate actions. Bars are kept and read as they traded.
 Days written together are staged beside their places, and a list of moves is the moment from which they count:
 a writer that dies before it leaves nothing, one that dies after it is finished by the next. A reader sees the
@@ -36,10 +36,8 @@ from propdesk.core.invariant import require
 from propdesk.model.corporate_action import Actions, CorporateAction
 from propdesk.ports import BarArrays
 
-Kind = Literal["minute", "daily", "tick", "quote"]
+Kind = Literal["minute", "daily", "tick"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-TRADED_KINDS: tuple[Kind, ...] = ("minute", "daily", "tick")
-"""Kinds that tell prices at which was traded; a bid or an ask alone settles no idea."""
 Int64Array = NDArray[np.int64]
 
 OUTAGE_NS = 30 * NS_PER_MINUTE
@@ -55,19 +53,12 @@ _BAR_PRICES = ("open", "high", "low", "close")
 BAR_COLUMNS = ("ts", *_BAR_PRICES, "volume")
 TICK_COLUMNS = ("ts", "price", "volume")
 PREV_CLOSE = "prev_close"
-SOURCE = "source"
-IMPORTED, RECORDED, RECORDED_IN_PART = range(3)
-SOURCES = ("IMPORTED", "RECORDED", "RECORDED_IN_PART")
-"""Names of the values of ``source``; of two sources of one minute the lower one counts."""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "minute": BAR_COLUMNS,
     "daily": (*BAR_COLUMNS, PREV_CLOSE),
     "tick": TICK_COLUMNS,
-    "quote": ("ts", "bid", "ask"),
 }
-"""Columns of prices beside ``symbol``; files of minutes also have `SOURCE`."""
-_OPTIONAL = {"minute": {SOURCE: IMPORTED}, "daily": {PREV_CLOSE: -1}}
-"""Columns that may be left out when writing, with the value that they then have."""
+"""Columns of a file beside ``symbol``; ``prev_close`` may be left out when writing (-1, unknown)."""
 _ACTION_SOURCES = ("prev_close", "file")
 """Where corporate actions come from; of two of one share and day the later source counts."""
 _staged = itertools.count()
@@ -85,8 +76,6 @@ class DayCoverage:
         Spans [from_ns, to_ns) of market hours in which the whole feed was silent for 30 minutes or longer.
     gaps : mapping of symbol to tuple of (int, int)
         Spans between two rows of one symbol of 15 minutes or longer (minute bars and ticks).
-    sources : mapping of str to int
-        Rows by name of their source (`SOURCES`), those without any left out.
     """
 
     day: date
@@ -94,7 +83,6 @@ class DayCoverage:
     symbols: int
     outages: tuple[tuple[int, int], ...]
     gaps: Mapping[str, tuple[tuple[int, int], ...]]
-    sources: Mapping[str, int]
 
 
 class ParquetPriceStore:
@@ -190,17 +178,14 @@ class ParquetPriceStore:
         return Stage(self)
 
     def _merged(self, kind: Kind, day: date, table: pa.Table) -> pa.Table:
-        """Join the table with what the day holds beside it and put it into the store's order."""
-        table = _sorted(_conform(table, kind, day))
-        if kind != "tick":
-            _check_unique(table, kind, day)
+        """Join the table with the day's other symbols and put it into the store's order."""
+        table = _conform(table, kind, day)
         name = _data_name(kind, day)
         if self._place.exists(name):
             old = _conform(self._open(name).read(), kind, day)
             names = pa.array(table["symbol"].unique().to_pylist(), pa.string())
-            is_named = pc.is_in(old["symbol"].cast(pa.string()), value_set=names)
-            table = _with_better(old.filter(is_named), table, kind)
-            kept = old.filter(pc.invert(is_named))
+            replaced = pc.is_in(old["symbol"].cast(pa.string()), value_set=names)
+            kept = old.filter(pc.invert(replaced))
             if kept.num_rows:
                 table = pa.concat_tables([kept, table])
         return _sorted(table)
@@ -237,20 +222,10 @@ class ParquetPriceStore:
         found = self._gather("tick", price_keys, first, last)
         return {key: (columns["ts"], columns["price"]) for key, columns in found.items()}
 
-    def quotes(
-        self, price_keys: Sequence[str], first: date, last: date
-    ) -> dict[str, tuple[Int64Array, Int64Array, Int64Array]]:
-        """Read start (ns UTC, rising), last bid and last ask (paise, -1 unknown) of recorded minutes."""
-        found = self._gather("quote", price_keys, first, last)
-        return {key: (columns["ts"], columns["bid"], columns["ask"]) for key, columns in found.items()}
-
     def daily_bars(
         self, price_keys: Sequence[str], first: date, last: date, *, from_minutes: bool = True
     ) -> dict[str, BarArrays]:
         """Read daily bars (start = IST midnight), built from minutes where no daily row stands.
-
-        Recorded minutes build none: they begin when somebody cared for the series, so neither their open nor
-        their range need be the day's.
 
         Parameters
         ----------
@@ -273,10 +248,8 @@ class ParquetPriceStore:
             midnight = ist_midnight_ns(day)
             missing = [key for key, known in stamps.items() if midnight not in known]
             if missing:
-                for key, part in self._read("minute", day, missing, (*BAR_COLUMNS, SOURCE)).items():
-                    whole = {name: column[part[SOURCE] == IMPORTED] for name, column in part.items()}
-                    if len(whole["ts"]):
-                        found.setdefault(key, []).append(_daily_from_minutes(whole, midnight))
+                for key, part in self._read("minute", day, missing, BAR_COLUMNS).items():
+                    found.setdefault(key, []).append(_daily_from_minutes(part, midnight))
         for parts in found.values():
             parts.sort(key=lambda part: int(part["ts"][0]))
         joined = {
@@ -353,7 +326,6 @@ class ParquetPriceStore:
                 data["symbols"],
                 tuple((a, b) for a, b in data["outages"]),
                 {key: tuple((a, b) for a, b in spans) for key, spans in data["gaps"].items()},
-                data.get("sources", {SOURCES[IMPORTED]: data["rows"]}),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataFault(
@@ -407,7 +379,7 @@ class ParquetPriceStore:
             stage.add_file(f"actions/{source}.json", json.dumps(rows, indent=0).encode())
 
     def imports(self) -> list[dict[str, Any]]:
-        """Tell what became of each imported file, by name (`file_reports.FileReport.as_dict`)."""
+        """Tell what became of each imported file, by name (`adapters.ticks.importers.FileReport.as_dict`)."""
         folder = "manifest/imports"
         return [json.loads(self._place.read(f"{folder}/{name}")) for name in self._place.names(folder)]
 
@@ -472,7 +444,6 @@ class ParquetPriceStore:
             table = file.read_row_groups(groups, columns=["symbol", *columns], use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(self._place.path(name), error) from error
-        table = _with_optional(table, kind, columns)
         arrays = {name: table[name].to_numpy() for name in columns}
         if not columns:
             arrays["row"] = np.arange(table.num_rows)
@@ -542,21 +513,16 @@ class Stage:
     def add(self, kind: Kind, day: date, table: pa.Table) -> None:
         """Prepare one day.
 
-        The table's symbols are replaced on that day. Minutes are joined one by one where a source differs:
-        what is imported replaces what was recorded of the same minute, what is recorded only fills minutes
-        that nothing at least as good holds.
-
         Parameters
         ----------
-        kind : {"minute", "daily", "tick", "quote"}
+        kind : {"minute", "daily", "tick"}
             What the rows are.
         day : date
             IST day of every row.
         table : pyarrow.Table
             ``symbol`` (price key), ``ts`` (int64 ns UTC; bar start, IST midnight for daily), bars:
             ``open high low close`` (int64 paise), ticks: ``price`` (int64 paise); ``volume`` (int64, -1
-            unknown). Quotes instead: ``bid ask`` (int64 paise, -1 unknown). Minutes may have ``source``
-            (`SOURCES`): all imported (also without the column), or all recorded.
+            unknown).
 
         Raises
         ------
@@ -566,6 +532,8 @@ class Stage:
         require((kind, day) not in self._known, f"the {kind} rows of {day} were staged twice")
         self._known.add((kind, day))
         merged = self._store._merged(kind, day, table)
+        if kind != "tick":
+            _check_unique(merged, kind, day)
         missing = _manifest(merged, kind, day, self._store.calendar)
         self._spool(_data_name(kind, day), _parquet_bytes(merged))
         self._spool(_manifest_name(kind, day), json.dumps(missing).encode())
@@ -645,8 +613,9 @@ def bars_table(rows: Iterable[tuple[str, BarArrays]]) -> pa.Table:
 
 
 def _conform(table: pa.Table, kind: Kind, day: date) -> pa.Table:
-    names = ("symbol", *dict.fromkeys((*COLUMNS[kind], *_OPTIONAL.get(kind, ()))))
-    table = _with_optional(table, kind, names)
+    names = ("symbol", *COLUMNS[kind])
+    if kind == "daily" and PREV_CLOSE not in table.column_names:
+        table = table.append_column(PREV_CLOSE, pa.array(np.full(table.num_rows, -1, np.int64)))
     missing = [name for name in names if name not in table.column_names]
     if missing:
         raise SchemaFault(f"a {kind} table of {day} lacks the column {', '.join(missing)}")
@@ -666,45 +635,12 @@ def _conform(table: pa.Table, kind: Kind, day: date) -> pa.Table:
     return result
 
 
-def _with_optional(table: pa.Table, kind: Kind, wanted: Iterable[str]) -> pa.Table:
-    """Add the wanted columns that may be left out, and were."""
-    for name in wanted:
-        if name in _OPTIONAL.get(kind, {}) and name not in table.column_names:
-            column = np.full(table.num_rows, _OPTIONAL[kind][name], np.int64)
-            table = table.append_column(name, pa.array(column))
-    return table
-
-
-def _with_better(old: pa.Table, new: pa.Table, kind: Kind) -> pa.Table:
-    """Join what a day holds of the symbols of ``new`` with it, minute by minute; see `Stage.add`."""
-    if kind not in ("minute", "quote") or not new.num_rows:
-        return new
-    is_recorded = kind == "quote" or int(pc.min(new[SOURCE]).as_py()) > IMPORTED
-    if not is_recorded:
-        old = old.filter(pc.greater(old[SOURCE], IMPORTED))
-    if not old.num_rows:
-        return new
-    both = pa.concat_tables([old, new]).unify_dictionaries()
-    _, codes = _encoded(both["symbol"])
-    ts = both["ts"].to_numpy()
-    # lexsort is stable: of equals what is there already comes first
-    source = both[SOURCE].to_numpy() if kind == "minute" else np.zeros(both.num_rows, np.int64)
-    order = np.lexsort((source, ts, codes))
-    repeated = (np.diff(codes[order]) == 0) & (np.diff(ts[order]) == 0)
-    return both.take(pa.array(order[np.concatenate([[True], ~repeated])]))
-
-
 def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
     if not table.num_rows:
         return
     ts = table["ts"].to_numpy()
     if ist_date(int(ts.min())) != day or ist_date(int(ts.max())) != day:
         raise SchemaFault(f"a {kind} table of {day} has rows of another IST day")
-    if kind == "quote":
-        _check_quotes(table, day)
-        return
-    if kind == "minute":
-        _check_sources(table[SOURCE].to_numpy(), day)
     prices = [table[name].to_numpy() for name in (("price",) if kind == "tick" else _BAR_PRICES)]
     if any(int(column.min()) <= 0 for column in prices):
         raise SchemaFault(f"a {kind} table of {day} has a price that is not positive")
@@ -712,17 +648,6 @@ def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
         opened, high, low, close = prices
         if (high < np.maximum(opened, close)).any() or (low > np.minimum(opened, close)).any():
             raise SchemaFault(f"a {kind} table of {day} has a bar whose high or low does not hold its prices")
-
-
-def _check_quotes(table: pa.Table, day: date) -> None:
-    bid, ask = (table[name].to_numpy() for name in ("bid", "ask"))
-    if (((bid <= 0) & (bid != -1)) | ((ask <= 0) & (ask != -1)) | (np.maximum(bid, ask) <= 0)).any():
-        raise SchemaFault(f"a quote table of {day} has a row without a positive bid or ask")
-
-
-def _check_sources(source: Int64Array, day: date) -> None:
-    if int(source.min()) < IMPORTED or int(source.max()) >= len(SOURCES):
-        raise SchemaFault(f"a minute table of {day} has rows of an unknown source")
 
 
 def _check_unique(table: pa.Table, kind: Kind, day: date) -> None:
@@ -821,7 +746,7 @@ def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) 
     ts = table["ts"].to_numpy()
     runs = list(_runs(table["symbol"]))
     gaps: dict[str, list[tuple[int, int]]] = {}
-    if kind in ("minute", "tick"):
+    if kind != "daily":
         for key, start, end in runs:
             spans = _silences(ts[start:end] // NS_PER_MINUTE * NS_PER_MINUTE, GAP_MINUTES * NS_PER_MINUTE)
             if spans:
@@ -829,28 +754,9 @@ def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) 
     return {
         "rows": table.num_rows,
         "symbols": len(runs),
-        "outages": _outages(_judged(table, kind), day, calendar) if kind in ("minute", "tick") else [],
+        "outages": [] if kind == "daily" else _outages(ts, day, calendar),
         "gaps": gaps,
-        "sources": _sources(table, kind),
     }
-
-
-def _sources(table: pa.Table, kind: Kind) -> dict[str, int]:
-    if kind == "quote":
-        return {SOURCES[RECORDED]: table.num_rows}
-    if kind != "minute":
-        return {SOURCES[IMPORTED]: table.num_rows}
-    counts = np.bincount(table[SOURCE].to_numpy(), minlength=len(SOURCES)).tolist()
-    return {name: count for name, count in zip(SOURCES, counts, strict=True) if count}
-
-
-def _judged(table: pa.Table, kind: Kind) -> Int64Array:
-    """Stamps that outages are judged by: a few recorded series do not end the silence of a whole feed."""
-    ts: Int64Array = table["ts"].to_numpy()
-    if kind != "minute":
-        return ts
-    imported = ts[table[SOURCE].to_numpy() == IMPORTED]
-    return imported if len(imported) else ts
 
 
 def _outages(ts: Int64Array, day: date, calendar: MarketCalendar) -> list[tuple[int, int]]:

@@ -1,15 +1,10 @@
 import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.ticks.recordings import Recorder, recordings_folder
 from cli.main import main
-from propdesk.core.calendar import ist_midnight_ns
-from propdesk.core.clock import NS_PER_HOUR
-from propdesk.intake.minutes import MinuteSeen
 
 HEADER = "symbol,Date,Open,High,Low,Close\n"
 
@@ -62,34 +57,3 @@ def test_coverage_counts_days_and_tells_what_each_file_gave(
     )
     assert main(["prices", "coverage", "--store", store, "--files"]) == 0
     assert "DUPLICATE 1" in " ".join(capsys.readouterr().out.split())
-
-
-def test_recordings_of_past_days_are_imported_once_and_one_bad_one_stops_no_other(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PROPDESK_HOME", str(tmp_path))
-    place = str(tmp_path / "store")
-    day = date(2025, 7, 1)
-    for account, origin in (("one", "dhan"), ("two", "sandbox")):
-        recorder = Recorder(recordings_folder(tmp_path, account), day, account, origin)
-        recorder.open()
-        recorder.append([minute_at(10)], ist_midnight_ns(day) + 12 * NS_PER_HOUR)
-        recorder.close()
-    words = ("import", "--recorded", "--store", place)
-    (told,) = run(capsys, *words)["files"]
-    assert (Path(told["file"]).parent.name, told["accepted"]) == ("one", 1)
-    assert run(capsys, *words)["files"] == []
-    assert [Path(one["file"]).parent.name for one in run(capsys, *words, "--sandbox")["files"]] == ["two"]
-    (covered,) = run(capsys, "coverage", "--store", place)["days"]
-    assert covered["sources"] == {"RECORDED": 1}
-    assert main(["prices", "coverage", "--store", place]) == 0
-    assert "RECORDED 1" in " ".join(capsys.readouterr().out.split())
-    (recordings_folder(tmp_path, "one") / "2025-07-02.recording").write_text("{}\n")
-    assert main(["prices", *words]) == 1
-    assert "no recording of its day" in " ".join(capsys.readouterr().err.split())
-    assert main(["prices", "import", "--store", place]) == 2
-
-
-def minute_at(hour: int) -> MinuteSeen:
-    start_ns = ist_midnight_ns(date(2025, 7, 1)) + hour * NS_PER_HOUR
-    return MinuteSeen("NSE_EQ:TCS", start_ns, start_ns, 5, 5, 5, 5)

@@ -8,7 +8,7 @@ import pytest
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
 from propdesk.ports import BarArrays
-from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, FilledPrices, PastFeed, ReplayFeed, StoreFeed
+from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed, ReplayFeed, StoreFeed
 from trading_daemon.ports import MinuteClosed
 
 DAY = date(2025, 7, 1)
@@ -271,28 +271,3 @@ async def test_the_store_is_read_outside_the_event_loop() -> None:
 def test_before_the_open_nothing_is_missed() -> None:
     clock = ManualClock(minute(OPEN))
     assert list(running(clock, Growing(clock)).missed()) == []
-
-
-# ------------------------------------------------------------ a watched day
-
-
-def test_what_was_seen_fills_the_minutes_that_the_store_lacks() -> None:
-    seen = {"B": _bars([0, 1, 3]), "C": _bars([2])}
-    seen["B"].close_paise[:] = 7
-    found = FilledPrices(Prices(), seen.get).minute_bars(["A", "B", "C", "D"], DAY, DAY)
-    assert {key: (one.start_ns // NS_PER_MINUTE).tolist() for key, one in found.items()} == {
-        "A": [0, 1, 2],
-        "B": [0, 1, 2, 3],
-        "C": [2],
-    }
-    assert found["B"].close_paise.tolist() == [100, 7, 102, 7], (
-        "of a minute that both have the store's counts"
-    )
-
-
-def test_whoever_watches_is_told_what_is_followed() -> None:
-    told: list[Sequence[str]] = []
-    clock = ManualClock(minute(OPEN))
-    feed = StoreFeed(Growing(clock), DAY, clock, minute(OPEN), minute(CLOSE), on_follow=told.append)
-    feed.follow(["A", "B"])
-    assert told == [["A", "B"]]

@@ -1,21 +1,12 @@
-import json
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from adapters.ticks.store import (
-    IMPORTED,
-    RECORDED,
-    RECORDED_IN_PART,
-    SOURCE,
-    ParquetPriceStore,
-    bars_table,
-)
+from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, InvariantViolated, SchemaFault
@@ -249,131 +240,3 @@ def test_a_store_shown_as_of_a_day_knows_no_later_one_and_takes_nothing(store: P
     assert past.actions_of("file") == learnt[:1]
     with pytest.raises(InvariantViolated, match="cannot be written"):
         past.write_ticks(DAY, ticks(DAY, [1], [1]))
-
-
-# ------------------------------------------------------------ recorded minutes and quotes
-
-
-def sourced(day: date, minutes: dict[str, list[int]], close: int, source: int) -> pa.Table:
-    table = bars_table([(key, bars(day, places, close)) for key, places in minutes.items()])
-    column = pa.array(np.full(table.num_rows, source, np.int64))
-    return table if source == IMPORTED else table.append_column(SOURCE, column)
-
-
-def closes(store: ParquetPriceStore, key: str) -> dict[int, int]:
-    found = store.minute_bars([key], DAY, DAY).get(key)
-    if found is None:
-        return {}
-    minutes = (found.start_ns - ist_midnight_ns(DAY)) // NS_PER_MINUTE - OPEN
-    return dict(zip(minutes.tolist(), found.close_paise.tolist(), strict=True))
-
-
-@pytest.mark.parametrize("is_recorded_first", [True, False])
-def test_a_recording_fills_the_minutes_that_nothing_better_holds(
-    store: ParquetPriceStore, is_recorded_first: bool
-) -> None:
-    writes = [
-        sourced(DAY, {"NSE_EQ:A": [0, 1, 2, 5]}, 700, RECORDED),
-        sourced(DAY, {"NSE_EQ:A": [1, 2, 3], "NSE_EQ:B": [0]}, 900, IMPORTED),
-    ]
-    for table in writes if is_recorded_first else reversed(writes):
-        store.write_minutes(DAY, table)
-    assert closes(store, "NSE_EQ:A") == {0: 700, 1: 900, 2: 900, 3: 900, 5: 700}
-    assert store.day_coverage("minute", DAY).sources == {"IMPORTED": 4, "RECORDED": 2}
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_sources_are_joined_as_a_plain_reading_of_the_rule_says(tmp_path: Path, seed: int) -> None:
-    store = ParquetPriceStore(str(tmp_path), CALENDAR)
-    rng = np.random.default_rng(seed)
-    held: dict[str, dict[int, tuple[int, int]]] = {"NSE_EQ:A": {}, "NSE_EQ:B": {}}
-    for price in range(1_000, 1_020):
-        source = int(rng.integers(3))
-        named = [key for key in held if rng.random() < 0.7] or ["NSE_EQ:A"]
-        minutes = {key: sorted({int(one) for one in rng.integers(0, 8, 4)}) for key in named}
-        store.write_minutes(DAY, sourced(DAY, minutes, price, source))
-        for key, places in minutes.items():
-            if source == IMPORTED:
-                held[key] = {one: known for one, known in held[key].items() if known[0] != IMPORTED}
-            for one in places:
-                if one not in held[key] or source < held[key][one][0]:
-                    held[key][one] = (source, price)
-        for key, known in held.items():
-            assert closes(store, key) == {one: price for one, (_, price) in known.items()}
-
-
-def test_a_recording_of_a_part_yields_to_one_of_the_whole_minute(store: ParquetPriceStore) -> None:
-    for source in (RECORDED_IN_PART, RECORDED, RECORDED_IN_PART):
-        store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [0]}, 700 + source, source))
-    assert closes(store, "NSE_EQ:A") == {0: 700 + RECORDED}
-
-
-def test_no_daily_bar_is_made_of_recorded_minutes(store: ParquetPriceStore) -> None:
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [0, 1], "NSE_EQ:B": [7]}, 900, RECORDED))
-    assert store.daily_bars(["NSE_EQ:A"], DAY, DAY) == {}
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [1]}, 700, IMPORTED))
-    daily = store.daily_bars(["NSE_EQ:A", "NSE_EQ:B"], DAY, DAY)
-    assert {key: one.open_paise.tolist() for key, one in daily.items()} == {"NSE_EQ:A": [700]}
-
-
-def test_a_few_recorded_series_end_no_outage_of_the_feed(store: ParquetPriceStore) -> None:
-    minutes = [*range(100), *range(200, 375)]
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": minutes}, 900, IMPORTED))
-    silent = store.outages(DAY, DAY)
-    assert len(silent[DAY]) == 1
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:B": list(range(375))}, 900, RECORDED))
-    assert store.outages(DAY, DAY) == silent
-
-
-def test_a_day_that_was_only_recorded_is_judged_by_that(store: ParquetPriceStore) -> None:
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:B": list(range(375))}, 900, RECORDED))
-    assert store.outages(DAY, DAY) == {}
-
-
-def test_files_of_before_there_were_sources_are_imported(tmp_path: Path) -> None:
-    store = ParquetPriceStore(str(tmp_path), CALENDAR)
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [0]}, 900, IMPORTED))
-    path = tmp_path / "minute" / f"{DAY}.parquet"
-    pq.write_table(pq.read_table(path).drop_columns([SOURCE]), path)
-    manifest = tmp_path / "manifest" / "minute" / f"{DAY}.json"
-    known = json.loads(manifest.read_text())
-    del known["sources"]
-    manifest.write_text(json.dumps(known))
-    assert store.day_coverage("minute", DAY).sources == {"IMPORTED": 1}
-    assert list(store.daily_bars(["NSE_EQ:A"], DAY, DAY)) == ["NSE_EQ:A"]
-    store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [0, 1]}, 700, RECORDED))
-    assert closes(store, "NSE_EQ:A") == {0: 900, 1: 700}
-
-
-def quotes(day: date, rows: list[tuple[str, int, int, int]]) -> pa.Table:
-    base = ist_midnight_ns(day) + OPEN * NS_PER_MINUTE
-    return pa.table(
-        {
-            "symbol": [row[0] for row in rows],
-            "ts": pa.array([base + row[1] * NS_PER_MINUTE for row in rows], pa.int64()),
-            "bid": pa.array([row[2] for row in rows], pa.int64()),
-            "ask": pa.array([row[3] for row in rows], pa.int64()),
-        }
-    )
-
-
-def test_quotes_are_kept_minute_by_minute(store: ParquetPriceStore) -> None:
-    with store.stage() as stage:
-        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 0, 99, 101), ("NSE_EQ:A", 1, -1, 102)]))
-    with store.stage() as stage:
-        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 1, 98, 99), ("NSE_EQ:A", 4, 97, -1)]))
-    _, bid, ask = store.quotes(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"]
-    assert (bid.tolist(), ask.tolist()) == ([99, -1, 97], [101, 102, -1])
-    assert store.day_coverage("quote", DAY).sources == {"RECORDED": 3}
-    assert store.outages(DAY, DAY) == {}
-
-
-@pytest.mark.parametrize(("bid", "ask"), [(-1, -1), (0, 5), (5, -2)])
-def test_a_quote_without_a_price_is_refused(store: ParquetPriceStore, bid: int, ask: int) -> None:
-    with pytest.raises(SchemaFault, match="bid or ask"), store.stage() as stage:
-        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 0, bid, ask)]))
-
-
-def test_an_unknown_source_is_refused(store: ParquetPriceStore) -> None:
-    with pytest.raises(SchemaFault, match="unknown source"):
-        store.write_minutes(DAY, sourced(DAY, {"NSE_EQ:A": [0]}, 700, 3))
