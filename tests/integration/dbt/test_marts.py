@@ -103,6 +103,24 @@ def of_rule(trades: pd.DataFrame, row: dict[str, Any]) -> pd.DataFrame:
     return trades
 
 
+@pytest.mark.parametrize("profile", list(GateProfile))
+def test_verdicts_without_a_database_are_those_of_the_marts(
+    connection: psycopg.Connection[Any], tables: GroupTables, profile: GateProfile
+) -> None:
+    gates = load_gates()
+    found = dict(rulesets(judge_rules(tables, gates, MIN_TRADES), gates, profile))
+    assert sorted(found) == list(DAYS)
+    for day, own in found.items():
+        stored = read_mart_ruleset(connection, day, profile)
+        for mine, theirs in ((own.rules, stored.rules), (own.adverse, stored.adverse)):
+            assert mine.keys() == theirs.keys()
+            for key, rule in theirs.items():
+                assert rule_to_json(mine[key]) == rule_to_json(rule)
+        assert own.minimums == stored.minimums
+    newest = found[LAST]
+    assert any(rule.passes for rule in newest.rules.values()) or profile is GateProfile.ORIGINAL
+
+
 @pytest.mark.parametrize("mart", ["advisor_leaderboard", "mini_rules", "rules_6d"])
 def test_rates_equal_the_python_functions(connection: psycopg.Connection[Any], mart: str) -> None:
     trades = closed_trades(FRAMES, LAST)
@@ -388,21 +406,3 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
     assert "there are no rules of 2031-01-01" in str(missing.exception)
     table = runner.invoke(build_cli(), ["advisors", "--as-of", str(DAYS[1])])
     assert "A01" in table.stdout
-
-
-@pytest.mark.parametrize("profile", list(GateProfile))
-def test_verdicts_without_a_database_are_those_of_the_marts(
-    connection: psycopg.Connection[Any], tables: GroupTables, profile: GateProfile
-) -> None:
-    gates = load_gates()
-    found = dict(rulesets(judge_rules(tables, gates, MIN_TRADES), gates, profile))
-    assert sorted(found) == list(DAYS)
-    for day, own in found.items():
-        stored = read_mart_ruleset(connection, day, profile)
-        for mine, theirs in ((own.rules, stored.rules), (own.adverse, stored.adverse)):
-            assert mine.keys() == theirs.keys()
-            for key, rule in theirs.items():
-                assert rule_to_json(mine[key]) == rule_to_json(rule)
-        assert own.minimums == stored.minimums
-    newest = found[LAST]
-    assert any(rule.passes for rule in newest.rules.values()) or profile is GateProfile.ORIGINAL
