@@ -163,16 +163,26 @@ class Cost:
 
 def _server_seconds(url: str, postmaster: Path) -> float:
     """Give the processor time of all backends that have ended, s; waits until those of a database have."""
-    others = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
-    with psycopg.connect(psycopg_dsn(url), autocommit=True) as connection:
-        while connection.execute(others).fetchone() != (0,):
-            pass
-    with psycopg.connect(psycopg_dsn(url)):  # the postmaster forks it after it has buried the others
-        process = Path("/proc") / postmaster.read_text().split()[0] / "stat"
-        fields = process.read_text().rsplit(")", 1)[1].split()
+    database = url.rsplit("/", 1)[1]
+    server = postmaster.read_text().split()[0]
+    while any(_is_left(process, server, database) for process in Path("/proc").glob("[0-9]*")):
+        pass
+    fields = _stat(Path("/proc") / server)
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def _is_left(process: Path, server: str, database: str) -> bool:
+    """Whether a process is a backend of a database, or one of the server's that has not been counted yet."""
+    try:
+        fields = _stat(process)
+        title = (process / "cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    return fields[1] == server and (fields[0] == "Z" or f" {database} " in title)
+
+
+def _stat(process: Path) -> list[str]:
+    return (process / "stat").read_text().rsplit(")", 1)[1].split()
 
 
 def _timed(servers: ServerSet, path: Path, rounds: int) -> dict[str, Cost]:

@@ -26,7 +26,7 @@ _END_WAIT_MS: Final = 5_000
 _CHANGED_AT: Final = """
     CASE WHEN g.change <> 'EDITED' THEN g.logged_at
          WHEN g.chain LIKE 'inbox:%' THEN g.received_at
-         WHEN l.content ? 'edited_at' THEN l.received_at
+         WHEN l.content ->> 'edited_at' IS NOT NULL THEN l.received_at
          ELSE g.logged_at END
 """
 _LANDED: Final = f"""
@@ -35,7 +35,7 @@ _LANDED: Final = f"""
         WHEN {{with_corrections}} THEN
             (SELECT f.received_at FROM raw.landed_rows AS f
              WHERE f.record_id = l.record_id AND f.revision = 1)
-        WHEN l.content ? 'edited_at' THEN l.received_at
+        WHEN l.content ->> 'edited_at' IS NOT NULL THEN l.received_at
         ELSE coalesce(
             (SELECT min({_CHANGED_AT}) FROM raw.signal_log AS g
              WHERE g.record_id = l.record_id AND g.content_hash = l.content_hash AND g.change <> 'POSTED'),

@@ -3,17 +3,19 @@
 import hashlib
 import json
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import orjson
 import psycopg
 from sqlalchemy import Engine
 
+from adapters.ahead import one_ahead
 from adapters.db.engine import DatabaseUnreachable, begin
 from adapters.db.repos.instruments import read_derivative_listings
 from adapters.db.repos.signal_log import LogEntry, changed_days, file_chain
@@ -32,7 +34,7 @@ from adapters.uploads.blocks import Block, Row, block_of
 from adapters.uploads.limits import UploadFault, UploadLimits
 from adapters.uploads.profiles import load_profile
 from adapters.uploads.readers import BadRow, UploadReader
-from propdesk.core.calendar import MarketCalendar, Segment, ist_date, segment_of
+from propdesk.core.calendar import IST_OFFSET_MINUTES, MarketCalendar, Segment, ist_date, segment_of
 from propdesk.core.clock import NS_PER_MICROSECOND, NS_PER_MINUTE, NS_PER_SECOND, Clock
 from propdesk.core.errors import GapFault
 from propdesk.core.ids import derived_id
@@ -48,6 +50,7 @@ from propdesk.intake import (
     fold_symbol,
     land_row,
 )
+from propdesk.intake.parse import content_text
 from propdesk.intake.reasons import RejectStage
 from propdesk.model.enums import Category
 from propdesk.model.live import KeyedDocument
@@ -64,6 +67,7 @@ _TOGETHER_MIN = 50
 _CONTENT_LENGTH_MAX = 20_000
 _DAYS_KEPT = 100_000
 """Minutes whose trade date is remembered: a year of a busy market's."""
+_DAY_MINUTES = 24 * 60
 _DERIVATIVES = frozenset(category.value for category in Category if category.is_derivative)
 
 
@@ -165,6 +169,7 @@ class Sorter:
         self._field_length_max = field_length_max
         self.is_record_per_row = not profile.free_text
         self._days: dict[tuple[int, Segment], date | None] = {}
+        self._day_spans: dict[tuple[int, Segment], list[tuple[int, date | None]]] = {}
         self._upload_day = calendar.trade_date(times.ingested_ns, Segment.CASH)
 
     def sort(self, outcome: Row | BadRow) -> Iterator[IncomingRow | QuarantinedRow]:
@@ -250,6 +255,7 @@ class Sorter:
             "received_at": pa.array(landed.received_ns // NS_PER_MICROSECOND, pa.int64()),
             "posted_at": pa.array(landed.posted_ns // NS_PER_MICROSECOND, pa.int64()),
             "content": landed.contents,
+            "advisor_id": landed.advisor_ids,
             "source_key": pa.nulls(len(landed.places), pa.string()),
         }
         table = pa.table(columns).cast(incoming_schema())
@@ -273,14 +279,38 @@ class Sorter:
         codes = np.array([names.index(name) if name in names else 0 for name in folded], dtype=np.int64)
         derivative = np.array(is_derivative, dtype=bool)[categories.indices.to_numpy()]
         kinds = np.where(derivative, 1, codes[symbols.indices.to_numpy()])
-        minutes = landed.received_ns // NS_PER_MINUTE
-        found, inverse = np.unique(minutes * len(names) + kinds, return_inverse=True)
-        days = []
-        for key in found.tolist():
-            minute, kind = divmod(key, len(names))
-            segment = self._segment(kind == 1, names[kind], minute * NS_PER_MINUTE)
-            days.append(self._trade_date(minute, segment))
-        return pa.array(days, pa.date32()).take(pa.array(inverse))
+        ist_days, minutes = np.divmod(landed.received_ns // NS_PER_MINUTE + IST_OFFSET_MINUTES, _DAY_MINUTES)
+        found, inverse = np.unique(ist_days * len(names) + kinds, return_inverse=True)
+        begins: list[int] = []
+        days: list[date | None] = []
+        for place, key in enumerate(found.tolist()):
+            ist_day, kind = divmod(key, len(names))
+            midnight = ist_day * _DAY_MINUTES - IST_OFFSET_MINUTES
+            segment = self._segment(kind == 1, names[kind], midnight * NS_PER_MINUTE)
+            for minute, day in self._spans(midnight, segment):
+                begins.append(place * _DAY_MINUTES + minute)
+                days.append(day)
+        spans = np.searchsorted(np.array(begins), inverse * _DAY_MINUTES + minutes, side="right") - 1
+        return pa.array(days, pa.date32()).take(pa.array(spans))
+
+    def _spans(self, midnight: int, segment: Segment) -> list[tuple[int, date | None]]:
+        """Trade dates over an IST day that begins with a minute: from which of its minutes on which one."""
+        known = self._day_spans.get((midnight, segment))
+        if known is not None:
+            return known
+        spans = [(0, self._trade_date(midnight, segment))]
+        while spans[-1][1] != self._trade_date(midnight + _DAY_MINUTES - 1, segment):
+            begin, current = spans[-1]
+            # A date that has passed does not come back within a day: the next one can be halved for.
+            rest = range(begin, _DAY_MINUTES)
+            place = bisect_left(
+                rest, True, key=lambda minute: self._trade_date(midnight + minute, segment) != current
+            )
+            spans.append((rest[place], self._trade_date(midnight + rest[place], segment)))
+        if len(self._day_spans) >= _DAYS_KEPT:
+            self._day_spans.clear()
+        self._day_spans[midnight, segment] = spans
+        return spans
 
     def _date(self, row: Row, record: LandedRecord) -> IncomingRow | Rejection:
         is_derivative = record.content.get("category", "").upper() in _DERIVATIVES
@@ -301,7 +331,8 @@ class Sorter:
             record.content_hash,
             record.received_ns,
             record.posted_ns,
-            orjson.dumps(record.content, option=orjson.OPT_SORT_KEYS).decode(),
+            content_text(record.content),
+            record.content.get("advisor_id"),
             row.source_key,
         )
 
@@ -476,11 +507,7 @@ def _ingest(
     door: Door,
 ) -> UploadSummary:
     started = time.monotonic()
-    times = IntakeTimes(
-        record.ingested_ns,
-        settings.default_receive_lag_s * NS_PER_SECOND,
-        settings.future_tolerance_s * NS_PER_SECOND,
-    )
+    times = intake_times(record.ingested_ns, settings)
     with begin(engine) as connection:
         sorter = Sorter(
             profile,
@@ -491,19 +518,22 @@ def _ingest(
             field_length_max=limits.field_length_max,
         )
         record = replace(record, upload_id=free_upload_id(connection, record.upload_id))
-        writer = UploadWriter(connection, record.upload_id, chain=door.chain, logged_ns=record.ingested_ns)
-        sender = _send(rows, _Sender(sorter, writer, progress, started), record.sha256)
-        landed = writer.land(door.full_export)
+        sent = _Sent(record.sha256)
+        with UploadWriter(
+            connection, record.upload_id, chain=door.chain, logged_ns=record.ingested_ns
+        ) as writer:
+            _send(_chunks(rows, sorter, sent), writer, sent, progress, started)
+            landed = writer.land(door.full_export)
         finished = 0 if door.finish is None else door.finish(connection, writer.entry)
         days = sorted({*landed.trade_dates, *changed_days(connection, writer.entry)})
         record = replace(
             record,
-            sha256=sender.digest,
-            rows_read=sender.read,
+            sha256=sent.digest,
+            rows_read=sent.rows_read,
             rows_accepted=landed.accepted,
             rows_duplicate=landed.duplicate,
             rows_revised=landed.revised,
-            rows_quarantined=sender.quarantined,
+            rows_quarantined=sent.rows_quarantined,
             rows_deleted=landed.deleted + finished,
             first_trade_date=min(days, default=None),
             last_trade_date=max(days, default=None),
@@ -526,114 +556,125 @@ def _ingest(
     )
 
 
-class _Sender:
-    """Sends rows to the writer in chunks of so many records, however they come."""
+@dataclass(slots=True)
+class _Sent:
+    """What has been read and sent, in records, and the digest of it all once it is at its end."""
 
-    def __init__(
-        self, sorter: Sorter, writer: UploadWriter, progress: ProgressCallback | None, started: float
-    ) -> None:
-        self._sorter, self._writer, self._progress, self._started = sorter, writer, progress, started
-        self._tables: list[pa.Table] = []
-        self._rows: list[IncomingRow] = []
-        self._bad: list[QuarantinedRow] = []
-        self._pending = 0
-        self.read = self.quarantined = 0
-        self.digest = ""
-        self.is_record_per_row = sorter.is_record_per_row
-
-    @property
-    def room(self) -> int:
-        """Records that the chunk still takes."""
-        return _CHUNK - self._pending
-
-    def send(self, outcome: Row | BadRow) -> Iterator[IncomingRow | QuarantinedRow]:
-        """Sort and send one row; yields what became of it."""
-        for one in self._sorter.sort(outcome):
-            if isinstance(one, IncomingRow):
-                self._rows.append(one)
-            else:
-                self._bad.append(one)
-                self.quarantined += 1
-            self._pending += 1
-            self.read += 1
-            yield one
-        self._flush_full()
-
-    def send_together(self, outcomes: Block | Sequence[Row | BadRow]) -> None:
-        """Sort and send rows of which each is one record; no more than there is room for."""
-        table, bad = self._sorter.sort_together(outcomes)
-        self._tables.append(table)
-        self._bad += bad
-        self.quarantined += len(bad)
-        self._pending += len(outcomes)
-        self.read += len(outcomes)
-        self._flush_full()
-
-    def _flush_full(self) -> None:
-        if self._pending >= _CHUNK:
-            self.flush()
-
-    def flush(self) -> None:
-        """Send what waits."""
-        import pyarrow as pa
-
-        tables = [*self._tables, incoming_table(self._rows)]
-        self._writer.add(pa.concat_tables(tables), self._bad)
-        self._tables, self._rows, self._bad, self._pending = [], [], [], 0
-        if self._progress is not None:
-            rate = self.read / max(time.monotonic() - self._started, 1e-9)
-            self._progress(UploadProgress(self.read, self.quarantined, rate))
+    digest: str
+    rows_read: int = 0
+    rows_quarantined: int = 0
 
 
-def _send(rows: Iterable[Row | BadRow | Block], sender: _Sender, digest: str) -> _Sender:
-    """Send all rows, together where each is a record and their digest is known; else find it on the way."""
-    sender.digest = digest
-    if digest and sender.is_record_per_row:
-        _send_together(rows, sender)
-    else:
-        _send_one_by_one(rows, sender)
-    return sender
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Sorted rows: ``incoming`` by `incoming_table`; ``rows_read`` counts records."""
+
+    incoming: "pa.Table"
+    refused: list[QuarantinedRow]
+    rows_read: int
 
 
-def _send_one_by_one(rows: Iterable[Row | BadRow | Block], sender: _Sender) -> None:
-    """Send rows that may hold several records each, and find a digest of what they say if there is none."""
-    digest = hashlib.sha256()
-    for piece in rows:
-        for row in piece.rows() if isinstance(piece, Block) else (piece,):
-            for one in sender.send(row):
-                text = one.content_hash if isinstance(one, IncomingRow) else one.content
-                digest.update(text.encode("utf-8", "replace"))
-    sender.flush()
-    sender.digest = sender.digest or digest.hexdigest()
+def _send(
+    chunks: Iterator[_Chunk],
+    writer: UploadWriter,
+    sent: _Sent,
+    progress: ProgressCallback | None,
+    started: float,
+) -> None:
+    """Land chunk after chunk; a thread reads and sorts the next one while the server takes one in."""
+    with closing(one_ahead(chunks)) as ready:
+        for chunk in ready:
+            writer.add(chunk.incoming, chunk.refused)
+            sent.rows_read += chunk.rows_read
+            sent.rows_quarantined += len(chunk.refused)
+            if progress is not None:
+                rate = sent.rows_read / max(time.monotonic() - started, 1e-9)
+                progress(UploadProgress(sent.rows_read, sent.rows_quarantined, rate))
 
 
-def _send_together(pieces: Iterable[Row | BadRow | Block], sender: _Sender) -> None:
-    """Send rows that are one record each."""
+def _chunks(rows: Iterable[Row | BadRow | Block], sorter: Sorter, sent: _Sent) -> Iterator[_Chunk]:
+    """Sort all rows, together where each is a record and their digest is known; else find it on the way."""
+    if not sent.digest or not sorter.is_record_per_row:
+        yield from _one_by_one(rows, sorter, sent)
+        return
+    import pyarrow as pa
+
+    tables: list[pa.Table] = []
+    refused: list[QuarantinedRow] = []
+    count = 0
+    for outcomes in _gathered(rows):
+        incoming, bad = sorter.sort_together(outcomes)
+        tables.append(incoming)
+        refused += bad
+        count += len(outcomes)
+        if count == _CHUNK:
+            yield _Chunk(pa.concat_tables(tables), refused, count)
+            tables, refused, count = [], [], 0
+    if count:
+        yield _Chunk(pa.concat_tables(tables), refused, count)
+
+
+def _gathered(pieces: Iterable[Row | BadRow | Block]) -> Iterator[Block | list[Row | BadRow]]:
+    """Gather what comes one by one, and part blocks where a chunk is full."""
     waiting: list[Row | BadRow] = []
+    room = _CHUNK
     for piece in pieces:
         if not isinstance(piece, Block):
             waiting.append(piece)
-            if len(waiting) >= sender.room:
-                sender.send_together(waiting)
-                waiting = []
+            if len(waiting) == room:
+                yield waiting
+                waiting, room = [], _CHUNK
             continue
         if waiting:
-            sender.send_together(waiting)
+            yield waiting
+            room -= len(waiting)
             waiting = []
         start = 0
         while start < len(piece):
-            stop = min(len(piece), start + sender.room)
-            sender.send_together(piece.part(start, stop))
+            stop = min(len(piece), start + room)
+            yield piece.part(start, stop)
+            room = room - (stop - start) or _CHUNK
             start = stop
     if waiting:
-        sender.send_together(waiting)
-    sender.flush()
+        yield waiting
+
+
+def _one_by_one(rows: Iterable[Row | BadRow | Block], sorter: Sorter, sent: _Sent) -> Iterator[_Chunk]:
+    """Sort rows that may hold several records each, and find a digest of what they say if there is none."""
+    digest = hashlib.sha256()
+    good: list[IncomingRow] = []
+    bad: list[QuarantinedRow] = []
+    for piece in rows:
+        for row in piece.rows() if isinstance(piece, Block) else (piece,):
+            for one in sorter.sort(row):
+                text = one.content_hash if isinstance(one, IncomingRow) else one.content
+                digest.update(text.encode("utf-8", "replace"))
+                if isinstance(one, IncomingRow):
+                    good.append(one)
+                else:
+                    bad.append(one)
+            if len(good) + len(bad) >= _CHUNK:
+                yield _Chunk(incoming_table(good), bad, len(good) + len(bad))
+                good, bad = [], []
+    sent.digest = sent.digest or digest.hexdigest()
+    yield _Chunk(incoming_table(good), bad, len(good) + len(bad))
+
+
+def intake_times(ingested_ns: int, settings: Settings) -> IntakeTimes:
+    """Give the moment of ingestion with the lags that the settings allow."""
+    return IntakeTimes(
+        ingested_ns,
+        settings.default_receive_lag_s * NS_PER_SECOND,
+        settings.future_tolerance_s * NS_PER_SECOND,
+    )
 
 
 def _failed(engine: Engine, record: UploadRecord, error: Exception) -> UploadFault:
     """Keep the reason of a failed upload, in a transaction of its own, and word the fault."""
     if isinstance(error, UploadFault):
         reason = str(error)
+    elif isinstance(error, psycopg.errors.LockNotAvailable):
+        reason = "another upload has not ended yet; nothing was stored, try again when it has"
     elif isinstance(error, psycopg.Error):
         reason = (
             f"PostgreSQL refused it ({str(error).strip().splitlines()[0]}); nothing was stored, try again"

@@ -23,16 +23,16 @@ from adapters.db.repos.uploads import (
     incoming_table,
     list_quarantine,
     mark_retried,
+    record_upload,
 )
 from adapters.settings import Settings
 from adapters.uploads.blocks import Row
-from adapters.uploads.ingest import Sorter
+from adapters.uploads.ingest import Sorter, intake_times
 from adapters.uploads.profiles import load_profile
 from propdesk.core.calendar import MarketCalendar
-from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.clock import Clock
 from propdesk.core.errors import ConfigFault
 from propdesk.core.ids import derived_id
-from propdesk.intake import IntakeTimes
 
 EXPORT_COLUMNS = (
     "quarantine_id",
@@ -125,11 +125,7 @@ def retry_rows(
         Landed rows are marked RETRIED; the others stay as they were.
     """
     now_ns = clock.now_ns()
-    times = IntakeTimes(
-        now_ns,
-        settings.default_receive_lag_s * NS_PER_SECOND,
-        settings.future_tolerance_s * NS_PER_SECOND,
-    )
+    times = intake_times(now_ns, settings)
     landed = tried = 0
     touched: set[date] = set()
     with begin(engine) as connection:
@@ -173,11 +169,12 @@ def _retry_door(
         if good and len(good) == len(found):
             landed.append(row["quarantine_id"])
     retry_id = free_upload_id(connection, derived_id("retry", chain, name, now_ns))
-    writer = UploadWriter(connection, retry_id, chain=chain, logged_ns=now_ns)
-    writer.add(incoming_table(incoming), [])
-    counts = writer.land()
+    with UploadWriter(connection, retry_id, chain=chain, logged_ns=now_ns) as writer:
+        writer.add(incoming_table(incoming), [])
+        counts = writer.land()
     if incoming:
-        writer.record(
+        record_upload(
+            connection,
             UploadRecord(
                 upload_id=retry_id,
                 file_name="quarantine retry",
@@ -192,7 +189,7 @@ def _retry_door(
                 rows_revised=counts.revised,
                 first_trade_date=min(counts.trade_dates, default=None),
                 last_trade_date=max(counts.trade_dates, default=None),
-            )
+            ),
         )
     mark_retried(connection, landed)
     return len(landed), counts

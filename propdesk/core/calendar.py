@@ -19,7 +19,10 @@ from propdesk.core.vocabulary import Session, Weekday
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 """Asia/Kolkata: +05:30 all year, no daylight saving."""
 
-_IST_OFFSET_NS = 330 * NS_PER_MINUTE
+IST_OFFSET_MINUTES = 330
+"""IST is so far ahead of UTC."""
+
+_IST_OFFSET_NS = IST_OFFSET_MINUTES * NS_PER_MINUTE
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _MORNING_END = 11 * 60 + 30
 _MIDDAY_END = 13 * 60 + 30

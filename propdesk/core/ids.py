@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import uuid
+from collections.abc import Iterable
 from datetime import date
 
 from propdesk.core.invariant import require
 from propdesk.core.limits import CORRELATION_ID_LENGTH_MAX
 
 _NAMESPACE = uuid.UUID("5f0c2a53-0c7e-5f1e-9a55-70726f706465")
+_NAMESPACE_BYTES = _NAMESPACE.bytes
 _BASE32_DAY = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 
 
@@ -35,9 +37,21 @@ def uuid5_text(name: str) -> str:
     >>> uuid5_text("x") == str(uuid.uuid5(_NAMESPACE, "x"))
     True
     """
-    digest = hashlib.sha1(_NAMESPACE.bytes + name.encode(), usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(_NAMESPACE_BYTES + name.encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digest[16], 16) & 3]
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+def uuid5_digests(names: Iterable[bytes]) -> bytes:
+    """Give what `uuid5_text` makes ids of for names in UTF-8, one after the other: 20 bytes each."""
+    sha1, namespace = hashlib.sha1, _NAMESPACE_BYTES
+    return b"".join([sha1(namespace + name, usedforsecurity=False).digest() for name in names])
+
+
+def content_digests(canonical_contents: Iterable[bytes]) -> bytes:
+    """Give what `content_hash` writes in hex for contents in UTF-8, one after the other: 32 bytes each."""
+    sha256 = hashlib.sha256
+    return b"".join([sha256(content).digest() for content in canonical_contents])
 
 
 def content_hash(canonical_content: str) -> str:

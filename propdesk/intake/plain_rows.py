@@ -15,14 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from propdesk.core.clock import NS_PER_SECOND
-from propdesk.core.ids import content_hash, uuid5_text
+from propdesk.core.clock import NS_PER_DAY, NS_PER_SECOND
+from propdesk.core.ids import content_digests, uuid5_digests
 from propdesk.core.limits import FIELD_LENGTH_MAX
-from propdesk.intake.fields import minute_ns, minute_text, parse_time, time_text
+from propdesk.intake.fields import minute_ns, parse_time, time_text
 from propdesk.intake.parse import (
     NOT_IDENTITY,
     IntakeTimes,
     RecordKind,
+    content_order,
     kind_of,
     ordinal_of,
     translated_cell,
@@ -33,7 +34,6 @@ from propdesk.intake.profile import SourceProfile
 _PLAIN = bytes(range(0x20, 0x7F)).replace(b'"', b"").replace(b"\\", b"")
 _PLAIN_PATTERN = r"^[ !#-\[\]-~]*$"
 _STAMPS = ("posted_at", "received_at", "edited_at")
-_SECOND = r"^.{16}:[0-5][0-9]"
 _ABSENT = np.iinfo(np.int64).min
 """Stands for a stamp that is not there: before all others."""
 
@@ -50,7 +50,9 @@ class PlainRows:
     posted_ns, received_ns : ndarray of int64, shape (n,)
         ns UTC.
     contents : Array of string
-        Canonical fields as a JSON object, keys in order.
+        By `propdesk.intake.parse.content_text`.
+    advisor_ids : Array of string
+        Of the content; null where it has none.
     categories, symbols : Array of string
         Of the content; empty where it has none.
     """
@@ -62,6 +64,7 @@ class PlainRows:
     posted_ns: NDArray[np.int64]
     received_ns: NDArray[np.int64]
     contents: pa.Array
+    advisor_ids: pa.Array
     categories: pa.Array
     symbols: pa.Array
 
@@ -115,30 +118,29 @@ def _landed(
     places: NDArray[np.int64],
 ) -> PlainRows:
     """Write the content of the rows at some places and name it."""
-    chosen = pa.array(places)
-    cells = {name: cell.take(chosen) for name, cell in cells.items()}
-    ordinals = ordinals.take(chosen)
+    if len(places) < len(ordinals):
+        chosen = pa.array(places)
+        cells = {name: cell.take(chosen) for name, cell in cells.items()}
+        ordinals = ordinals.take(chosen)
     posted, received = stamps["posted_at"][places], stamps["received_at"][places]
     cells["posted_at"], cells["received_at"] = _stamp_texts(posted), _stamp_texts(received)
     if "edited_at" in cells:
         edited = stamps["edited_at"][places]
         written = _stamp_texts(np.where(edited == _ABSENT, 0, edited))
         cells["edited_at"] = pc.if_else(pc.equal(cells["edited_at"], ""), "", written)
-    values = {name: pc.if_else(pc.equal(cells[name], ""), None, cells[name]) for name in sorted(cells)}
-    canonical = _joined(
-        [_joined([name + "\x1f", value]) for name, value in values.items() if name not in NOT_IDENTITY],
-        "\x1e",
-    )
-    pairs = _joined([_joined([f'"{name}":"', value, '"']) for name, value in values.items()], ",")
+    values = {name: _null_if_empty(cell) for name, cell in cells.items()}
+    canonical = _listed(values, sorted(values.keys() - NOT_IDENTITY), ("", "\x1f", ""), "\x1e")
+    pairs = _listed(values, sorted(values, key=content_order), ('"', '": "', '"'), ", ")
     ids = _id_names(cells, ordinals, canonical)
     return PlainRows(
         places,
         cells["kind"],
-        pa.array([uuid5_text(name) for name in ids.to_pylist()], pa.string()),
-        pa.array([content_hash(text) for text in canonical.to_pylist()], pa.string()),
+        _uuid_texts(uuid5_digests(ids.cast(pa.binary()).to_pylist())),
+        _fixed_texts(_hex(content_digests(canonical.cast(pa.binary()).to_pylist()), 32)),
         posted,
         received,
         _joined(["{", pairs, "}"]),
+        values.get("advisor_id", pa.nulls(len(places), pa.string())),
         *(cells.get(name, _constant("", len(places))) for name in ("category", "symbol")),
     )
 
@@ -167,7 +169,7 @@ def _trimmed(
     for name, column in columns.items():
         if not _is_plain_throughout(column):
             is_plain &= _flags(pc.match_substring_regex(column, _PLAIN_PATTERN))
-        cell = pc.ascii_trim_whitespace(column)
+        cell = pc.ascii_trim_whitespace(column) if _may_have_blanks(column) else column
         lengths = pc.binary_length(cell)
         longest = pc.max(lengths).as_py() or 0
         if longest > field_length_max:
@@ -181,6 +183,12 @@ def _is_plain_throughout(column: pa.Array) -> bool:
     """Whether no byte near a column's texts is odd: one look at all of them, where most have none."""
     held = column.buffers()[2]
     return held is None or not held.to_pybytes().translate(None, _PLAIN)
+
+
+def _may_have_blanks(column: pa.Array) -> bool:
+    """Whether a blank stands in or near a column's texts; of what is no plain text nothing is asked."""
+    held = column.buffers()[2]
+    return held is not None and b" " in held.to_pybytes()
 
 
 def _mapped(column: pa.Array, function: Callable[[str], str | None]) -> pa.Array:
@@ -232,7 +240,71 @@ def _joined(parts: list[Any], separator: str = "") -> pa.Array:
     return pc.binary_join_element_wise(*parts, separator, null_handling=handling)
 
 
+def _null_if_empty(cell: pa.Array) -> pa.Array:
+    """Give a column with nulls for its empty texts."""
+    lengths = pc.binary_length(cell)
+    return cell if pc.min(lengths).as_py() else pc.if_else(pc.equal(lengths, 0), None, cell)
+
+
+def _listed(
+    values: Mapping[str, pa.Array], names: list[str], around: tuple[str, str, str], separator: str
+) -> pa.Array:
+    """Write each row's fields, name and value, in the order of the names; those that are null are left out.
+
+    ``around`` stands before the name, between name and value, and after the value. Fields that every row has
+    are joined in one go.
+    """
+    before, between, after = around
+    pieces: list[list[Any]] = []
+    was_whole = False
+    for name in names:
+        is_whole = not values[name].null_count
+        start = f"{before}{name}{between}"
+        if is_whole and was_whole:
+            pieces[-1][-1] += separator + start
+            pieces[-1] += [values[name], after]
+        else:
+            pieces.append([start, values[name], after])
+        was_whole = is_whole
+    return _joined([_joined(piece) for piece in pieces], separator)
+
+
+# ----------------------------------------------------------------------------------------- fixed lengths
+
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), dtype=np.uint16)
+_UUID_PLACES = np.array([place for place in range(36) if place not in (8, 13, 18, 23)])
+
+
+def _fixed_texts(letters: NDArray[np.uint8]) -> pa.Array:
+    """Give texts of one length, shape (n, length) of ASCII."""
+    count, length = letters.shape
+    offsets = np.arange(0, (count + 1) * length, length, dtype=np.int32)
+    held = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(letters))]
+    return pa.Array.from_buffers(pa.string(), count, held)
+
+
+def _hex(digests: bytes, size: int) -> NDArray[np.uint8]:
+    """Write digests of ``size`` bytes in hex, shape (n, 2 * size)."""
+    return _HEX[np.frombuffer(digests, dtype=np.uint8)].view(np.uint8).reshape(-1, 2 * size)
+
+
+def _uuid_texts(digests: bytes) -> pa.Array:
+    """Make ids of digests as `propdesk.core.ids.uuid5_text` does."""
+    kept = np.frombuffer(digests, dtype=np.uint8).reshape(-1, 20)[:, :16].copy()
+    kept[:, 6] = kept[:, 6] & 0x0F | 0x50
+    kept[:, 8] = kept[:, 8] & 0x3F | 0x80
+    letters = np.full((len(kept), 36), ord("-"), dtype=np.uint8)
+    letters[:, _UUID_PLACES] = _hex(kept.tobytes(), 16)
+    return _fixed_texts(letters)
+
+
 # ----------------------------------------------------------------------------------------------- stamps
+
+_STAMP_LENGTH = 25
+_CLOCK = slice(11, 19)
+_CLOCK_LENGTH = 19
+_ZONE_LENGTH = 7
+"""A blank and an offset with its colon."""
 
 
 def _stamps(
@@ -258,15 +330,8 @@ def _stamps(
 
 def _read_stamps(column: pa.Array, profile: SourceProfile) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Read a column of stamps; the second says which are readable or empty."""
-    has_second = pc.match_substring_regex(column, _SECOND)
-    minutes = _joined([pc.utf8_slice_codeunits(column, 0, 16), pc.utf8_slice_codeunits(column, 19)])
-    coded = minutes.dictionary_encode()
-    starts = [minute_ns(text, profile.offset_minutes) for text in coded.dictionary.to_pylist()]
-    known = np.array([_ABSENT if start is None else start for start in starts], dtype=np.int64)
-    start_ns = known[coded.indices.to_numpy()]
-    seconds = pc.if_else(has_second, pc.utf8_slice_codeunits(column, 17, 19), "0").cast(pa.int64())
-    is_read = _flags(has_second) & (start_ns != _ABSENT)
-    found = np.where(is_read, start_ns + seconds.to_numpy() * NS_PER_SECOND, _ABSENT)
+    found = _clock_stamps(column, profile.offset_minutes)
+    is_read = found != _ABSENT
     others: dict[str, int | None] = {"": None}
     for place in np.flatnonzero(~is_read).tolist():
         text = column[place].as_py()
@@ -283,9 +348,52 @@ def _stamp_texts(ns: NDArray[np.int64]) -> pa.Array:
     seconds, rest = np.divmod(ns, NS_PER_SECOND)
     if rest.any():
         return pa.array([time_text(one) for one in ns.tolist()], pa.string())
-    minutes, places = np.unique(seconds // 60, return_inverse=True)
-    starts = pa.array([minute_text(one) for one in minutes.tolist()], pa.string()).take(pa.array(places))
-    return _joined([starts, _SECOND_TEXTS.take(pa.array(seconds % 60))])
+    days, seconds = np.divmod(seconds, NS_PER_DAY // NS_PER_SECOND)
+    known, places = np.unique(days, return_inverse=True)
+    starts = b"".join([time_text(day * NS_PER_DAY).encode() for day in known.tolist()])
+    letters = np.frombuffer(starts, dtype=np.uint8).reshape(-1, _STAMP_LENGTH)[places]
+    for place, unit, base in ((11, 3600, 24), (14, 60, 60), (17, 1, 60)):
+        number = seconds // unit % base
+        letters[:, place] = ord("0") + number // 10
+        letters[:, place + 1] = ord("0") + number % 10
+    return _fixed_texts(letters)
 
 
-_SECOND_TEXTS = pa.array([f":{second:02d}+00:00" for second in range(60)], pa.string())
+def _clock_stamps(column: pa.Array, offset_minutes: int) -> NDArray[np.int64]:
+    """Read stamps that name the second, ns UTC: each distinct day and zone once, the clock by columns.
+
+    What reads otherwise, or not at all, is absent.
+    """
+    offsets = np.frombuffer(column.buffers()[1], dtype=np.int32)[column.offset :][: len(column) + 1]
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    found = np.full(len(column), _ABSENT)
+    may_read = (lengths >= _CLOCK_LENGTH) & (lengths <= _CLOCK_LENGTH + _ZONE_LENGTH)
+    rows = np.flatnonzero(may_read)
+    if not len(rows):
+        return found
+    width = _CLOCK_LENGTH + _ZONE_LENGTH
+    held = np.frombuffer(column.buffers()[2], dtype=np.uint8)
+    places = starts[rows, None] + np.arange(width)
+    letters = held[np.minimum(places, len(held) - 1)]
+    letters[np.arange(width) >= lengths[rows, None]] = 0
+    seconds = _seconds_of_day(letters)
+    letters[:, _CLOCK] = np.frombuffer(b"00:00\0\0\0", dtype=np.uint8)
+    texts, inverse = np.unique(letters.view(f"S{width}")[:, 0], return_inverse=True)
+    days = [minute_ns(text.replace(b"\0", b"").decode("latin-1"), offset_minutes) for text in texts.tolist()]
+    midnights = np.array([_ABSENT if day is None else day for day in days], dtype=np.int64)[inverse]
+    is_read = (midnights != _ABSENT) & (seconds >= 0)
+    found[rows[is_read]] = midnights[is_read] + seconds[is_read] * NS_PER_SECOND
+    return found
+
+
+def _seconds_of_day(letters: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Read ``hh:mm:ss`` of stamps, one a row; -1 where no time of day stands there."""
+    digits = letters[:, _CLOCK].astype(np.int64) - ord("0")
+    is_clock = (letters[:, 13] == ord(":")) & (letters[:, 16] == ord(":"))
+    total = np.zeros(len(letters), dtype=np.int64)
+    for place, unit, base in ((0, 3600, 24), (3, 60, 60), (6, 1, 60)):
+        tens, ones = digits[:, place], digits[:, place + 1]
+        number = tens * 10 + ones
+        is_clock &= (tens >= 0) & (ones >= 0) & (ones <= 9) & (number < base)
+        total += number * unit
+    return np.where(is_clock, total, -1)

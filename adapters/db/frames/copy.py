@@ -8,7 +8,6 @@ needs little beside it.
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -25,6 +24,7 @@ from pgpq.schema import Jsonb
 from psycopg import sql
 from psycopg.postgres import types as pg_types
 
+from adapters.ahead import one_ahead
 from propdesk.core.invariant import require
 
 Connection: TypeAlias = psycopg.Connection[Any] | sqlalchemy.Connection
@@ -252,14 +252,9 @@ def _blocks(frame: pd.DataFrame, columns: list[tuple[str, str, bool]]) -> Iterat
         (batch,) = pa.table(arrays, schema=schema).combine_chunks().to_batches()
         return encoder.write_batch(batch)
 
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield encoder.write_header()
-        ready = pool.submit(make, 0)
-        for start in range(_ROWS_AT_ONCE, len(frame), _ROWS_AT_ONCE):
-            ready, done = pool.submit(make, start), ready
-            yield done.result()
-        yield ready.result()
-        yield encoder.finish()
+    yield encoder.write_header()
+    yield from one_ahead(map(make, range(0, len(frame), _ROWS_AT_ONCE)))
+    yield encoder.finish()
 
 
 def _encoder(schema: pa.Schema, documents: set[str]) -> ArrowToPostgresBinaryEncoder:

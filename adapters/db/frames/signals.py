@@ -41,7 +41,7 @@ SELECT v.record_id, v.change, v.changed_at FROM (
     SELECT l.record_id, l.change, l.logged_at, l.chain, l.seq,
         CASE WHEN l.change <> 'EDITED' THEN l.logged_at
              WHEN l.chain LIKE 'inbox:%%' THEN l.received_at
-             WHEN r.content ? 'edited_at' THEN r.received_at
+             WHEN r.content ->> 'edited_at' IS NOT NULL THEN r.received_at
              ELSE l.logged_at END AS changed_at
     FROM raw.signal_log AS l
     LEFT JOIN raw.landed_rows AS r ON r.record_id = l.record_id AND r.content_hash = l.content_hash

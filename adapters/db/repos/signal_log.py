@@ -5,14 +5,20 @@ taken out or put in without every later hash being wrong. It is written by the s
 record; the same text is read back and hashed outside PostgreSQL by `adapters.db.repos.verify`.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Final, LiteralString
+from typing import TYPE_CHECKING, Any, Final, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
+
+from adapters.ahead import one_ahead
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # imported where it is used: 40 MB that the live side does not need
 
 _LOCK: Final = 12
 """Second key of the advisory lock under which one chain is appended to by one transaction at a time."""
@@ -72,18 +78,19 @@ _APPEND_END: Final[LiteralString] = """) AS n
 ) AS chained
 ORDER BY seq
 """
-_FRESH: Final[LiteralString] = """
-SELECT place,
-    CASE WHEN revision = 1 THEN 'POSTED' ELSE 'EDITED' END AS change, kind, record_id, revision,
-    content ->> 'advisor_id' AS advisor_id, source_key, posted_at AS claimed_at, received_at, content_hash
-FROM fresh
+_HEAD: Final = "SELECT seq, hash FROM raw.signal_log WHERE chain = %s ORDER BY seq DESC LIMIT 1"
+_COPY: Final = """
+COPY raw.signal_log (chain, seq, logged_at, change, kind, record_id, revision, advisor_id, origin, source_key,
+                     claimed_at, received_at, content_hash, previous_hash, hash)
+FROM STDIN WITH (FORMAT binary)
 """
+_BETWEEN: Final = "\x1f"
 # A document that landed before by another door is no news to the pipeline, but this door heard it too.
 _HEARD: Final[LiteralString] = """
 SELECT DISTINCT ON (i.record_id, i.content_hash)
     i.place, 'POSTED' AS change, i.kind, i.record_id,
-    r.revision, i.content ->> 'advisor_id' AS advisor_id, i.source_key,
-    i.posted_at AS claimed_at, i.received_at, i.content_hash
+    r.revision, i.advisor_id, i.source_key,
+    i.claimed_at, i.received_at, i.content_hash
 FROM incoming AS i JOIN raw.landed_rows AS r ON r.record_id = i.record_id AND r.content_hash = i.content_hash
 WHERE i.source_key IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM raw.signal_log AS l WHERE l.chain = %(chain)s AND l.source_key = i.source_key
@@ -139,23 +146,105 @@ def lock_chain(connection: psycopg.Connection[Any], chain: str) -> None:
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", (chain, _LOCK))
 
 
-def log_fresh(connection: psycopg.Connection[Any], entry: LogEntry) -> int:
-    """Log the temporary view ``fresh`` of an upload: records that are new or changed.
+def log_fresh(connection: psycopg.Connection[Any], entry: LogEntry, fresh: "Iterable[pa.Table]") -> None:
+    """Log records that are new or changed; the chain is locked by the caller.
 
-    Documents in ``incoming`` that had landed by another door before are logged in this chain as well, so that
-    their deletion by this door's source is noticed.
+    Parameters
+    ----------
+    fresh : iterable of Table
+        In the order of the chain: ``kind``, ``record_id``, ``revision``, ``advisor_id``, ``source_key``,
+        ``claimed_at``, ``received_at`` (µs), ``content_hash``.
+
+    Notes
+    -----
+    The hashes are made here, not by the statement that appends a few rows: hashing a row takes less than
+    PostgreSQL needs to call a function. `adapters.db.repos.verify` reads back what `PAYLOAD` makes of them.
     """
-    fresh = connection.execute(_append(_FRESH), entry.values()).rowcount
-    return fresh + connection.execute(_append(_HEARD), entry.values()).rowcount
+    seq, head = connection.execute(_HEAD, (entry.chain,)).fetchone() or (0, b"")
+    chained = _chained(fresh, entry, seq, head)
+    first = next(chained, None)
+    if first is None:
+        return
+    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+        copy.write(first)
+        for block in one_ahead(chained):
+            copy.write(block)
+
+
+def _chained(fresh: "Iterable[pa.Table]", entry: LogEntry, seq: int, head: bytes) -> Iterator[bytes]:
+    """Chain rows after ``head`` and give them in the server's own form."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pgpq import ArrowToPostgresBinaryEncoder
+
+    encoder = None
+    for rows in fresh:
+        count = len(rows)
+        if not count:
+            continue
+        changes = pc.if_else(pc.equal(rows["revision"], 1), Change.POSTED.value, Change.EDITED.value)
+        columns: dict[str, pa.Array] = {
+            "chain": pa.repeat(pa.scalar(entry.chain), count),
+            "seq": pa.array(range(seq + 1, seq + count + 1), pa.int64()),
+            "logged_at": pa.repeat(pa.scalar(entry.logged_at, pa.timestamp("us", "UTC")), count),
+            "change": changes,
+            **{name: rows[name] for name in ("kind", "record_id", "revision", "advisor_id")},
+            "origin": pa.repeat(pa.scalar(entry.origin), count),
+            **{name: rows[name] for name in ("source_key", "claimed_at", "received_at", "content_hash")},
+        }
+        digests = _digests(_payloads(columns), head)
+        columns["previous_hash"] = pa.array([head, *digests[:-1]], pa.binary())
+        columns["hash"] = pa.array(digests, pa.binary())
+        seq, head = seq + count, digests[-1]
+        (batch,) = pa.table(columns).combine_chunks().to_batches()
+        if encoder is None:
+            encoder = ArrowToPostgresBinaryEncoder(batch.schema)
+            yield encoder.write_header()
+        yield encoder.write_batch(batch)
+    if encoder is not None:
+        yield encoder.finish()
+
+
+def _payloads(columns: "dict[str, pa.Array]") -> list[bytes]:
+    """Write the rows' texts as `PAYLOAD` does."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = []
+    for column in columns.values():
+        plain = column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        texts.append(pc.coalesce(plain.cast(pa.string()), ""))
+    joined = pc.binary_join_element_wise(*texts, _BETWEEN).cast(pa.binary())
+    return list(joined.to_pylist())
+
+
+def _digests(payloads: Iterable[bytes], head: bytes) -> list[bytes]:
+    digests = []
+    sha256 = hashlib.sha256
+    for payload in payloads:
+        head = sha256(head + payload).digest()
+        digests.append(head)
+    return digests
+
+
+def log_heard(connection: psycopg.Connection[Any], entry: LogEntry) -> None:
+    """Log documents of the temporary table ``incoming`` that had landed by another door before.
+
+    So that their deletion by this door's source is noticed.
+    """
+    connection.execute(_append(_HEARD), entry.values())
+
+
+def has_deleted(connection: psycopg.Connection[Any], entry: LogEntry) -> bool:
+    """Whether anything of a chain was ever taken back."""
+    gone = connection.execute(
+        "SELECT 1 FROM raw.signal_log WHERE chain = %s AND change = 'DELETED' LIMIT 1", (entry.chain,)
+    ).fetchone()
+    return gone is not None
 
 
 def log_restored(connection: psycopg.Connection[Any], entry: LogEntry) -> int:
     """Log that records of the temporary table ``incoming`` are back which the source had taken back."""
-    gone = connection.execute(
-        "SELECT 1 FROM raw.signal_log WHERE chain = %s AND change = 'DELETED' LIMIT 1", (entry.chain,)
-    ).fetchone()
-    if gone is None:
-        return 0
     # Only a changed record can have been deleted, and for those there is an index.
     once_gone: LiteralString = "l.change <> 'POSTED' AND l.record_id IN (SELECT record_id FROM incoming)"
     query = _append(
@@ -204,9 +293,7 @@ def log_missing_records(connection: psycopg.Connection[Any], entry: LogEntry, *,
     A message that is there but could not be read (temporary table ``refused_messages``) is not missing.
     """
     scope: LiteralString = (
-        "l.advisor_id IN (SELECT DISTINCT content ->> 'advisor_id' FROM incoming)"
-        if advisors_only
-        else "true"
+        "l.advisor_id IN (SELECT DISTINCT advisor_id FROM incoming)" if advisors_only else "true"
     )
     query = _append(
         _AS_DELETED,

@@ -1,10 +1,11 @@
 """Landing rows of an upload, its record, and the quarantine of rows that could not be taken."""
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, LiteralString, NamedTuple, Self
 
 import psycopg
 from psycopg import sql
@@ -12,8 +13,11 @@ from psycopg.rows import dict_row
 
 from adapters.db.repos.signal_log import (
     LogEntry,
+    changed_days,
+    has_deleted,
     lock_chain,
     log_fresh,
+    log_heard,
     log_missing_records,
     log_restored,
 )
@@ -24,22 +28,23 @@ from propdesk.intake import FullExport
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_LOCK_KEY = 7_215_500_011
+_LOCK_KEY: Final = 7_215_500_011
 """Uploads land one after the other: a revision's number depends on what landed before."""
+_TAKE_TURN: Final = "SELECT pg_advisory_xact_lock(%s)"
 
+# What came in, known before or not, where the log must be compared with it.
 _INCOMING = """
 CREATE TEMPORARY TABLE incoming (
-    place bigint NOT NULL, row_number integer NOT NULL, record_id text NOT NULL, trade_date date NOT NULL,
-    kind text NOT NULL,
-    content_hash text NOT NULL, received_at timestamptz NOT NULL, posted_at timestamptz NOT NULL,
-    content jsonb NOT NULL, source_key text
+    place bigint NOT NULL, revision integer NOT NULL, kind text NOT NULL, record_id text NOT NULL,
+    advisor_id text, source_key text, claimed_at timestamptz NOT NULL, received_at timestamptz NOT NULL,
+    content_hash text NOT NULL
 ) ON COMMIT DROP
 """
 _REFUSED_MESSAGES = "CREATE TEMPORARY TABLE refused_messages (message_id text NOT NULL) ON COMMIT DROP"
 _COPY_REFUSED = "COPY refused_messages (message_id) FROM STDIN"
 _COPY_INCOMING = """
-COPY incoming (place, row_number, record_id, trade_date, kind, content_hash, received_at, posted_at, content,
-               source_key)
+COPY incoming (place, revision, kind, record_id, advisor_id, source_key, claimed_at, received_at,
+               content_hash)
 FROM STDIN WITH (FORMAT binary)
 """
 _COPY_QUARANTINE = """
@@ -47,48 +52,28 @@ COPY raw.quarantine (quarantine_id, stage, upload_id, row_number, trade_date, re
                      message, content, chain, source_key, status)
 FROM STDIN
 """
-# A content that was seen before, in this file or any other, is a repeat, whatever came after it: else an
-# older export, sent again, would undo a revision.
-# Narrow: numbering sorts, and a sort of whole rows would spill their content to disk.
-_NUMBERED = """
-CREATE TEMPORARY TABLE numbered ON COMMIT DROP AS
-SELECT i.place, coalesce(known.newest, 0) + row_number() OVER (PARTITION BY i.record_id ORDER BY i.place)
-           AS revision
-FROM (
-    SELECT place, record_id, content_hash,
-        row_number() OVER (PARTITION BY record_id, content_hash ORDER BY place) AS repeat
-    FROM incoming
-) AS i
-LEFT JOIN (
-    SELECT record_id, max(revision) AS newest FROM raw.landed_rows
-    WHERE record_id IN (SELECT record_id FROM incoming) GROUP BY record_id
-) AS known ON known.record_id = i.record_id
-WHERE i.repeat = 1
-  AND NOT EXISTS (
-      SELECT 1 FROM raw.landed_rows AS l WHERE l.record_id = i.record_id AND l.content_hash = i.content_hash
-  )
+_COPY_LANDED = """
+COPY raw.landed_rows (upload_id, row_number, record_id, trade_date, kind, revision, content_hash, received_at,
+                      posted_at, content)
+FROM STDIN WITH (FORMAT binary)
 """
-_FRESH = """
-CREATE TEMPORARY VIEW fresh AS
-SELECT i.*, n.revision::integer AS revision FROM numbered AS n JOIN incoming AS i USING (place)
+# One step down the index per record, however many revisions it has.
+_NEWEST = """
+SELECT asked.record_id, newest.revision FROM unnest(%s::text[]) AS asked (record_id)
+CROSS JOIN LATERAL (
+    SELECT l.revision FROM raw.landed_rows AS l WHERE l.record_id = asked.record_id
+    ORDER BY l.revision DESC LIMIT 1
+) AS newest
 """
+_KNOWN = """
+SELECT record_id, content_hash FROM raw.landed_rows
+WHERE record_id = ANY (%s::text[]) AND content_hash = ANY (%s::text[])
+"""
+# The table grows while a file lands: what its first rows were looked up by, before there were statistics or
+# even rows, must not be a reading of the whole table for the last ones.
+_BY_INDEX = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off"
+_AS_PLANNED = "SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT"
 _MORE_MEMORY = "SET LOCAL work_mem = '256MB'"
-_LAND = """
-INSERT INTO raw.landed_rows (upload_id, row_number, record_id, trade_date, kind, revision, content_hash,
-                             received_at, posted_at, content)
-SELECT %s, row_number, record_id, trade_date, kind, revision, content_hash, received_at, posted_at, content
-FROM fresh ORDER BY place
-"""
-_COUNT_FRESH = """
-SELECT count(*) FILTER (WHERE revision = 1), count(*) FILTER (WHERE revision > 1) FROM numbered
-"""
-# A revision may move a record to another day; the day it left must be rebuilt too.
-_TOUCHED = """
-SELECT DISTINCT trade_date FROM fresh
-UNION
-SELECT DISTINCT l.trade_date FROM raw.landed_rows AS l JOIN fresh AS f USING (record_id) WHERE f.revision > 1
-ORDER BY 1
-"""
 _RECORD_UPLOAD = """
 INSERT INTO raw.uploads (upload_id, file_name, sha256, source_profile, format, uploaded_by, ingested_at,
     rows_read, rows_accepted, rows_duplicate, rows_revised, rows_quarantined, rows_deleted,
@@ -138,6 +123,7 @@ class IncomingRow(NamedTuple):
     received_ns: int
     posted_ns: int
     content_json: str
+    advisor_id: str | None = None
     source_key: str | None = None
 
 
@@ -174,6 +160,10 @@ class LandedCounts:
 class UploadWriter:
     """Writes one upload inside one transaction of the caller: all of it or nothing.
 
+    Records land while they come, in the place and with the revision that what is known gives them. Uploads
+    take turns from their first row on: which of two corrections counts, and whether a full export lacks a
+    record, is decided by which upload came first.
+
     Parameters
     ----------
     connection : psycopg.Connection
@@ -192,14 +182,22 @@ class UploadWriter:
         self._connection = connection
         self._upload_id = upload_id
         self.entry = LogEntry(chain, from_ns(logged_ns), upload_id)
-        self._incoming = 0
-        self._unnamed = 0
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
-        connection.execute(_INCOMING)
+        self._incoming = self._accepted = self._revised = self._unnamed = 0
+        self._days: set[date] = set()
+        self._has_keys = False
+        self._heard = _Heard()
+        connection.execute(_TAKE_TURN, (_LOCK_KEY,))
         connection.execute(_REFUSED_MESSAGES)
+        connection.execute(_BY_INDEX)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._heard.close()
 
     def add(self, incoming: "pa.Table", quarantined: Sequence[QuarantinedRow]) -> None:
-        """Send a chunk.
+        """Land a chunk.
 
         Parameters
         ----------
@@ -209,11 +207,59 @@ class UploadWriter:
             What was refused meanwhile.
         """
         if len(incoming):
-            with self._connection.cursor() as cursor, cursor.copy(_COPY_INCOMING) as copy:
-                copy.write(_in_servers_form(incoming, self._incoming + 1))
-            self._incoming += len(incoming)
+            self._land(incoming)
         if quarantined:
             self._quarantine(quarantined)
+
+    def _land(self, incoming: "pa.Table") -> None:
+        import pyarrow.compute as pc
+
+        revisions = self._revisions(incoming)
+        incoming = incoming.append_column("revision", revisions)
+        self._heard.add(incoming)
+        self._incoming += len(incoming)
+        self._has_keys = self._has_keys or incoming["source_key"].null_count < len(incoming)
+        fresh = incoming.filter(pc.greater(revisions, 0)) if pc.min(revisions).as_py() == 0 else incoming
+        if not len(fresh):
+            return
+        first = pc.sum(pc.equal(fresh["revision"], 1)).as_py()
+        self._accepted += first
+        self._revised += len(fresh) - first
+        self._days.update(fresh["trade_date"].unique().to_pylist())
+        with self._connection.cursor() as cursor, cursor.copy(_COPY_LANDED) as copy:
+            copy.write(_in_servers_form(_landed(fresh, self._upload_id)))
+
+    def _revisions(self, incoming: "pa.Table") -> "pa.Array":
+        """Give each record of a chunk its revision; 0: its content was seen before.
+
+        Before is in this file or any other, whatever came after it: else an older export, sent again, would
+        undo a revision.
+        """
+        import pyarrow as pa
+
+        names = incoming["record_id"].to_pylist()
+        distinct = sorted(set(names))
+        newest: dict[str, int] = dict(self._asked(_NEWEST, distinct))
+        if not newest and len(distinct) == len(names):
+            return pa.repeat(pa.scalar(1, pa.int32()), len(names))
+        hashes = incoming["content_hash"].to_pylist()
+        asked = sorted({digest for name, digest in zip(names, hashes, strict=True) if name in newest})
+        seen = set(self._asked(_KNOWN, sorted(newest), asked)) if asked else set()
+        revisions = []
+        for one in zip(names, hashes, strict=True):
+            if one in seen:
+                revisions.append(0)
+                continue
+            seen.add(one)
+            newest[one[0]] = newest.get(one[0], 0) + 1
+            revisions.append(newest[one[0]])
+        return pa.array(revisions, pa.int32())
+
+    def _asked(self, query: LiteralString, *texts: list[str]) -> list[Any]:
+        # Ids and hashes hold nothing that an array's text would have to quote. Not prepared: a plan is made
+        # for the values, so that the server looks hashes up in a table of them.
+        values = ["{" + ",".join(one) + "}" for one in texts]
+        return self._connection.execute(query, values, prepare=False).fetchall()
 
     def _quarantine(self, rows: Sequence[QuarantinedRow]) -> None:
         named = [row.message_id for row in rows if row.message_id]
@@ -243,7 +289,7 @@ class UploadWriter:
                 )
 
     def land(self, full_export: FullExport = FullExport.NO) -> LandedCounts:
-        """Tell repeats from revisions and new records, store the latter two and log what happened.
+        """Log what has landed and what it says of records known before; waits for its turn in the chain.
 
         Parameters
         ----------
@@ -251,28 +297,40 @@ class UploadWriter:
             Whether a known record that did not come was taken back by its source. Not so where a row was
             refused that does not say which message it is: it may be any of them.
         """
+        connection, entry = self._connection, self.entry
+        connection.execute(_AS_PLANNED)
+        lock_chain(connection, entry.chain)
+        may_be_back = has_deleted(connection, entry)
+        is_searched = full_export is not FullExport.NO
+        restored = deleted = 0
+        if may_be_back or is_searched or self._has_keys:
+            self._send_incoming()
+        if may_be_back:
+            restored = log_restored(connection, entry)
+        log_fresh(connection, entry, self._heard.fresh())
+        if self._has_keys:
+            log_heard(connection, entry)
+        unnamed = self._unnamed if is_searched else 0
+        if is_searched and self._incoming and not unnamed:
+            advisors_only = full_export is FullExport.ADVISOR
+            deleted = log_missing_records(connection, entry, advisors_only=advisors_only)
+        connection.execute("DROP TABLE IF EXISTS incoming")
+        connection.execute("DROP TABLE refused_messages")
+        # A revision may move a record to another day; the day it left must be rebuilt too.
+        left = changed_days(connection, entry) if self._revised or restored else []
+        repeated = self._incoming - self._accepted - self._revised
+        days = tuple(sorted({*self._days, *left}))
+        return LandedCounts(self._accepted, self._revised, repeated, days, deleted, unnamed)
+
+    def _send_incoming(self) -> None:
         connection = self._connection
         connection.execute(_MORE_MEMORY)
-        # What the statements below join and sort by; to sample the documents would take longer than all else.
-        connection.execute("ANALYZE incoming (place, record_id, content_hash)")
-        lock_chain(connection, self.entry.chain)
-        connection.execute(_NUMBERED)
-        connection.execute("ANALYZE numbered")
-        connection.execute(_FRESH)
-        accepted, revised = connection.execute(_COUNT_FRESH).fetchone() or (0, 0)
-        touched = tuple(row[0] for row in connection.execute(_TOUCHED).fetchall())
-        connection.execute(_LAND, (self._upload_id,))
-        log_restored(connection, self.entry)
-        log_fresh(connection, self.entry)
-        deleted = 0
-        unnamed = 0 if full_export is FullExport.NO else self._unnamed
-        if full_export is not FullExport.NO and self._incoming and not unnamed:
-            advisors_only = full_export is FullExport.ADVISOR
-            deleted = log_missing_records(connection, self.entry, advisors_only=advisors_only)
-        connection.execute("DROP VIEW fresh")
-        connection.execute("DROP TABLE numbered, incoming, refused_messages")
-        repeated = self._incoming - accepted - revised
-        return LandedCounts(accepted, revised, repeated, touched, deleted, unnamed)
+        connection.execute(_INCOMING)
+        with connection.cursor() as cursor:
+            for table in self._heard.placed():
+                with cursor.copy(_COPY_INCOMING) as copy:
+                    copy.write(_in_servers_form(table))
+        connection.execute("ANALYZE incoming")
 
     def record(self, upload: UploadRecord) -> None:
         """Store the upload's own record."""
@@ -294,6 +352,7 @@ def incoming_schema() -> "pa.Schema":
             "received_at": moment,
             "posted_at": moment,
             "content": pa.string(),
+            "advisor_id": pa.string(),
             "source_key": pa.string(),
         }
     )
@@ -313,24 +372,80 @@ def incoming_table(rows: Sequence[IncomingRow]) -> "pa.Table":
     return pa.table(arrays, schema=schema)
 
 
-def _in_servers_form(incoming: "pa.Table", first_place: int) -> bytes:
-    """Write records as the server keeps them, with their places in the upload."""
+class _Heard:
+    """What came in, for the log: kept in a file, so that memory stays flat."""
+
+    def __init__(self) -> None:
+        import pyarrow as pa
+
+        moment = pa.timestamp("us", "UTC")
+        self._schema = pa.schema(
+            {
+                "revision": pa.int32(),
+                **dict.fromkeys(("kind", "record_id", "advisor_id", "source_key"), pa.string()),
+                "claimed_at": moment,
+                "received_at": moment,
+                "content_hash": pa.string(),
+            }
+        )
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # the upload's context closes it
+        self._writer = pa.ipc.new_stream(self._file, self._schema)
+
+    def add(self, incoming: "pa.Table") -> None:
+        """Keep a chunk with its revisions, 0 for a repeat."""
+        names = ["posted_at" if name == "claimed_at" else name for name in self._schema.names]
+        self._writer.write_table(incoming.select(names).rename_columns(self._schema.names))
+
+    def fresh(self) -> "Iterator[pa.Table]":
+        """Give the chunks without repeats; nothing is added from now on."""
+        import pyarrow.compute as pc
+
+        for table in self._tables():
+            yield table.filter(pc.greater(table["revision"], 0))
+
+    def placed(self) -> "Iterator[pa.Table]":
+        """Give the chunks with each record's place in the upload; nothing is added from now on."""
+        import pyarrow as pa
+
+        start = 1
+        for table in self._tables():
+            stop = start + len(table)
+            yield table.add_column(0, "place", pa.array(range(start, stop), pa.int64()))
+            start = stop
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()
+
+    def _tables(self) -> "Iterator[pa.Table]":
+        import pyarrow as pa
+
+        self._writer.close()
+        self._file.seek(0)
+        for batch in pa.ipc.open_stream(self._file):
+            yield pa.Table.from_batches([batch])
+
+
+def _landed(fresh: "pa.Table", upload_id: str) -> "pa.Table":
+    """Give the rows of ``raw.landed_rows``."""
     import pyarrow as pa
 
-    places = pa.array(range(first_place, first_place + len(incoming)), pa.int64())
-    (batch,) = incoming.add_column(0, "place", places).combine_chunks().to_batches()
-    encoder = _encoder(batch.schema)
-    return b"".join((encoder.write_header(), encoder.write_batch(batch), encoder.finish()))
+    named = fresh.append_column("upload_id", pa.repeat(pa.scalar(upload_id), len(fresh)))
+    return named.select(
+        [
+            *("upload_id", "row_number", "record_id", "trade_date", "kind", "revision", "content_hash"),
+            *("received_at", "posted_at", "content"),
+        ]
+    )
 
 
-def _encoder(schema: "pa.Schema") -> Any:
+def _in_servers_form(rows: "pa.Table") -> bytes:
+    """Write rows as the server keeps them; a json column is a text to it."""
     from pgpq import ArrowToPostgresBinaryEncoder
-    from pgpq.encoders import StringEncoderBuilder
-    from pgpq.schema import Jsonb
 
-    encoders = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
-    encoders["content"] = StringEncoderBuilder.new_with_output(schema.field("content"), Jsonb())
-    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, encoders)
+    (batch,) = rows.combine_chunks().to_batches()
+    encoder = ArrowToPostgresBinaryEncoder(batch.schema)
+    return b"".join((encoder.write_header(), encoder.write_batch(batch), encoder.finish()))
 
 
 def free_upload_id(connection: psycopg.Connection[Any], wanted: str) -> str:
@@ -338,7 +453,7 @@ def free_upload_id(connection: psycopg.Connection[Any], wanted: str) -> str:
 
     Only a file that comes twice at one moment of a set clock needs the latter. Waits for other uploads.
     """
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
+    connection.execute(_TAKE_TURN, (_LOCK_KEY,))
     name, attempt = wanted, 1
     while connection.execute("SELECT 1 FROM raw.uploads WHERE upload_id = %s", (name,)).fetchone():
         attempt += 1

@@ -12,7 +12,7 @@ from sqlalchemy import (
     MetaData,
     Text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -75,6 +75,11 @@ def binary(name: str, *, null: bool = False) -> Column[bytes]:
 def document(name: str, *, null: bool = False) -> Column[object]:
     """JSON document."""
     return Column(name, JSONB, nullable=null)
+
+
+def document_as_sent(name: str) -> Column[object]:
+    """JSON document that is kept as the text it came as."""
+    return Column(name, JSON, nullable=False)
 
 
 def paise_list(name: str, *, null: bool = False) -> Column[object]:

@@ -3,7 +3,18 @@
 from sqlalchemy import CheckConstraint, Index, Table
 from sqlalchemy import text as sqlalchemy_text
 
-from adapters.db.schema.base import big, binary, day, document, metadata, moment, text, text_list, whole
+from adapters.db.schema.base import (
+    big,
+    binary,
+    day,
+    document,
+    document_as_sent,
+    metadata,
+    moment,
+    text,
+    text_list,
+    whole,
+)
 
 uploads = Table(
     "uploads",
@@ -43,15 +54,17 @@ landed_rows = Table(
     text("content_hash"),
     moment("received_at"),
     moment("posted_at"),
-    document("content"),
+    document_as_sent("content"),
     Index(None, "trade_date"),
     Index("uq_landed_rows_record_revision", "record_id", "revision", unique=True),
     schema="raw",
 )
 """Append-only history: one row per distinct content of a record; `revision` counts from 1.
 
-That a content stands here once is kept by the landing statement under its lock: an index over both would be
-the largest of all.
+That a content stands here once follows from its revisions being unique: of two uploads that know nothing of
+each other only one lands a record's next revision, and the other asks again (`UploadWriter`). An index over
+the contents would be the largest of all. `content` is written as `propdesk.intake.parse.content_text` does
+and kept as text: making a jsonb of it cost the server more than all else.
 
 A message may hold several records, so a row of a file may stand here more than once.
 """

@@ -363,7 +363,7 @@ def test_landed_ideas_without_an_advisor_or_a_side_are_nobodys(
     before = run(desk, Book.EVERYONE, Book.RANDOM, days=2).days
     columns = "trade_date, kind, revision, content_hash, received_at, posted_at"
     for number, changed in enumerate(
-        ("content - 'advisor_id'", 'content || \'{"advisor_id": "A99", "side": ""}\'')
+        ("content::jsonb - 'advisor_id'", 'content::jsonb || \'{"advisor_id": "A99", "side": ""}\'')
     ):
         connection.execute(
             f"INSERT INTO raw.landed_rows (upload_id, row_number, record_id, {columns}, content) "

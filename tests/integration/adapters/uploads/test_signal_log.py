@@ -1,99 +1,18 @@
 """Every door leaves a chained row; edits and deletions are versions; tampering of any kind is found."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
 
-from adapters.calendar import load_calendar
-from adapters.db.engine import begin, create_engine
+from adapters.db.engine import begin
 from adapters.db.repos.signal_log import read_versions
-from adapters.db.repos.verify import Verdict, verify_all
-from adapters.settings import Settings
-from adapters.uploads import UploadSummary, ingest_file, load_profile
-from propdesk.core.calendar import IST
-from propdesk.core.clock import ManualClock, to_ns
-from propdesk.intake import FullExport, SourceProfile
-from propdesk.intake.document import document_hash
+from propdesk.intake import FullExport
+from tests.support.signal_door import Door, row
 
 pytestmark = pytest.mark.integration
-
-NOW = to_ns(datetime(2025, 7, 1, 8, 0, tzinfo=IST))
-
-
-def row(number: int, **changes: str) -> dict[str, str]:
-    base = {
-        "kind": "SIGNAL",
-        "source_message_id": f"m{number}",
-        "advisor_id": "A1",
-        "posted_at": f"2025-01-02T09:{20 + number % 40}:00+05:30",
-        "category": "NSE_EQ",
-        "symbol": "TCS",
-        "side": "BUY",
-        "entry_low": f"{100 + number}",
-        "stoploss": f"{90 + number}",
-        "targets": f"{110 + number}",
-    }
-    return base | changes
-
-
-class Door:
-    """One database, one clock, files of rows."""
-
-    def __init__(self, engine: Engine, settings: Settings, folder: Path) -> None:
-        self.engine = engine
-        self.settings = settings
-        self.path = folder / "f.jsonl"
-        self.clock = ManualClock(NOW)
-
-    def ingest(self, rows: list[dict[str, str]], profile: SourceProfile | str = "sample") -> UploadSummary:
-        self.path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-        return self.take(profile)
-
-    def take(self, profile: SourceProfile | str) -> UploadSummary:
-        self.clock.advance_to(self.clock.now_ns() + 60_000_000_000)
-        return ingest_file(self.engine, self.path, profile, load_calendar(), self.clock, self.settings)
-
-    def full(self, scope: FullExport) -> SourceProfile:
-        return replace(load_profile("sample"), full_export=scope)
-
-    def changes(self) -> list[tuple[Any, ...]]:
-        with begin(self.engine) as connection:
-            return connection.execute(
-                "SELECT l.change, r.content ->> 'source_message_id', l.revision FROM raw.signal_log l"
-                " JOIN raw.landed_rows r USING (record_id, content_hash) ORDER BY l.chain, l.seq"
-            ).fetchall()
-
-    def verdicts(self, heads: dict[str, tuple[int, str]] | None = None) -> dict[str, Verdict]:
-        with begin(self.engine) as connection:
-            return {one.name: one for one in verify_all(connection, document_hash, heads)}
-
-    def broken(self, heads: dict[str, tuple[int, str]] | None = None) -> dict[str, str]:
-        found = self.verdicts(heads).values()
-        return {one.name: f"{one.broken.row}: {one.broken.what}" for one in found if one.broken is not None}
-
-    def tamper(self, *statements: str) -> None:
-        """What only the owner of the tables can do, with the guard taken off."""
-        with begin(self.engine) as connection:
-            connection.execute("ALTER TABLE raw.signal_log DISABLE TRIGGER append_only")
-            for statement in statements:
-                connection.execute(statement)
-            connection.execute("ALTER TABLE raw.signal_log ENABLE TRIGGER append_only")
-
-
-@pytest.fixture
-def door(settings: Settings, pg_url: str, tmp_path: Path) -> Iterator[Door]:
-    engine = create_engine(pg_url, "test")
-    made = Door(engine, settings, tmp_path)
-    made.tamper("TRUNCATE raw.signal_log, raw.landed_rows, raw.uploads, raw.quarantine")
-    yield made
-    engine.dispose()
 
 
 def test_new_and_changed_rows_are_logged_and_repeats_are_not(door: Door) -> None:
@@ -248,7 +167,8 @@ def test_a_row_put_in_with_a_right_hash_breaks_the_next(door: Door) -> None:
 def test_changed_content_is_found_though_the_chain_is_whole(door: Door) -> None:
     door.ingest([row(1), row(2)])
     door.tamper(
-        "UPDATE raw.landed_rows SET content = jsonb_set(content, '{stoploss}', '\"50\"') WHERE row_number = 2"
+        "UPDATE raw.landed_rows SET content = jsonb_set(content::jsonb, '{stoploss}', '\"50\"')"
+        " WHERE row_number = 2"
     )
     assert set(door.broken()) == {"raw.landed_rows"}
     assert "row 2" in door.broken()["raw.landed_rows"]
