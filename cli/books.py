@@ -8,9 +8,8 @@ import typer
 
 from adapters.settings import load_settings
 from cli.database import open_transaction
-from cli.output import JsonOption, emit, parse_day, result_console, show_table
+from cli.output import JsonOption, emit, parse_day, result_console, rupees, show_table
 from propdesk.core.calendar import ist_text
-from propdesk.core.money import format_inr
 
 AccountOption = Annotated[str | None, typer.Option("--account", help="Default: the account of the settings.")]
 _OPEN_STATES: Final = ("PREPARED", "SENT", "UNKNOWN", "WORKING")
@@ -130,9 +129,9 @@ def _show_positions(account_id: str, found: list[dict[str, Any]]) -> None:
                 leg["side"] + (" (reverse)" if leg["is_reverse"] else ""),
                 leg["held_quantity"],
                 leg["waiting_quantity"],
-                _rupees(leg["entry_paise"]),
-                _rupees(leg["stop_paise"]),
-                _rupees(leg["target_paise"]),
+                rupees(leg["entry_paise"]),
+                rupees(leg["stop_paise"]),
+                rupees(leg["target_paise"]),
                 None if leg["entry_ns"] is None else ist_text(leg["entry_ns"]),
             )
             for leg in found
@@ -160,7 +159,3 @@ def _show_orders(account_id: str, day: date | None, found: list[dict[str, Any]])
             for order in found
         ],
     )
-
-
-def _rupees(paise: int | None) -> str | None:
-    return None if paise is None else format_inr(paise)

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from propdesk.core.errors import ConfigFault, PropdeskError
+from propdesk.core.money import format_inr
 
 EXIT_OK: Final = 0
 EXIT_FAILURE: Final = 1
@@ -118,6 +119,11 @@ def show_figures(
         for trade_id, figures in found.items()
     ]
     show_table(title, ("trade_id", *names), rows)
+
+
+def rupees(paise: int | None) -> str | None:
+    """Write money for a person; None where there is none."""
+    return None if paise is None else format_inr(paise)
 
 
 def _shown(cell: object) -> str:

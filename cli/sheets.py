@@ -9,7 +9,7 @@ import typer
 from adapters.settings import Settings, load_settings
 from cli.books import AccountOption
 from cli.database import open_transaction
-from cli.output import JsonOption, emit, parse_day, say, show_table
+from cli.output import JsonOption, emit, parse_day, rupees, say, show_table
 from propdesk.core.calendar import ist_date, ist_text
 from propdesk.core.money import format_inr
 
@@ -143,8 +143,8 @@ def _show_held(found: "Brief") -> None:
                 one["instrument_key"],
                 one["side"] + (" (reverse)" if one["is_reverse"] else ""),
                 one["held_quantity"],
-                _rupees(one["lowest_stop_paise"]),
-                _rupees(one["planned_risk_paise"]),
+                rupees(one["lowest_stop_paise"]),
+                rupees(one["planned_risk_paise"]),
                 one["expiry"],
             )
             for one in found.held
@@ -163,7 +163,7 @@ def _show_close(found: "Close") -> None:
                 one["category"],
                 one["legs"],
                 one["legs_with_price"],
-                _rupees(one["slippage_paise"]),
+                rupees(one["slippage_paise"]),
                 one["slippage_bps"],
             )
             for one in found.slippage
@@ -179,7 +179,7 @@ def _show_close(found: "Close") -> None:
                 one["verified"],
                 one["ended"],
                 one["mean_r"],
-                _rupees(one["desk_net_pnl_paise"]) if one["ended"] else None,
+                rupees(one["desk_net_pnl_paise"]) if one["ended"] else None,
             )
             for one in found.rejected
         ],
@@ -200,7 +200,3 @@ def _show_close(found: "Close") -> None:
 def _said(document: dict[str, Any]) -> str:
     words = (document.get(name) for name in ("symbol", "expiry", "strike", "option_type", "category"))
     return " ".join(str(word) for word in words if word)
-
-
-def _rupees(paise: int | None) -> str | None:
-    return None if paise is None else format_inr(paise)

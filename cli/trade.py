@@ -11,7 +11,7 @@ from adapters.clock import SystemClock
 from adapters.log import configure_logging
 from adapters.settings import Settings, load_settings
 from cli.database import open_transaction
-from cli.output import JsonOption, emit, parse_day, result_console, say, show_table
+from cli.output import JsonOption, emit, parse_day, result_console, rupees, say, show_table
 from propdesk.core.calendar import ist_date, ist_text
 from propdesk.core.errors import ConfigFault
 from propdesk.core.money import format_inr
@@ -202,9 +202,9 @@ def show_report(report: Any, *, most_trades: int | None = None) -> None:
                 t.leg_number,
                 t.quantity,
                 format_inr(t.entry_paise),
-                None if t.exit_paise is None else format_inr(t.exit_paise),
+                rupees(t.exit_paise),
                 t.exit_reason or "open",
-                None if t.net_pnl_paise is None else format_inr(t.net_pnl_paise),
+                rupees(t.net_pnl_paise),
             )
             for t in report.trades[:most_trades]
         ],
@@ -358,8 +358,8 @@ def _show_orders(found: dict[str, Any]) -> None:
                     leg["state"],
                     leg["quantity"],
                     leg["filled_quantity"],
-                    _rupees(leg["stop_paise"]),
-                    _rupees(leg["target_paise"]),
+                    rupees(leg["stop_paise"]),
+                    rupees(leg["target_paise"]),
                     leg["exit_reason"],
                 )
                 for leg in found["legs"]
@@ -388,17 +388,13 @@ def _show_orders(found: dict[str, Any]) -> None:
                 (
                     t["leg_number"],
                     t["quantity"],
-                    _rupees(t["entry_paise"]),
+                    rupees(t["entry_paise"]),
                     ist_text(t["entry_ns"]),
-                    _rupees(t["exit_paise"]),
+                    rupees(t["exit_paise"]),
                     None if t["exit_ns"] is None else ist_text(t["exit_ns"]),
                     t["exit_reason"],
-                    _rupees(t["net_pnl_paise"]),
+                    rupees(t["net_pnl_paise"]),
                 )
                 for t in found["trades"]
             ],
         )
-
-
-def _rupees(paise: int | None) -> str | None:
-    return None if paise is None else format_inr(paise)

@@ -1,6 +1,6 @@
 """Steps 1 to 7 over one file of signals in this process, with the functions that the assets call."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,17 +12,16 @@ from adapters.db.frames.rules import GroupInputs
 from adapters.settings import Settings
 from adapters.ticks.held import HeldPrices
 from adapters.ticks.store import ParquetPriceStore
-from adapters.uploads.blocks import Block, Row
-from adapters.uploads.ingest import Sorter
+from adapters.uploads.ingest import Sorter, gathered, intake_times
 from adapters.uploads.limits import UploadLimits
 from adapters.uploads.profiles import load_aliases, load_profile
-from adapters.uploads.readers import BadRow, UploadReader
+from adapters.uploads.readers import UploadReader
 from assets._shared.configs import duplicate_rule, trade_config
 from propdesk.core.calendar import MarketCalendar, ist_midnight_ns
-from propdesk.core.clock import NS_PER_DAY, NS_PER_SECOND, from_ns
+from propdesk.core.clock import NS_PER_DAY, from_ns
 from propdesk.core.errors import GapFault
 from propdesk.indicators.regime import RegimeConfig
-from propdesk.intake import DerivativeListings, IntakeTimes
+from propdesk.intake import DerivativeListings
 from propdesk.model.enums import Category
 from propdesk.model.instrument import Instrument
 from propdesk.pipeline.excursions import compute_excursions
@@ -128,19 +127,16 @@ def land(world: World, calendar: MarketCalendar, settings: Settings, now_ns: int
         Columns of ``raw.raw_signals``, every revision.
     """
     profile, limits = load_profile(_PROFILE), UploadLimits.for_files(settings)
-    times = IntakeTimes(
-        now_ns, settings.default_receive_lag_s * NS_PER_SECOND, settings.future_tolerance_s * NS_PER_SECOND
-    )
     sorter = Sorter(
         profile,
         calendar,
-        times,
+        intake_times(now_ns, settings),
         first_day=settings.first_day,
         listings=_listings(world.instruments),
         field_length_max=limits.field_length_max,
     )
     pieces = UploadReader(world.signals, profile, limits).pieces()
-    tables = [sorter.sort_together(part)[0] for part in _together(pieces)]
+    tables = [sorter.sort_together(part)[0] for part in gathered(pieces)]
     frame = pd.concat([table.to_pandas() for table in tables], ignore_index=True)
     # a content that was seen before is a repeat, whatever came after it
     fresh = frame.drop_duplicates(["record_id", "content_hash"], keep="first")
@@ -150,23 +146,6 @@ def land(world: World, calendar: MarketCalendar, settings: Settings, now_ns: int
         upload_id=_UPLOAD,
     )
     return pd.DataFrame(fresh[list(RAW_COLUMNS)])
-
-
-def _together(
-    pieces: Iterable[Row | BadRow | Block],
-) -> Iterator[Block | list[Row | BadRow]]:
-    """Put rows that were read one by one between blocks into lists."""
-    waiting: list[Row | BadRow] = []
-    for piece in pieces:
-        if not isinstance(piece, Block):
-            waiting.append(piece)
-            continue
-        if waiting:
-            yield waiting
-            waiting = []
-        yield piece
-    if waiting:
-        yield waiting
 
 
 def _listings(instruments: Sequence[Instrument]) -> DerivativeListings:

@@ -602,7 +602,7 @@ def _chunks(rows: Iterable[Row | BadRow | Block], sorter: Sorter, sent: _Sent) -
     tables: list[pa.Table] = []
     refused: list[QuarantinedRow] = []
     count = 0
-    for outcomes in _gathered(rows):
+    for outcomes in gathered(rows):
         incoming, bad = sorter.sort_together(outcomes)
         tables.append(incoming)
         refused += bad
@@ -614,8 +614,8 @@ def _chunks(rows: Iterable[Row | BadRow | Block], sorter: Sorter, sent: _Sent) -
         yield _Chunk(pa.concat_tables(tables), refused, count)
 
 
-def _gathered(pieces: Iterable[Row | BadRow | Block]) -> Iterator[Block | list[Row | BadRow]]:
-    """Gather what comes one by one, and part blocks where a chunk is full."""
+def gathered(pieces: Iterable[Row | BadRow | Block]) -> Iterator[Block | list[Row | BadRow]]:
+    """Gather what comes one by one, and part blocks where a chunk is full, for `Sorter.sort_together`."""
     waiting: list[Row | BadRow] = []
     room = _CHUNK
     for piece in pieces:
