@@ -13,6 +13,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 _EULER = 0.5772156649015329
+_NEAR = 1e-9
+"""Share of the peak by which a bound on a run may be wrong in its last digits."""
 
 
 def _sharpe_variance(ratio: float, skew: float, kurt: float) -> float:
@@ -161,12 +163,17 @@ def reshuffled_tails(
     joined = np.zeros(len(day) + 1, dtype=bool)
     joined[low], joined[high] = True, True
     require(bool((np.diff(day) >= 0)[~joined[1:-1]].all()), "exits are not in order of time")
-    return np.asarray(_tails(result, day, low, high, *_runs(order), capital))
+    first, behind, count = _runs(order)
+    runs, kind = np.unique(first * (order.shape[1] + 1) + behind, return_inverse=True)
+    begin, end = np.divmod(runs, order.shape[1] + 1)
+    return np.asarray(
+        _tails(result, day, low, high, begin, end, kind.reshape(first.shape), count, order.shape[1], capital)
+    )
 
 
 @njit(cache=True, nogil=True)
 def _runs(order: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """Join consecutive days of each record: most days of a group have no exit, so that runs are few steps."""
+    """Join consecutive days of each record: the same runs of days come again and again."""
     first, behind = np.zeros_like(order), np.zeros_like(order)
     count = np.zeros(order.shape[0], dtype=np.int64)
     for draw in range(order.shape[0]):
@@ -186,28 +193,91 @@ def _tails(
     day: IntArray,
     low: IntArray,
     high: IntArray,
-    first: IntArray,
-    behind: IntArray,
+    begin: IntArray,
+    end: IntArray,
+    kind: IntArray,
     count: IntArray,
+    n_days: int,
     capital: float,
 ) -> FloatArray:
+    """Walk a record exit by exit only where whole runs do not show that it is none of the deepest."""
     out = np.zeros(len(low))
-    start = np.zeros(first.shape[1] + 1, dtype=np.int64)
-    ratio = np.zeros(len(count))
+    start = np.zeros(n_days + 1, dtype=np.int64)
+    deepest = np.zeros(len(count) // 20 + 1)  # rising
     for g in range(len(low)):
         at = low[g]
         for number in range(len(start)):  # exits of day d are result[start[d]:start[d + 1]]
             while at < high[g] and day[at] < number:
                 at += 1
             start[number] = at
+        total, lowest, highest, drop = _shapes(result, start[begin], start[end])
+        deepest[:] = 1.0
         for draw in range(len(count)):
-            value, peak, ratio[draw] = capital, capital, 1.0
-            for run in range(count[draw]):
-                for i in range(start[first[draw, run]], start[behind[draw, run]]):
-                    value += result[i]
-                    if value > peak:
-                        peak = value
-                    else:
-                        ratio[draw] = min(ratio[draw], value / peak)
-        out[g] = np.sort(ratio)[len(count) // 20] - 1.0
+            runs = kind[draw, : count[draw]]
+            if _may_fall_below(deepest[-1] + _NEAR, runs, total, lowest, highest, drop, capital):
+                found, place = _deepest(result, start, begin, end, runs, capital), len(deepest) - 1
+                while place > 0 and deepest[place - 1] > found:
+                    deepest[place] = deepest[place - 1]
+                    place -= 1
+                deepest[place] = min(found, deepest[place])
+        out[g] = deepest[-1] - 1.0
     return out
+
+
+@njit(cache=True, nogil=True)
+def _shapes(
+    result: FloatArray, begin: IntArray, end: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Give each run's sum, the lowest and highest sum on the way, and the deepest fall between two."""
+    total, lowest, highest, drop = (
+        np.zeros(len(begin)),
+        np.zeros(len(begin)),
+        np.zeros(len(begin)),
+        np.zeros(len(begin)),
+    )
+    for k in range(len(begin)):
+        value, least, most, fall = 0.0, 0.0, -np.inf, 0.0
+        for i in range(begin[k], end[k]):
+            value += result[i]
+            least = min(least, value)
+            most = max(most, value)
+            fall = max(fall, most - value)
+        total[k], lowest[k], highest[k], drop[k] = value, least, most, fall
+    return total, lowest, highest, drop
+
+
+@njit(cache=True, nogil=True)
+def _may_fall_below(
+    ratio: float,
+    runs: IntArray,
+    total: FloatArray,
+    lowest: FloatArray,
+    highest: FloatArray,
+    drop: FloatArray,
+    capital: float,
+) -> bool:
+    """Tell whether a record may fall below a ratio to its running peak; False is certain."""
+    value, peak, found = capital, capital, False
+    for k in runs:
+        top, limit = value + highest[k], ratio * peak
+        # a fall within a run that reaches a new peak starts no lower than at the old one
+        found |= (value + lowest[k] < limit) | ((top > peak) & (peak - drop[k] < limit))
+        peak = max(peak, top)
+        value += total[k]
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _deepest(
+    result: FloatArray, start: IntArray, begin: IntArray, end: IntArray, runs: IntArray, capital: float
+) -> float:
+    """Give the lowest ratio of a record to its running peak, exit by exit."""
+    value, peak, found = capital, capital, 1.0
+    for k in runs:
+        for i in range(start[begin[k]], start[end[k]]):
+            value += result[i]
+            if value > peak:
+                peak = value
+            else:
+                found = min(found, value / peak)
+    return found
