@@ -7,6 +7,7 @@ import great_expectations  # noqa: F401  six seconds, for the quality suites
 import matplotlib.backends.backend_agg
 import matplotlib.figure
 import PIL.Image
+import scipy.stats  # noqa: F401  two seconds, for what step 8 tests
 from dbt.cli import main  # noqa: F401  three seconds, for the marts
 from dbt.task import build  # noqa: F401  what the first of them imports
 

@@ -114,6 +114,12 @@ class DbtRunner:
             words += ["--select", *selected]
         return self._invoke(words, self._settings.database_url("pipeline"), self.parsed)
 
+    @property
+    def is_parsed(self) -> bool:
+        """Whether dbt's store of the parsed project is of the files as they are."""
+        stamp = self.target_dir / _STAMP
+        return all((self.target_dir / n).exists() for n in _PARSED) and _text(stamp) == self._fingerprint()
+
     def _reading_url(self) -> str:
         try:
             return self._settings.database_url("pipeline")
@@ -123,15 +129,15 @@ class DbtRunner:
     def _ensure_parsed(self) -> None:
         """Parse unless the stored manifest is of these files; processes that start at once take turns."""
         self.target_dir.mkdir(parents=True, exist_ok=True)
-        stamp, wanted = self.target_dir / _STAMP, self._fingerprint()
         with (self.target_dir / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if all((self.target_dir / name).exists() for name in _PARSED) and _text(stamp) == wanted:
+            if self.is_parsed:
                 return
+            wanted = self._fingerprint()
             _, problem = self._invoke(["parse"], self._reading_url(), None)
             if problem is not None:
                 raise DbtFailed(f"The dbt project in {self.project_dir} cannot be read: {problem}")
-            stamp.write_text(wanted, encoding="utf-8")
+            (self.target_dir / _STAMP).write_text(wanted, encoding="utf-8")
 
     def _fingerprint(self) -> str:
         from importlib.metadata import version

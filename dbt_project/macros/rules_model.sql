@@ -1,5 +1,5 @@
-{# A mart of rules at some levels: a view, since int_rules holds every row already, the judged and the thin ones
-   written in one transaction. #}
+{# A mart of rules at some levels: a view over the judged and the thin ones, which are written beside each other: within
+   one build a cell that changed its kind may stand in both or in neither for a moment. #}
 {% macro rules_model(levels) %}
 {%- set level_list = "'" ~ levels | join("', '") ~ "'" -%}
 select
@@ -11,4 +11,14 @@ select
     cardinality(m.desk_failed_gates) = 0 as desk_passes
 from {{ ref('int_rules') }} as m
 where m.level in ({{ level_list }}) and m.original_failed_gates is not null and m.desk_failed_gates is not null
+union all
+select
+    {{ thin_columns() }},
+    m.original_failed_gates,
+    m.desk_failed_gates,
+    m.gates_version,
+    false as original_passes,
+    false as desk_passes
+from {{ ref('int_thin_rules') }} as m
+where m.level in ({{ level_list }})
 {% endmacro %}

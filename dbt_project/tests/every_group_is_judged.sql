@@ -20,8 +20,13 @@ from (
 ) as written
 full outer join (
     select as_of_date, count(*) as count_groups
-    from {{ ref('int_rules') }}
-    where {{ in_range('as_of_date') }}
+    from (
+        select as_of_date from {{ ref('int_rules') }}
+        where {{ in_range('as_of_date') }}
+        union all
+        select as_of_date from {{ ref('int_thin_rules') }}
+        where {{ in_range('as_of_date') }}
+    ) as rules
     group by as_of_date
 ) as judged using (as_of_date)
 where written.count_groups is distinct from judged.count_groups

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+import scipy  # scipy.stats comes when it is first used: two seconds that most processes never need
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import false_discovery_control
 
 from propdesk.core.invariant import require
 
@@ -42,7 +42,7 @@ def q_values(p_value: FloatArray, dependence: Dependence = "bh") -> FloatArray:
     out = np.full(len(p_value), np.nan)
     tested = ~np.isnan(p_value)
     if bool(tested.any()):
-        out[tested] = false_discovery_control(p_value[tested], method=dependence)
+        out[tested] = scipy.stats.false_discovery_control(p_value[tested], method=dependence)
     return out
 
 

@@ -7,9 +7,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # scipy.stats comes when it is first used: two seconds that most processes never need
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr
-from scipy.stats import poisson_binom
 
 from propdesk.core.invariant import require
 
@@ -140,7 +140,9 @@ def excess_hit_chances(
         spread = math.sqrt(float(design_effect[g]) * float(np.sum(chances * (1.0 - chances))))
         normal = float(ndtr(-(hits - 0.5 - float(np.sum(chances))) / spread))
         exact = (
-            float(poisson_binom.sf(math.ceil(hits - 1e-9) - 1, chances)) if len(rows) <= EXACT_MAX else 0.0
+            float(scipy.stats.poisson_binom.sf(math.ceil(hits - 1e-9) - 1, chances))
+            if len(rows) <= EXACT_MAX
+            else 0.0
         )
         out[g] = min(max(exact, normal), 1.0)
     return out

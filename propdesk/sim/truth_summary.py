@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from propdesk.model.enums import GateProfile
 from propdesk.sim.advisor_habits import Kind
@@ -207,7 +207,7 @@ def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
         return Estimate(value, math.nan, math.nan)
     without = (top.sum() - top) / left
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    reach = float(student.ppf(0.5 + COVERAGE / 2.0, count - 1)) * error
+    reach = float(stdtrit(count - 1, 0.5 + COVERAGE / 2.0)) * error
     return Estimate(value, value - reach, value + reach)
 
 

@@ -6,14 +6,12 @@
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys() }}"
 ) }}
--- One row per as-of date and group with a closed trade. Of a replayed group (advisors, and cells with at least half
--- their minimum of trades) everything: step 8's sums turned into rates, beside what else it computed, and the verdict of both
--- profiles (none for an advisor). A thin cell has its counts and skill, and fails that one gate. Both kinds are written
--- in one transaction: a cell that grows out of the one kind stands in the other from the same moment on.
+-- One row per as-of date and replayed group (advisors, and cells with at least half their minimum of trades): step 8's
+-- sums turned into rates, beside what else it computed, and the verdict of both profiles (none for an advisor). The other
+-- cells stand in int_thin_rules.
 {% set more = [
-    ('win_rate', 'double precision'), ('mean_return', 'double precision'), ('volatility_ratio', 'double precision'),
-    ('first_half_net_pnl_paise', 'bigint'), ('second_half_net_pnl_paise', 'bigint'),
-    ('reverse_net_pnl_paise', 'bigint'),
+    'win_rate', 'mean_return', 'volatility_ratio', 'first_half_net_pnl_paise', 'second_half_net_pnl_paise',
+    'reverse_net_pnl_paise',
 ] %}
 {% set z2 = '3.8414588206941236::double precision' %}
 with joined as (
@@ -136,7 +134,7 @@ d as (
 
 select
     {{ rule_columns() }},
-    {%- for name, _ in more %}
+    {%- for name in more %}
     m.{{ name }},
     {%- endfor %}
     (select max(gates_version) from d) as gates_version,
@@ -145,14 +143,3 @@ select
 from m
 left join o on o.level = m.level and o.category = m.category
 left join d on d.level = m.level and d.category = m.category
-union all
-select
-    {{ thin_columns() }},
-    {%- for name, kind in more %}
-    null::{{ kind }} as {{ name }},
-    {%- endfor %}
-    (select max(gates_version) from d) as gates_version,
-    array['min_trades'] as original_failed_gates,
-    array['min_trades'] as desk_failed_gates
-from {{ ref('stg_thin_groups') }} as m
-where {{ in_range('m.as_of_date') }}

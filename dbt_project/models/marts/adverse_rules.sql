@@ -10,7 +10,7 @@
 -- Significance is |z| >= 1.96 of the excess hits here; a false-discovery rate over all groups is not yet part of it.
 with metrics as (
     select * from {{ ref('int_rules') }}
-    where level <> 'ADVISOR' and trades_executed is not null and {{ in_range('as_of_date') }}
+    where level <> 'ADVISOR' and {{ in_range('as_of_date') }}
 ),
 
 medians as (

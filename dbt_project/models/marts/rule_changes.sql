@@ -28,7 +28,7 @@ looked_at as (
 rules as (
     select as_of_date, rule_text, level, advisor_id, original_failed_gates, desk_failed_gates
     from {{ ref('int_rules') }}
-    where as_of_date in (select as_of_date from looked_at) and level <> 'ADVISOR' and trades_executed is not null
+    where as_of_date in (select as_of_date from looked_at) and level <> 'ADVISOR'
 ),
 
 passing as (

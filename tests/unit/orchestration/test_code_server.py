@@ -1,9 +1,15 @@
+import importlib
 import signal
+import sys
 import threading
+from typing import cast
 
 import pytest
 from dagster._grpc import server as grpc_server
+from dagster_dbt.utils import select_unique_ids
 
+from assets._shared.dbt_runner import DbtRunner
+from assets.dbt import RUNNER, marts
 from orchestration import code_server
 
 
@@ -41,3 +47,27 @@ def test_asked_to_end_it_ends() -> None:
     finally:
         signal.signal(signal.SIGTERM, before[0])
         signal.signal(signal.SIGINT, before[1])
+
+
+class Project:
+    def __init__(self, *, is_parsed: bool) -> None:
+        self.is_parsed = is_parsed
+
+
+def test_a_parsed_project_is_described_without_dbt(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dbt
+
+    monkeypatch.setitem(sys.modules, "dbt", dbt)
+    assert not code_server.spare_dbt(cast(DbtRunner, Project(is_parsed=False)))
+    assert importlib.import_module("dbt") is dbt
+    assert code_server.spare_dbt(cast(DbtRunner, Project(is_parsed=True)))
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("dbt")
+
+
+def test_the_assets_are_those_that_dbt_itself_would_choose() -> None:
+    chosen = select_unique_ids("fqn:*", "tag:inner", "", None, RUNNER.manifest)
+    models = {RUNNER.manifest["nodes"][name]["name"] for name in chosen if name.startswith("model.")}
+    assert {key.path[-1] for key in marts.keys} == models
+    assert "int_rules" in models
+    assert "int_gate_thresholds" not in models
