@@ -39,8 +39,8 @@ class Check:
     is_beside: bool = False
 
 
-WORKERS = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20")
-"""The whole suite runs in three processes, each with servers of its own: half of a test is waiting.
+WORKERS = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20")
+"""The whole suite runs in four processes, each with servers of its own: half of a test is waiting.
 
 A file's tests stay together, since they share what its fixtures built. Files run in their order: the plugin's
 own begins with those of many tests, and the few long ones of whole days would come last and alone."""
