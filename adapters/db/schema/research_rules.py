@@ -106,6 +106,7 @@ group_metrics = Table(
     ratio("excess_z"),
     ratio("advisor_q"),
     ratio("mdd_p95"),
+    ratio("reverse_q"),
     ratio("best_r"),
     ratio("worst_r"),
     ratio("median_r"),

@@ -13,7 +13,7 @@
 {% set more = [
     ('win_rate', 'double precision'), ('mean_return', 'double precision'), ('volatility_ratio', 'double precision'),
     ('first_half_net_pnl_paise', 'bigint'), ('second_half_net_pnl_paise', 'bigint'),
-    ('reverse_net_pnl_paise', 'bigint'),
+    ('reverse_net_pnl_paise', 'bigint'), ('reverse_q', 'double precision'),
 ] %}
 {% set z2 = '3.8414588206941236::double precision' %}
 with joined as (

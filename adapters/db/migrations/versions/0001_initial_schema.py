@@ -504,6 +504,7 @@ def upgrade() -> None:
         sa.Column("excess_z", sa.Double(), nullable=True),
         sa.Column("advisor_q", sa.Double(), nullable=True),
         sa.Column("mdd_p95", sa.Double(), nullable=True),
+        sa.Column("reverse_q", sa.Double(), nullable=True),
         sa.Column("best_r", sa.Double(), nullable=True),
         sa.Column("worst_r", sa.Double(), nullable=True),
         sa.Column("median_r", sa.Double(), nullable=True),
