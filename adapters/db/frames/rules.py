@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -11,6 +12,7 @@ from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.errors import GapFault
 from propdesk.pipeline.groups import GroupConfig
+from propdesk.pipeline.trial_ledger import COLUMNS
 from propdesk.rules.gates import GateTable
 
 _TRADES = """
@@ -36,6 +38,12 @@ _MARKS = """
     SELECT m.trade_id, m.mark_date, m.mark_pnl_paise
     FROM research.trade_marks m JOIN research.trades t USING (trade_date, trade_id)
     WHERE t.is_counted AND t.entry_date BETWEEN %(first)s AND %(last)s AND m.mark_date <= %(last)s
+"""
+_LEDGER = """
+    INSERT INTO research.trial_ledger
+        (as_of_date, settings_version, gates_version, level, rules_tried, rules_judged)
+    SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[])
+    ON CONFLICT DO NOTHING
 """
 
 
@@ -129,3 +137,8 @@ def write_gate_thresholds(connection: Connection, gates: GateTable) -> None:
     else:
         connection.exec_driver_sql(statement)
     append_frame(connection, "ref.gate_thresholds", pd.DataFrame(gates.rows()))
+
+
+def append_trials(connection: "psycopg.Connection[Any]", found: pd.DataFrame) -> None:
+    """Add rows of `propdesk.pipeline.trial_ledger.trials` to the ledger; those it has stay as they are."""
+    connection.execute(_LEDGER, [found[name].tolist() for name in COLUMNS])

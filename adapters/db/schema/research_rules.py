@@ -155,3 +155,16 @@ group_metrics = Table(
     paise("reverse_net_pnl_paise"),
     schema="research",
 )
+
+# append-only: what a search has tried stays tried, whatever is computed anew
+trial_ledger = Table(
+    "trial_ledger",
+    metadata,
+    day("as_of_date", pk=True),
+    text("settings_version", pk=True),
+    text("gates_version", pk=True),
+    text("level", pk=True),
+    whole("rules_tried", pk=True),
+    whole("rules_judged", pk=True),
+    schema="research",
+)

@@ -413,6 +413,9 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         for one in told["changes"]
         if one["change"] != "SHIFTED" and not one["is_adverse"]
     }
+    skill = json.loads(runner.invoke(build_cli(), ["skill", "desk", "--json"]).stdout)
+    assert skill["pbo"] is None  # six days of verdicts are too few to tell
+    assert skill["pbo_gate_sets"] >= 2
     missing = runner.invoke(build_cli(), ["rules", "diff", str(DAYS[0]), "2031-01-01"])
     assert isinstance(missing.exception, GapFault)
     assert "there are no rules of 2031-01-01" in str(missing.exception)

@@ -703,6 +703,25 @@ def upgrade() -> None:
         schema="research",
     )
     op.create_table(
+        "trial_ledger",
+        sa.Column("as_of_date", sa.Date(), nullable=False),
+        sa.Column("settings_version", sa.Text(), nullable=False),
+        sa.Column("gates_version", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("rules_tried", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rules_judged", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "as_of_date",
+            "settings_version",
+            "gates_version",
+            "level",
+            "rules_tried",
+            "rules_judged",
+            name=op.f("pk_trial_ledger"),
+        ),
+        schema="research",
+    )
+    op.create_table(
         "trade_legs",
         sa.Column("trade_date", sa.Date(), nullable=False),
         sa.Column("trade_id", sa.Text(), nullable=False),
@@ -1577,6 +1596,7 @@ def downgrade() -> None:
     op.drop_table("trades", schema="research")
     op.drop_table("trade_marks", schema="research")
     op.drop_table("trade_legs", schema="research")
+    op.drop_table("trial_ledger", schema="research")
     op.drop_table("thin_groups", schema="research")
     op.drop_index(op.f("ix_resolved_signals_received_at"), table_name="resolved_signals", schema="research")
     op.drop_table("resolved_signals", schema="research")
