@@ -413,6 +413,17 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         for one in told["changes"]
         if one["change"] != "SHIFTED" and not one["is_adverse"]
     }
+    analysed = runner.invoke(build_cli(), ["analyze", "corpus", "--desk", "--as-of", str(DAYS[1]), "--json"])
+    assert analysed.exit_code == 0, analysed.output
+    book = json.loads(analysed.stdout)["profiles"]["desk"]
+    assert book["rules_eligible"] == len(payload["rules"])
+    assert book["trades_executed"] + book["trades_skipped_capital"] == book["ideas_taken"] > 0
+    assert len(book["daily_corpus"]) == len(book["days"])
+    assert book["days"][-1] == str(DAYS[1])
+    gone = runner.invoke(build_cli(), ["analyze", "corpus", "--desk", "--as-of", "2031-01-01"])
+    assert isinstance(gone.exception, GapFault)
+    both = runner.invoke(build_cli(), ["analyze", "corpus"])
+    assert "either --trades FILE or --desk" in str(both.exception)
     skill = json.loads(runner.invoke(build_cli(), ["skill", "desk", "--json"]).stdout)
     assert skill["pbo"] is None  # six days of verdicts are too few to tell
     assert skill["pbo_gate_sets"] >= 2
