@@ -21,6 +21,7 @@ from assets._shared.resources import Database, Market
 from assets._shared.windows import window_of
 from assets.quality import judge
 from propdesk.pipeline.groups import build_group_facts
+from propdesk.pipeline.trial_ledger import trials
 
 READ = ("trades", "trade_marks", "excursions", "regimes")
 CURVES_SHOWN = 5
@@ -108,6 +109,7 @@ def group_facts(
         write("corpus_replays", done.replays)
         write("equity_curves", done.curves)
         work.later(rules.write_gate_thresholds, gates)
+        work.later(rules.append_trials, trials(done, gates, config))
         checked = partial(judge, context, work, days=days, day_column="as_of_date")
         both = (("group_metrics", done.metrics), ("thin_groups", done.thin))
         checks = {name: checked(name=name, frame=frame) for name, frame in both}

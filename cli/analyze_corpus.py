@@ -11,10 +11,13 @@ from cli.output import JsonOption, emit, parse_day, say, show_table
 from propdesk.core.errors import ConfigFault
 
 if TYPE_CHECKING:
+    from propdesk.replay.corpus import ReplayResult
     from propdesk.replay.inputs import CorpusTrades
 
 COLUMNS = ("trade_id", "group_id", "entry_at", "exit_at", "margin", "net_pnl")
 DEFAULT_CAPITAL = "10000000"
+_SHOWN = ("final_corpus", "return_pct", "mdd_pct", "sharpe", "trades_executed", "trades_skipped_capital")
+_DESK_SHOWN = ("marked_mdd_pct", "peak_utilisation_pct", "rules_eligible", "rules_used", "ideas_taken")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,21 +154,95 @@ def replay_file(
             capital_paise=capital_paise,
             window_days=window_days,
         )
-        out[group] = {
-            "final_corpus": r.final_corpus_paise / 100,
-            "return_pct": 100 * r.return_ratio,
-            "mdd_pct": 100 * r.mdd_ratio,
-            "sharpe": r.sharpe,
-            "volatility_pct": 100 * r.volatility_ratio,
-            "trades_executed": r.trades_executed,
-            "trades_skipped_capital": r.trades_skipped_capital,
-            "margin_shortfalls": r.margin_shortfalls,
-            "open_at_end": r.open_at_end,
-            "peak_utilisation_pct": 100 * r.peak_utilisation_ratio,
-            "max_concurrency": r.max_concurrency,
-            "blown_at": _stamp(r.blown_ns),
-        }
+        out[group] = _published(r)
     return out
+
+
+def _published(r: "ReplayResult") -> dict[str, Any]:
+    """Name the outputs of a replay as they are published: rupees, percent."""
+    return {
+        "final_corpus": r.final_corpus_paise / 100,
+        "return_pct": 100 * r.return_ratio,
+        "mdd_pct": 100 * r.mdd_ratio,
+        "sharpe": r.sharpe,
+        "volatility_pct": 100 * r.volatility_ratio,
+        "trades_executed": r.trades_executed,
+        "trades_skipped_capital": r.trades_skipped_capital,
+        "margin_shortfalls": r.margin_shortfalls,
+        "open_at_end": r.open_at_end,
+        "peak_utilisation_pct": 100 * r.peak_utilisation_ratio,
+        "max_concurrency": r.max_concurrency,
+        "blown_at": _stamp(r.blown_ns),
+    }
+
+
+def replay_desk(
+    as_of: date | None, capital_paise: int | None, window_days: int | None
+) -> tuple[date, dict[str, dict[str, Any]]]:
+    """Replay the desk book of each profile from the tables of the pipeline.
+
+    Parameters
+    ----------
+    as_of : date, optional
+        The newest of the marts by default.
+    capital_paise, window_days : int, optional
+        The settings' by default.
+
+    Returns
+    -------
+    date
+        The as-of date.
+    dict of profile to dict
+        As `replay_file`, with ``marked_mdd_pct``, the counts of `propdesk.pipeline.desk_book.DeskBook`, the
+        market days of the window and the corpus at the end of each (open trades at their marks), rupees.
+
+    Raises
+    ------
+    GapFault
+        If the marts hold no rules of that date, or were judged by other gates than are stored.
+    """
+    from dataclasses import replace
+
+    from adapters.calendar import load_calendar
+    from adapters.config_gates import load_gates
+    from adapters.db.frames.rules import group_config, read_group_inputs
+    from adapters.db.repos.rules import newest_as_of, require_day
+    from adapters.db.repos.rulesets import read_mart_ruleset
+    from adapters.settings import load_settings
+    from cli.database import open_transaction
+    from propdesk.model.enums import GateProfile
+    from propdesk.pipeline.desk_book import desk_book
+    from propdesk.pipeline.groups_prepare import prepare
+
+    settings, calendar = load_settings(), load_calendar()
+    config = group_config(settings, load_gates(settings.gates_file))
+    config = replace(
+        config,
+        capital_paise=capital_paise or config.capital_paise,
+        window_days=window_days or config.window_days,
+        skill_window_days=1,  # evidence of older trades is in the rules already
+        skill_window_days_positional=1,
+    )
+    with open_transaction(settings, "reader", "propdesk-desk-book") as connection:
+        day = as_of or newest_as_of(connection)
+        require_day(connection, day)
+        read = read_group_inputs(connection, calendar, day, day, config, settings.regime_scope)
+        rules = {profile: read_mart_ruleset(connection, day, profile) for profile in GateProfile}
+    data = prepare(read.trades, read.excursions, read.marks, calendar, [day], config)
+    out: dict[str, dict[str, Any]] = {}
+    for profile, ruleset in rules.items():
+        book = desk_book(data, ruleset, day, config)
+        out[profile.value] = {
+            **_published(book.replay),
+            "marked_mdd_pct": 100 * book.replay.marked_mdd_ratio,
+            "rules_eligible": book.rules_eligible,
+            "rules_used": book.rules_used,
+            "ideas": book.ideas,
+            "ideas_taken": book.ideas_taken,
+            "days": calendar.market_days(day - timedelta(days=config.window_days - 1), day),
+            "daily_corpus": [value / 100 for value in book.replay.daily_marked_paise.tolist()],
+        }
+    return day, out
 
 
 def _stamp(ns: int | None) -> str | None:
@@ -179,30 +256,54 @@ def _stamp(ns: int | None) -> str | None:
 
 
 def corpus(
-    trades: Annotated[Path, typer.Option("--trades", help="CSV or Parquet of trades.")],
+    trades: Annotated[Path | None, typer.Option("--trades", help="CSV or Parquet of trades.")] = None,
+    desk: Annotated[
+        bool, typer.Option("--desk", help="The desk's own book: all eligible rules of a day together.")
+    ] = False,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="IST day; the last entry's by default.")
+        str | None,
+        typer.Option("--as-of", help="IST day; the last entry's or newest rules' by default."),
     ] = None,
-    capital: Annotated[str, typer.Option("--capital", help="Starting corpus, rupees.")] = DEFAULT_CAPITAL,
-    window_days: Annotated[int, typer.Option("--window-days", min=1, help="Calendar days.")] = 90,
+    capital: Annotated[
+        str | None,
+        typer.Option("--capital", help=f"Starting corpus, rupees: {DEFAULT_CAPITAL} or the desk's."),
+    ] = None,
+    window_days: Annotated[
+        int | None, typer.Option("--window-days", min=1, help="Calendar days; 90, or the desk's.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay each group's trades on a shared pool of capital."""
+    """Replay each group's trades on a shared pool of capital, or the desk book from the database (--desk)."""
     try:
-        capital_paise = _margin(capital)
+        capital_paise = _margin(capital) if capital else None
     except ValueError as error:
         raise ConfigFault(f"--capital: {error}.") from None
-    found = replay_file(trades, parse_day(as_of, "--as-of") if as_of else None, capital_paise, window_days)
+    day = parse_day(as_of, "--as-of") if as_of else None
+    if desk == (trades is not None):
+        raise ConfigFault("Give either --trades FILE or --desk.")
+    if trades is None:
+        day, found = replay_desk(day, capital_paise, window_days)
+        if as_json:
+            emit({"as_of_date": day, "profiles": found})
+            return
+        _show(f"Desk book at the end of {day}", "profile", (*_SHOWN, *_DESK_SHOWN), found)
+        return
+    from propdesk.replay.corpus import WINDOW_DAYS
+
+    found = replay_file(trades, day, capital_paise or _margin(DEFAULT_CAPITAL), window_days or WINDOW_DAYS)
     say(f"{len(found)} groups in {trades}")
     if as_json:
         emit(found)
         return
-    names = ("final_corpus", "return_pct", "mdd_pct", "sharpe", "trades_executed", "trades_skipped_capital")
+    _show("Corpus replay", "group", _SHOWN, found)
+
+
+def _show(title: str, what: str, names: tuple[str, ...], found: dict[str, dict[str, Any]]) -> None:
     rows = [
         (group, *(f"{values[n]:.2f}" if isinstance(values[n], float) else values[n] for n in names))
         for group, values in found.items()
     ]
-    show_table("Corpus replay", ("group", *names), rows)
+    show_table(title, (what, *names), rows)
 
 
 def register(group: typer.Typer) -> None:

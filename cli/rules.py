@@ -1,6 +1,6 @@
 """`propdesk rules` and `propdesk advisors`: which rules stand, which gate stops the others, who leads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -16,6 +16,9 @@ from propdesk.model.enums import GateProfile, RuleLevel
 
 if TYPE_CHECKING:
     import psycopg
+
+    from adapters.db.repos.rules import FunnelRow, RuleVerdict
+    from propdesk.model.rule import GateResult
 
 AsOf = Annotated[str | None, typer.Option("--as-of", help="As-of date; the newest by default.")]
 ProfileOption = Annotated[
@@ -95,13 +98,16 @@ def why(
     as_of: AsOf = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every gate of one rule: value, threshold, verdict, under both profiles."""
+    """Show every gate of one rule, with and against its advisor: value, threshold, verdict by profile."""
     from adapters.db.repos.rules import why_rule
 
     with _reading() as (connection, _):
         verdict = why_rule(connection, rule, _day(connection, as_of))
     if as_json:
-        gates = {p.value: [asdict(gate) for gate in found] for p, found in verdict.gates.items()}
+        gates, adverse = (
+            {p.value: [asdict(gate) for gate in found] for p, found in kind.items()}
+            for kind in (verdict.gates, verdict.adverse)
+        )
         head = {"rule_text": verdict.rule_text, "level": verdict.level, "as_of_date": verdict.as_of_date}
         emit(
             {
@@ -111,27 +117,35 @@ def why(
                 "prob_edge": verdict.prob_edge,
                 "is_judged": verdict.is_judged,
                 "gates": gates,
+                "adverse_gates": adverse,
             }
         )
         return
-    for profile, found in verdict.gates.items():
-        count = sum(gate.passed for gate in found)
-        show_table(
-            f"{verdict.rule_text} at the end of {verdict.as_of_date}, profile {profile.value}: "
-            f"{count} of {len(found)} gates hold",
-            ("gate", "value", "threshold", "verdict"),
-            [(g.gate, _short(g.value, 4), g.threshold, "holds" if g.passed else "FAILS") for g in found],
-        )
+    for kind, word in ((verdict.gates, ""), (verdict.adverse, "against the advisor, ")):
+        for profile, found in kind.items():
+            if found:
+                _show_gates(verdict, f"{word}profile {profile.value}", found)
+
+
+def _show_gates(verdict: "RuleVerdict", what: str, found: "Sequence[GateResult]") -> None:
+    count = sum(gate.passed for gate in found)
+    show_table(
+        f"{verdict.rule_text} at the end of {verdict.as_of_date}, {what}: {count} of {len(found)} gates hold",
+        ("gate", "value", "threshold", "verdict"),
+        [(g.gate, _short(g.value, 4), g.threshold, "holds" if g.passed else "FAILS") for g in found],
+    )
 
 
 def funnel(as_of: AsOf = None, as_json: JsonOption = False) -> None:
-    """Count what each gate stops, under both profiles."""
-    from adapters.db.repos.rules import read_funnel, read_rules
+    """Count what each gate stops, under both profiles, of the rules with and against an advisor."""
+    from adapters.db.repos.rules import count_adverse, read_adverse_funnel, read_funnel, read_rules
 
     with _reading() as (connection, _):
         day = _day(connection, as_of)
         found = {profile: read_funnel(connection, day, profile) for profile in GateProfile}
         rules = {profile: read_rules(connection, day, profile) for profile in GateProfile}
+        against = {profile: read_adverse_funnel(connection, day, profile) for profile in GateProfile}
+        counts = {profile: count_adverse(connection, day, profile) for profile in GateProfile}
     if as_json:
         emit(
             {
@@ -141,6 +155,10 @@ def funnel(as_of: AsOf = None, as_json: JsonOption = False) -> None:
                         "rules": len(rules[profile]),
                         "pass": sum(rule.passes for rule in rules[profile]),
                         "gates": [asdict(row) for row in rows],
+                        "adverse": {
+                            **dict(zip(("rules", "pass"), counts[profile], strict=True)),
+                            "gates": [asdict(row) for row in against[profile]],
+                        },
                     }
                     for profile, rows in found.items()
                 },
@@ -149,11 +167,18 @@ def funnel(as_of: AsOf = None, as_json: JsonOption = False) -> None:
         return
     for profile, rows in found.items():
         passing = sum(rule.passes for rule in rules[profile])
-        show_table(
-            f"Profile {profile.value}, end of {day}: {passing} of {len(rules[profile])} judged rules pass",
-            ("gate", "rules stopped", "by it alone", "ideas of 6D rules stopped"),
-            [(row.gate, row.failed, row.failed_alone, row.trades) for row in rows],
-        )
+        head = f"Profile {profile.value}, end of {day}"
+        _show_funnel(f"{head}: {passing} of {len(rules[profile])} judged rules pass", rows)
+        losing, reversed_ = counts[profile]
+        _show_funnel(f"{head}: {reversed_} of {losing} losing cells may be traded against", against[profile])
+
+
+def _show_funnel(title: str, rows: "Sequence[FunnelRow]") -> None:
+    show_table(
+        title,
+        ("gate", "rules stopped", "by it alone", "ideas of 6D rules stopped"),
+        [(row.gate, row.failed, row.failed_alone, row.trades) for row in rows],
+    )
 
 
 def advisors(as_of: AsOf = None, as_json: JsonOption = False) -> None:

@@ -1,5 +1,6 @@
 """`propdesk skill`: whose results are more than luck, and what of the whole desk is."""
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from cli.output import JsonOption, emit, parse_day, say, show_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from adapters.db.frames.skill import Tried
     from propdesk.pipeline.skill_facts import SkillConfig, SkillTables
 
 AsOf = Annotated[str | None, typer.Option("--as-of", help="As-of date; the newest by default.")]
@@ -75,7 +77,7 @@ _COPIED = {
 }
 
 
-def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillTables]":
+def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillTables, Tried]":
     """Read the tables of steps 5 to 8 and judge all advisors at the end of a day.
 
     Parameters
@@ -90,6 +92,8 @@ def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillT
     date
         The as-of date.
     SkillTables
+    Tried
+        What the trial ledger holds of that date.
 
     Raises
     ------
@@ -113,10 +117,11 @@ def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillT
     say(f"{len(read.groups.trades):,} ideas up to {day}")
     groups = read.groups
     data = prepare(groups.trades, groups.excursions, groups.marks, calendar, [day], config)
-    return day, skill_facts(data, epoch_day(day), read.metrics, read.curves, config, skill)
+    skill = replace(skill, settings_tried=max(read.tried.settings, 1))
+    return day, skill_facts(data, epoch_day(day), read.metrics, read.curves, config, skill), read.tried
 
 
-def _judge(as_of: str | None, rate: float) -> "tuple[date, SkillTables]":
+def _judge(as_of: str | None, rate: float) -> "tuple[date, SkillTables, Tried]":
     from propdesk.pipeline.skill_facts import SkillConfig
     from propdesk.rules.stages import StageLimits
 
@@ -126,7 +131,7 @@ def _judge(as_of: str | None, rate: float) -> "tuple[date, SkillTables]":
 
 def advisors(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> None:
     """Show each advisor's evidence against luck, and the stage that it supports."""
-    day, tables = _judge(as_of, rate)
+    day, tables, _ = _judge(as_of, rate)
     frame = tables.advisors.assign(mdd_p95_pct=_PERCENT * tables.advisors["mdd_p95"])
     rows = _records(frame.drop(columns="mdd_p95"))
     rows.sort(key=lambda row: -row["post_mean_r"])
@@ -202,8 +207,8 @@ def _cell(name: str, value: Any) -> Any:
 
 
 def desk(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> None:
-    """Show what of the desk is luck: shares with and without an edge, names that luck would give."""
-    day, tables = _judge(as_of, rate)
+    """Show what of the desk is luck: shares with and without an edge, names that luck would give, trials."""
+    day, tables, tried = _judge(as_of, rate)
     facts, truth = tables.desk, tables.desk.truth
     rules = _records(facts.rules)
     stages = tables.advisors["stage"].value_counts().sort_index().to_dict()
@@ -219,14 +224,22 @@ def desk(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> 
         "named_by_e": facts.found_by_e,
         "n_trials_eff": facts.n_trials_eff,
         "lucky_sharpe": facts.lucky_sharpe,
+        "settings_tried": tried.settings,
+        "gate_tables_tried": tried.gate_tables,
+        "rules_tried": tried.rules_tried,
+        "rules_judged": tried.rules_judged,
+        **_searched(day, tables),
     }
+    superior = figures.pop("superior")
     if as_json:
-        emit({"as_of_date": day, "rate": rate, **figures, "stages": stages, "rules": rules})
+        shown = {**figures, "superior": superior, "stages": stages, "rules": rules}
+        emit({"as_of_date": day, "rate": rate, **shown})
         return
     show_table(
         f"The desk at the end of {day}",
         ("figure", "value"),
         [(_FIGURES[name], value) for name, value in figures.items()]
+        + [("named by stepwise testing of all at once", ", ".join(superior) or "nobody")]
         + [(f"advisors at stage {stage}", count) for stage, count in stages.items()],
     )
     show_table(
@@ -235,6 +248,36 @@ def desk(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> 
         [(row["level"], row["rule_text"], f"{row['p_value']:.2g}") for row in rules],
     )
 
+
+def _searched(day: date, tables: "SkillTables") -> dict[str, Any]:
+    """Test all advisors at once, and ask what choosing gates by the past is worth (report only)."""
+    from adapters.calendar import load_calendar
+    from adapters.db.frames.skill import read_gated_ideas
+    from adapters.settings import load_settings
+    from propdesk.metrics.selection import overfit_odds
+    from propdesk.pipeline.gate_sets import gate_set_results
+    from propdesk.pipeline.joint_tests import joint_tests
+
+    joint = joint_tests(tables.daily_r)
+    settings = load_settings()
+    with open_transaction(settings, "reader", "propdesk-skill") as connection:
+        ideas = read_gated_ideas(connection, day, settings.skill_window_market_days * _CALENDAR_DAYS)
+    days = load_calendar().market_days(ideas["trade_date"].min(), day) if len(ideas) else []
+    sets = gate_set_results(ideas, days)
+    overfit = overfit_odds(sets.to_numpy(dtype="float64"))
+    return {
+        "spa_p": joint.spa_p,
+        "superior": list(joint.superior),
+        "joint_days": joint.days,
+        "joint_block_days": joint.block_days,
+        "pbo": overfit.odds,
+        "pbo_loss_odds": overfit.loss_odds,
+        "pbo_gate_sets": overfit.records,
+        "pbo_days": len(days),
+    }
+
+
+_CALENDAR_DAYS = 2  # so many calendar days hold a market day at least
 
 _FIGURES = {
     "advisors_tested": "advisors tested",
@@ -248,6 +291,17 @@ _FIGURES = {
     "named_by_e": "named by e-values",
     "n_trials_eff": "independent track records",
     "lucky_sharpe": "Sharpe ratio that luck's best would show",
+    "settings_tried": "settings tried on this as-of date",
+    "gate_tables_tried": "tables of thresholds tried, both profiles in each",
+    "rules_tried": "groups tried, all runs that differ",
+    "rules_judged": "of them with ideas enough to be judged",
+    "spa_p": "chance that luck's best advisor looks as good (SPA p)",
+    "joint_days": "market days in that test",
+    "joint_block_days": "days that its bootstrap keeps together",
+    "pbo": "chance that the best gates of the past are below the median later (PBO)",
+    "pbo_loss_odds": "chance that they lose later",
+    "pbo_gate_sets": "sets of gates that differ",
+    "pbo_days": "market days in that test",
 }
 
 

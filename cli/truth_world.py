@@ -24,11 +24,11 @@ from cli.truth_steps import run_steps
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.errors import GapFault
 from propdesk.metrics.trust import MIN_TRADES
-from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
+from propdesk.model.enums import GateProfile, RuleLevel
 from propdesk.pipeline.groups import GroupTables, build_group_facts
 from propdesk.pipeline.rule_tables import judge_rules, rulesets
 from propdesk.rules.gates import GateTable
-from propdesk.rules.match import SignalDims
+from propdesk.rules.match import dims_of_texts
 from propdesk.sim.advisor_habits import Kind
 from propdesk.sim.advisors import AdvisorSpec
 from propdesk.sim.sample_format import csv_lines
@@ -186,18 +186,7 @@ def _ideas(trades: pd.DataFrame) -> Iterator[Idea]:
     for day, advisor, category, period, regime, weekday, session, r in zip(
         *(trades[name].tolist() for name in names), strict=True
     ):
-        yield Idea(
-            day,
-            SignalDims(
-                advisor,
-                Category(category),
-                Period(period),
-                Regime(regime) if isinstance(regime, str) else None,
-                Weekday(weekday) if isinstance(weekday, str) else None,
-                Session(session),
-            ),
-            float(r),
-        )
+        yield Idea(day, dims_of_texts(advisor, category, period, regime, weekday, session), float(r))
 
 
 def _advisors(

@@ -5,7 +5,7 @@ daemon and also writes ``ref``. The pipeline never writes ``trading`` or ``audit
 surfaces; users and their sessions are open to the API's own role alone, which also asks commands of the
 daemon, and answers none. Whoever sends messages to people sees the events and what became of each, nothing
 of the books. What must stay as it was heard
-(landed rows, the signal log) nobody but the owner can change.
+(landed rows, the signal log), and what was tried (the trial ledger), nobody but the owner can change.
 """
 
 from typing import Final
@@ -57,7 +57,11 @@ _ANSWER: Final = (
 )
 
 TABLE_RIGHTS: Final[dict[str, dict[str, str]]] = {
-    PIPELINE: {"raw.landed_rows": _APPEND, "raw.signal_log": _APPEND},
+    PIPELINE: {
+        "raw.landed_rows": _APPEND,
+        "raw.signal_log": _APPEND,
+        "research.trial_ledger": _APPEND,
+    },
     DAEMON: {"raw.signal_log": _APPEND, "trading.commands": _ANSWER},
     ACCESS: {"trading.commands": _ASK},
     NOTIFIER: {

@@ -38,7 +38,7 @@
         ('profit_factor', 'm.profit_factor', '<'),
         ('volatility', 'm.volatility_multiple', '>'),
         ('win_rate', 'm.win_rate', '<'),
-        ('excess_z', 'm.excess_z', '<='),
+        ('reverse_q', 'm.reverse_q', '<='),
         ('first_half', 'm.first_half_net_pnl_paise', '<'),
         ('second_half', 'm.second_half_net_pnl_paise', '<'),
         ('reverse_net', 'm.reverse_net_pnl_paise', '>'),

@@ -7,9 +7,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-import scipy  # scipy.stats comes when it is first used: two seconds that most processes never need
+from numba import njit
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr
+from scipy.special import ndtri, stdtr
 
 from propdesk.core.invariant import require
 
@@ -130,22 +130,38 @@ def excess_hit_chances(
     require(bool(((p0 > 0) & (p0 < 1)).all()), "a chance without skill lies outside (0, 1)")
     n_groups = len(design_effect)
     order = np.argsort(group, kind="stable")
-    bounds = np.searchsorted(group[order], np.arange(n_groups + 1))
-    out = np.full(n_groups, np.nan)
-    for g in range(n_groups):
-        rows = order[bounds[g] : bounds[g + 1]]
-        if len(rows) == 0 or math.isnan(design_effect[g]):
+    bounds = np.searchsorted(group[order], np.arange(n_groups + 1)).astype(np.int64)
+    return np.asarray(_chances(hit[order], p0[order], bounds, design_effect, EXACT_MAX), dtype=np.float64)
+
+
+@njit(cache=True, nogil=True)
+def _chances(
+    hit: FloatArray, p0: FloatArray, bounds: IntArray, design_effect: FloatArray, exact_max: int
+) -> FloatArray:
+    out = np.full(len(design_effect), np.nan)
+    for g in range(len(design_effect)):
+        chances = p0[bounds[g] : bounds[g + 1]]
+        if len(chances) == 0 or math.isnan(design_effect[g]):
             continue
-        chances, hits = p0[rows], float(np.sum(hit[rows]))
-        spread = math.sqrt(float(design_effect[g]) * float(np.sum(chances * (1.0 - chances))))
-        normal = float(ndtr(-(hits - 0.5 - float(np.sum(chances))) / spread))
-        exact = (
-            float(scipy.stats.poisson_binom.sf(math.ceil(hits - 1e-9) - 1, chances))
-            if len(rows) <= EXACT_MAX
-            else 0.0
-        )
+        hits = float(np.sum(hit[bounds[g] : bounds[g + 1]]))
+        spread = math.sqrt(design_effect[g] * float(np.sum(chances * (1.0 - chances))))
+        above = (hits - 0.5 - float(np.sum(chances))) / spread
+        normal = 0.5 * math.erfc(above / math.sqrt(2.0))
+        exact = _at_least(chances, math.ceil(hits - 1e-9)) if len(chances) <= exact_max else 0.0
         out[g] = min(max(exact, normal), 1.0)
     return out
+
+
+@njit(cache=True, nogil=True)
+def _at_least(chances: FloatArray, least: int) -> float:
+    """Give the chance of so many hits or more; `scipy.stats.poisson_binom` takes a hundred times as long."""
+    mass = np.zeros(len(chances) + 1)  # of the number of hits among the ideas so far
+    mass[0] = 1.0
+    for i in range(len(chances)):
+        for k in range(i + 1, 0, -1):
+            mass[k] = mass[k] * (1.0 - chances[i]) + mass[k - 1] * chances[i]
+        mass[0] *= 1.0 - chances[i]
+    return float(np.sum(mass[max(least, 0) :]))
 
 
 class EProcess(NamedTuple):

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from propdesk.core.calendar import MarketCalendar
-from propdesk.metrics import track_record
+from propdesk.metrics import discovery, track_record
 from propdesk.metrics.equity import MIN_SHARPE_DAYS
 from propdesk.metrics.shrinkage import intraclass_correlation, probability_above, shrink_level
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
 from propdesk.pipeline import groups_kernels as kernels
 from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frames, moments
-from propdesk.pipeline.groups_known import Known, advisor_q_values, known_at
+from propdesk.pipeline.groups_known import Known, advisor_q_values, known_at, reverse_chances
 from propdesk.pipeline.groups_prepare import (
     BoolArray,
     FloatArray,
@@ -109,7 +109,7 @@ _FULL_CELLS = (
     "mfe_r_p75", "mfe_r_p90", "stopped_trades", "mean_post_sl_extension", "median_post_sl_extension",
     "positive_post_sl_extension_p75", "mean_post_sl_recovery", "stop_hunt_rate",
     "mean_post_target_extension", "median_post_target_extension", "mean_wse", "wse_p90", "mean_wte",
-    "median_traded_value_share", "advisor_q", "mdd_p95", *kernels.ADDITIVE,
+    "median_traded_value_share", "advisor_q", "mdd_p95", "reverse_q", *kernels.ADDITIVE,
 )  # fmt: skip
 """Columns that a cell below half its minimum does not store."""
 
@@ -214,13 +214,25 @@ def _one_day(fixed: _Fixed, config: GroupConfig, number: int) -> tuple[list[Metr
         q_value = advisor_q_values(data, known, effect) if _is_advisor(level) else q_value[level.parent]
         paths["advisor_q"] = q_value
         paths["mdd_p95"] = _tails(data, level, ordered.by_exit, known, full, records, config)
+        # p-values for now; nobody trades against an advisor as such, so that he is no hypothesis
+        none = np.full(level.size, np.nan)
+        paths["reverse_q"] = none if _is_advisor(level) else reverse_chances(data, known, level, effect)
         row = fixed.names.row(place, live)
         unsettled = {"n_unsettled": _count_cells(level, known.is_unsettled)}
         sums = _additive(data, by, known, full, config)
         metrics.append(_metric_rows(number, row, live, full, count, {**unsettled, **skill, **paths, **sums}))
         replayed = np.flatnonzero(full | (_is_advisor(level) & (count.sum(axis=1) > 0)))
         jobs.append(np.stack([replayed, np.full(len(replayed), number)], axis=1))
+    _deflate(metrics, "reverse_q")
     return metrics, jobs
+
+
+def _deflate(metrics: list[MetricRows], name: str) -> None:
+    """Turn p-values into false-discovery rates among all cells of the day, whatever their level."""
+    p_value = np.concatenate([rows.detail[name] for rows in metrics])
+    ends = np.cumsum([len(rows.detail[name]) for rows in metrics])[:-1]
+    for rows, q_value in zip(metrics, np.split(discovery.q_values(p_value), ends), strict=True):
+        rows.detail[name] = q_value
 
 
 def _count_cells(level: Level, rows: BoolArray) -> FloatArray:

@@ -91,3 +91,35 @@ def advisor_q_values(data: Prepared, known: Known, effect: FloatArray) -> FloatA
     p_excess = excess_chances(data, known, level, effect, np.ones(level.size, dtype=bool))
     p_value = np.where(np.isnan(p_excess), clustered_means(data, known, level).p_value, p_excess)
     return discovery.q_values(np.where(np.isnan(effect), np.nan, p_value))
+
+
+def reverse_chances(data: Prepared, known: Known, level: Level, effect: FloatArray) -> FloatArray:
+    """Give the p of the hits of the reversed ideas of the wanted cells against their own break-even (§4.4).
+
+    Parameters
+    ----------
+    data, known
+        Trades, and what of them counts.
+    level : Level
+        Whose cells.
+    effect : ndarray of float64, shape (n_cells,)
+        Design effect; NaN leaves a cell out.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_cells,)
+        Chance that ideas without skill in either direction are missed as often; NaN where nothing can be
+        tested.
+
+    Notes
+    -----
+    An idea that is still open counts as a reversal that lost: which ideas are over by now depends on how they
+    end, and the nearer level is met first. Its chance is that before costs: what closing it will cost is not
+    known yet.
+    """
+    is_open = known.skill & ~known.skill_closed
+    p0 = np.where(is_open, data.reverse.p0_free, data.reverse.p0)
+    hit = np.where(is_open, 0.0, data.reverse.hit)
+    rows = np.flatnonzero(known.skill & (level.cell >= 0) & (p0 > 0.0) & (p0 < 1.0))
+    rows = rows[~np.isnan(effect[level.cell[rows]])]
+    return evidence.excess_hit_chances(hit[rows], p0[rows], level.cell[rows], effect)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.invariant import require
+from propdesk.core.limits import LEVEL_SHARE_MAX
 from propdesk.metrics.recency import HALF_LIFE_DAYS
+from propdesk.metrics.reversal import Ended, Reversals, reversals
 from propdesk.metrics.skill import (
     LEGS_MAX,
     Chains,
@@ -139,6 +141,7 @@ class Prepared:
     p0: FloatArray
     hit: FloatArray
     by_level: BoolArray
+    reverse: Reversals
     shape: IntArray
     shapes: IntArray
     facts: FloatArray
@@ -225,13 +228,24 @@ def chains_of(frame: pd.DataFrame) -> tuple[Chains, FloatArray]:
     return Chains(np.where(used, distance, 0.0), share, legs), cost
 
 
-def _null_chances(frame: pd.DataFrame, is_win: BoolArray) -> tuple[FloatArray, FloatArray, BoolArray, Chains]:
-    """Break-even chance and counted hit of each trade, and whether a level ended it."""
+class _Nulls(NamedTuple):
+    """What ideas do without skill, and what these did, by trade."""
+
+    p0: FloatArray
+    hit: FloatArray
+    by_level: BoolArray
+    reverse: Reversals
+    chains: Chains
+
+
+def _null_chances(frame: pd.DataFrame, is_win: BoolArray) -> _Nulls:
+    """Break-even chance and counted hit of each trade and of its reversal; whether a level ended it."""
     chains, cost = chains_of(frame)
     drift = break_even_drifts(chains, cost)
     p0 = break_even_chances(chains, cost, drift)
     sign = np.where(frame["side"].to_numpy() == "BUY", 1.0, -1.0)
-    at = (floats(frame, "exit_paise") - floats(frame, "entry_paise")) * sign / floats(frame, "risk_paise")
+    risk = floats(frame, "risk_paise")
+    at = (floats(frame, "exit_paise") - floats(frame, "entry_paise")) * sign / risk
     hit_targets = _whole(frame, "targets_hit")
     left = remaining_chances(chains, cost, drift, hit_targets, at)
     reason = frame["exit_reason"].to_numpy(dtype=object)
@@ -240,7 +254,11 @@ def _null_chances(frame: pd.DataFrame, is_win: BoolArray) -> tuple[FloatArray, F
     by_level &= ~((reason == "TRAILED_STOP") & (hit_targets == 0))
     hit = np.where(by_level, is_win.astype(np.float64), left)
     p0 = np.where(np.isnan(hit), np.nan, p0)
-    return p0, np.where(np.isnan(p0), np.nan, hit), by_level, chains
+    excursions = (floats(frame, name) for name in ("mae_r", "mfe_r"))
+    ended = Ended(hit_targets, reason == "STOPLOSS", _flags(frame, "ambiguous_bar"), at, *excursions)
+    reach = LEVEL_SHARE_MAX * floats(frame, "entry_paise") / np.where(risk > 0, risk, np.nan)
+    against = reversals(chains, cost, reach, ended)
+    return _Nulls(p0, np.where(np.isnan(p0), np.nan, hit), by_level, against, chains)
 
 
 def _level(
@@ -367,8 +385,8 @@ def prepare(
     first = min([min(as_of_dates).toordinal() - config.window_days, *_first_day(entry_day)])
     market = market_days(calendar, date.fromordinal(first), max(as_of_dates))
     is_win = _flags(frame, "is_winning_trade")
-    p0, hit, by_level, chains = _null_chances(frame, is_win)
-    shapes, shape = shapes_of(chains)
+    nulls = _null_chances(frame, is_win)
+    shapes, shape = shapes_of(nulls.chains)
     mark_arrays = _marks(marks, pd.Index(frame["trade_id"].astype(object)))
     underlying = _codes(frame["underlying_key"])[0]
     cluster = np.unique(np.stack([entry_day, underlying], axis=1), axis=0, return_inverse=True)[1]
@@ -385,9 +403,10 @@ def prepare(
         floats(frame, "r_multiple"),
         is_win,
         floats(frame, "risk_paise") * floats(frame, "quantity"),
-        p0,
-        hit,
-        by_level,
+        nulls.p0,
+        nulls.hit,
+        nulls.by_level,
+        nulls.reverse,
         shape,
         shapes,
         _facts(frame, is_win),

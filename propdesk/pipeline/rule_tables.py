@@ -217,7 +217,7 @@ def _adverse(trading: pd.DataFrame, gates: GateTable) -> pd.DataFrame:
         "profit_factor": _profit_factor(trading),
         "volatility": _ratio(floats(trading, "volatility_ratio"), middle),
         "win_rate": floats(trading, "win_rate"),
-        "excess_z": floats(trading, "excess_z"),
+        "reverse_q": floats(trading, "reverse_q"),
         "first_half": early,
         "second_half": net - early,
         "reverse_net": floats(trading, "reverse_net_pnl_paise"),

@@ -18,7 +18,7 @@ from propdesk.metrics import discovery, evidence, track_record
 from propdesk.metrics.equity import TRADING_DAYS_PER_YEAR, sample_std, sharpe
 from propdesk.metrics.performance import kurtosis, skewness
 from propdesk.pipeline.groups_known import Known, clustered_means, excess_chances, known_at, tested_ideas
-from propdesk.pipeline.groups_prepare import BoolArray, FloatArray, GroupConfig, Level, Prepared
+from propdesk.pipeline.groups_prepare import BoolArray, FloatArray, GroupConfig, IntArray, Level, Prepared
 from propdesk.rules.stages import StageLimits, Standing, stage_of
 
 _KEPT = (
@@ -41,11 +41,15 @@ class SkillConfig:
         Points of win chance (fraction) that `trades_needed` asks to be found.
     limits : StageLimits
         Thresholds of the stages.
+    settings_tried : int
+        Settings under which the records were made (trial ledger), ≥ 1: the deflated ratios count each as as
+        many trials again.
     """
 
     rate: float = 0.10
     edge: float = 0.08
     limits: StageLimits = field(default_factory=StageLimits)
+    settings_tried: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class DeskFacts:
     found_by_q, found_by_e : int
         Advisors named at the rate: by p-values, and by e-values.
     n_trials_eff, lucky_sharpe : float
-        Independent records among the replays, and the yearly Sharpe ratio that luck's best would show.
+        Independent records among the replays times the settings tried, and the yearly Sharpe ratio that
+        luck's best would show.
     rules : DataFrame
         ``level, rule_text, p_value`` of the groups that the search down the levels names.
     """
@@ -74,10 +79,14 @@ class DeskFacts:
 
 @dataclass(frozen=True, slots=True)
 class SkillTables:
-    """One row per advisor of ``research.group_metrics``, sorted by advisor, and the desk's facts."""
+    """One row per advisor of ``research.group_metrics``, sorted by advisor, and the desk's facts.
+
+    ``daily_r``: net R of the ideas that ended on each market day of the evidence window, by advisor.
+    """
 
     advisors: pd.DataFrame
     desk: DeskFacts
+    daily_r: pd.DataFrame
 
 
 class _Line(NamedTuple):
@@ -131,7 +140,7 @@ def skill_facts(
     effect = pd.Series(metrics["design_effect"].to_numpy(), index=metrics["rule_text"].astype(object))
     p_excess = excess_chances(data, known, level, _of_cells(effect, level), np.ones(level.size, dtype=bool))
     bets = pd.DataFrame([_bets(data, level.cell == cell, day) for cell in place], columns=_BETS)
-    records = _records(rows["rule_text"].tolist(), curves, config)
+    records = _records(rows["rule_text"].tolist(), curves, config, skill.settings_tried)
     out = rows[["advisor_id", *_KEPT]].reset_index(drop=True)
     out["n_days"] = means.clusters[place]
     out["se_cluster"], out["t_cluster"] = means.error[place], means.t[place]
@@ -156,7 +165,23 @@ def skill_facts(
         records.lucky_sharpe,
         _named(data, known, effect, p_excess, skill.rate),
     )
-    return SkillTables(out, desk)
+    return SkillTables(out, desk, _daily_r(data, known, rows["advisor_id"].tolist(), place, config))
+
+
+def _daily_r(
+    data: Prepared, known: Known, advisors: list[str], place: IntArray, config: GroupConfig
+) -> pd.DataFrame:
+    """Add up the net R of closed ideas by the market day of their exit, from the first such day on."""
+    today = int(np.searchsorted(data.market.day, known.day, side="right")) - 1
+    level = data.levels[0]
+    since = today - config.skill_window_days
+    rows = np.flatnonzero(
+        known.skill_closed & ~np.isnan(data.r) & (level.cell >= 0) & (data.exit_index > since)
+    )
+    begin = int(data.exit_index[rows].min()) if len(rows) else today + 1
+    out = np.zeros((max(today + 1 - begin, 0), level.size))
+    np.add.at(out, (np.minimum(data.exit_index[rows], today) - begin, level.cell[rows]), data.r[rows])
+    return pd.DataFrame(out[:, place], columns=advisors)
 
 
 def _of_cells(effect: "pd.Series[float]", level: Level) -> FloatArray:
@@ -185,7 +210,7 @@ def _bets(data: Prepared, member: BoolArray, day: int) -> tuple[float, float, fl
     return (*evidence.e_process(surplus), len(surplus))
 
 
-def _records(rules: list[str], curves: pd.DataFrame, config: GroupConfig) -> _Records:
+def _records(rules: list[str], curves: pd.DataFrame, config: GroupConfig, settings_tried: int) -> _Records:
     columns = zip(*(curves[name] for name in ("rule_text", *_Line._fields)), strict=True)
     by_rule = {str(rule): _Line(*(np.asarray(value) for value in line)) for rule, *line in columns}
     lines = [by_rule.get(rule) for rule in rules]
@@ -193,7 +218,9 @@ def _records(rules: list[str], curves: pd.DataFrame, config: GroupConfig) -> _Re
     ratio = np.array([_daily_sharpe(returns) for returns in daily])
     known = ratio[~np.isnan(ratio)]
     present = [returns for returns in daily if len(returns)]
-    trials = discovery.effective_trials(np.stack(present, axis=1)) if present else 0.0
+    independent = discovery.effective_trials(np.stack(present, axis=1)) if present else 0.0
+    # records under other settings are much alike; to count each as independent errs to the safe side
+    trials = independent * max(settings_tried, 1)
     lucky = track_record.lucky_sharpe(sample_std(known), trials) if len(known) > 1 else np.nan
     shape = [(skewness(returns), kurtosis(returns)) for returns in daily]
     return _Records(

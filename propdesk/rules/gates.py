@@ -69,7 +69,7 @@ ADVERSE_GATES = _table(
     ("profit_factor", "<", "gains / losses"),
     ("volatility", ">", "volatility as a multiple of its category's median"),
     ("win_rate", "<", "wins / closed trades, fraction"),
-    ("excess_z", "<=", "standardised excess hits"),
+    ("reverse_q", "<=", "false-discovery rate at which the reversed trades would just be named"),
     ("first_half", "<", "net result of the window's first half, paise"),
     ("second_half", "<", "net result of the window's second half, paise"),
     ("reverse_net", ">", "net result of the mirrored trades after costs, paise"),

@@ -21,6 +21,20 @@ class SignalDims:
     session: Session
 
 
+def dims_of_texts(
+    advisor_id: str, category: str, period: str, regime: object, weekday: object, session: str
+) -> SignalDims:
+    """Read the coordinates from a row of a frame; what is no text (None, NaN) is not known."""
+    return SignalDims(
+        advisor_id,
+        Category(category),
+        Period(period),
+        Regime(regime) if isinstance(regime, str) else None,
+        Weekday(weekday) if isinstance(weekday, str) else None,
+        Session(session),
+    )
+
+
 class MatchOutcome(StrEnum):
     """How a search ended."""
 

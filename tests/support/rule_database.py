@@ -13,8 +13,9 @@ from sqlalchemy import make_url
 
 from adapters.config_gates import load_gates
 from adapters.db.frames.copy import replace_range
-from adapters.db.frames.rules import write_gate_thresholds, write_group_table
+from adapters.db.frames.rules import append_trials, write_gate_thresholds, write_group_table
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
+from propdesk.pipeline.trial_ledger import trials
 from tests.support.rule_frames import RuleFrames
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,6 +85,7 @@ def load(
             ("thin_groups", tables.thin),
         ):
             write_group_table(connection, name, frame, FIRST, LAST)
+        append_trials(connection, trials(tables, gates, config))
     return tables
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -11,15 +12,17 @@ from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
 from propdesk.core.errors import GapFault
 from propdesk.pipeline.groups import GroupConfig
+from propdesk.pipeline.trial_ledger import COLUMNS
 from propdesk.rules.gates import GateTable
 
 _TRADES = """
     SELECT t.trade_id, t.advisor_id, t.category, t.period, t.session, t.weekday, g.label AS regime, t.side,
         t.underlying_key, t.stoploss_paise, t.targets_paise, t.lots, t.quantity, t.margin_paise,
         t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date, t.entry_paise, t.exit_at, t.exit_date,
-        t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit, t.net_pnl_paise, t.desk_net_pnl_paise,
-        t.gross_pnl_paise, t.slippage_paise, t.charges_paise, t.holding_hours, t.risk_paise, t.r_multiple,
-        t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share, t.is_counted
+        t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit, t.ambiguous_bar, t.net_pnl_paise,
+        t.desk_net_pnl_paise, t.gross_pnl_paise, t.slippage_paise, t.charges_paise, t.holding_hours,
+        t.risk_paise, t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share,
+        t.is_counted
     FROM research.trades t
     LEFT JOIN ref.regimes g ON g.trade_date = t.trade_date
         AND g.scope = CASE WHEN %(scope)s = 'market' THEN 'MARKET' ELSE t.underlying END
@@ -35,6 +38,12 @@ _MARKS = """
     SELECT m.trade_id, m.mark_date, m.mark_pnl_paise
     FROM research.trade_marks m JOIN research.trades t USING (trade_date, trade_id)
     WHERE t.is_counted AND t.entry_date BETWEEN %(first)s AND %(last)s AND m.mark_date <= %(last)s
+"""
+_LEDGER = """
+    INSERT INTO research.trial_ledger
+        (as_of_date, settings_version, gates_version, level, rules_tried, rules_judged)
+    SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::text[], %s::int[], %s::int[])
+    ON CONFLICT DO NOTHING
 """
 
 
@@ -128,3 +137,8 @@ def write_gate_thresholds(connection: Connection, gates: GateTable) -> None:
     else:
         connection.exec_driver_sql(statement)
     append_frame(connection, "ref.gate_thresholds", pd.DataFrame(gates.rows()))
+
+
+def append_trials(connection: "psycopg.Connection[Any]", found: pd.DataFrame) -> None:
+    """Add rows of `propdesk.pipeline.trial_ledger.trials` to the ledger; those it has stay as they are."""
+    connection.execute(_LEDGER, [found[name].tolist() for name in COLUMNS])

@@ -1,7 +1,7 @@
 """What the skill layer reads of steps 5 to 8."""
 
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, LiteralString, TypeAlias
 
 import pandas as pd
@@ -24,6 +24,24 @@ _CURVES = (
 _IDEAS = "SELECT * FROM research.trades WHERE trade_date BETWEEN %s AND %s ORDER BY trade_date, trade_id"
 _FLAGS = "SELECT * FROM research.signal_flags WHERE trade_date BETWEEN %s AND %s"
 _AUDIT = "SELECT * FROM research.outcome_audit WHERE trade_date BETWEEN %s AND %s"
+_GATED = """
+    WITH judged AS (
+        SELECT as_of_date, lead(as_of_date) OVER (ORDER BY as_of_date) AS until
+        FROM (SELECT DISTINCT as_of_date FROM marts.mini_rules WHERE as_of_date < %(day)s) AS days
+    )
+    SELECT t.trade_date, t.r_multiple, m.original_failed_gates, m.desk_failed_gates
+    FROM judged AS j
+    JOIN research.trades AS t ON t.trade_date > j.as_of_date AND t.trade_date <= coalesce(j.until, %(day)s)
+    JOIN marts.mini_rules AS m ON m.as_of_date = j.as_of_date AND m.level = 'MINI'
+        AND m.advisor_id = t.advisor_id AND m.category = t.category AND m.period = t.period
+    WHERE t.is_counted AND t.r_multiple IS NOT NULL AND t.exit_date <= %(day)s AND t.trade_date > %(first)s
+    ORDER BY t.trade_date, t.trade_id
+"""
+_TRIED = """
+    SELECT count(DISTINCT settings_version), count(DISTINCT gates_version),
+        coalesce(sum(rules_tried), 0), coalesce(sum(rules_judged), 0)
+    FROM research.trial_ledger WHERE as_of_date = %s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +54,26 @@ class CopyInputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Tried:
+    """What the trial ledger holds of one as-of date: distinct settings and tables of thresholds, and groups.
+
+    ``rules_tried`` and ``rules_judged`` add up over every run that differed in settings, thresholds or data.
+    """
+
+    settings: int
+    gate_tables: int
+    rules_tried: int
+    rules_judged: int
+
+
+@dataclass(frozen=True, slots=True)
 class SkillInputs:
     """Trades since the first, and what step 8 made of them on one as-of date."""
 
     groups: GroupInputs
     metrics: pd.DataFrame
     curves: pd.DataFrame
+    tried: Tried
 
 
 def newest_group_day(connection: Connection) -> date:
@@ -88,7 +120,38 @@ def read_skill_inputs(
         raise GapFault(f"There are no group metrics of {day}: `propdesk backfill {day} {day}` makes them.")
     everything = replace(config, skill_window_days=_EVERY_DAY, skill_window_days_positional=_EVERY_DAY)
     groups = read_group_inputs(connection, calendar, day, day, everything, scope)
-    return SkillInputs(groups, metrics, read_frame(connection, _CURVES, (day, config.size_models[0])))
+    curves = read_frame(connection, _CURVES, (day, config.size_models[0]))
+    return SkillInputs(groups, metrics, curves, read_tried(connection, day))
+
+
+def read_tried(connection: Connection, day: date) -> Tried:
+    """Read the trial ledger of one as-of date; zeros where nothing was tried."""
+    ((settings, gate_tables, tried, judged),) = connection.execute(_TRIED, (day,)).fetchall()
+    return Tried(settings, gate_tables, tried, judged)
+
+
+def read_gated_ideas(connection: Connection, day: date, days: int) -> pd.DataFrame:
+    """Read what `propdesk.pipeline.gate_sets` needs: closed ideas beside the verdicts they met.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Any role that may read ``research`` and ``marts``.
+    day : date
+        Only what is over by its end, and verdicts of as-of dates before it.
+    days : int
+        Calendar days of trade dates up to it.
+
+    Returns
+    -------
+    DataFrame
+        ``trade_date, r_multiple, original_failed_gates, desk_failed_gates``; empty without marts.
+    """
+    row = connection.execute("SELECT to_regclass('marts.mini_rules') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        names = ("trade_date", "r_multiple", "original_failed_gates", "desk_failed_gates")
+        return pd.DataFrame({name: [] for name in names})
+    return read_frame(connection, _GATED, {"day": day, "first": day - timedelta(days=days)})
 
 
 def newest_trade_day(connection: Connection) -> date:

@@ -164,7 +164,7 @@ def _rule_listings() -> list[Listing]:
         _mart("eligible-rules", "eligible_rules", "rule that passes a profile", _PROFILE_KEY, "-post_mean_r"),
         _mart("adverse-rules", "adverse_rules", "candidate for trading against", _RULE_KEY, "post_mean_r"),
         _mart("rule-changes", "rule_changes", "rule that switched on or off", _PROFILE_KEY, "rule_text"),
-        _table("equity-curves", "research.equity_curves", "equity curve of an advisor or of the desk"),
+        _table("equity-curves", "research.equity_curves", "equity curve of an advisor"),
         _table("corpus-replays", "research.corpus_replays", "corpus replay of a group"),
         _table("rulesets", "ref.rulesets", "frozen rule table", "-trade_date"),
         _table("ruleset-rules", "ref.ruleset_rules", "rule of a frozen rule table"),

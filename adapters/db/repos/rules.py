@@ -1,6 +1,6 @@
 """Rules, their gates and the leaderboard as the surfaces show them (§4.3, §7.4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeAlias
@@ -11,7 +11,7 @@ from psycopg.rows import class_row, dict_row
 from propdesk.core.errors import GapFault
 from propdesk.model.enums import GateProfile, RuleLevel, TrustFlag
 from propdesk.model.rule import GateResult
-from propdesk.rules.gates import GATES, holds, trust_value
+from propdesk.rules.gates import ADVERSE_GATES, ADVERSE_PREFIX, GATES, GateDefinition, holds, trust_value
 
 Connection: TypeAlias = psycopg.Connection[Any]
 
@@ -79,7 +79,10 @@ class FunnelRow:
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """Every gate of one rule at one as-of date under both profiles."""
+    """Every gate of one rule at one as-of date under both profiles.
+
+    ``adverse`` holds the gates of the same cell as a rule against its advisor; empty without a mean loss.
+    """
 
     rule_text: str
     level: str
@@ -89,6 +92,7 @@ class RuleVerdict:
     prob_edge: float
     is_judged: bool
     gates: dict[GateProfile, tuple[GateResult, ...]]
+    adverse: dict[GateProfile, tuple[GateResult, ...]]
 
 
 _COLUMNS = """rule_text, level, advisor_id, n, n_days, win_rate_pct, profit_factor, mdd_pct, sharpe,
@@ -175,16 +179,37 @@ def read_funnel(connection: Connection, as_of: date, profile: GateProfile) -> li
 
     Only judged rules count; a rule may fail several gates.
     """
+    judged = f"SELECT * FROM ({_JUDGED}) AS judged WHERE trades_executed IS NOT NULL"  # noqa: S608 - a constant
+    return _funnel(connection, as_of, profile, judged, GATES)
+
+
+def read_adverse_funnel(connection: Connection, as_of: date, profile: GateProfile) -> list[FunnelRow]:
+    """Count what each gate stops among the cells with a mean loss, as rules against their advisors."""
+    return _funnel(connection, as_of, profile, "SELECT * FROM marts.adverse_rules", ADVERSE_GATES)
+
+
+def _funnel(
+    connection: Connection, as_of: date, profile: GateProfile, source: str, gates: Iterable[str]
+) -> list[FunnelRow]:
     name = f"{profile.value}_failed_gates"
     statement = (
         f"SELECT gate, count(*), count(*) FILTER (WHERE cardinality({name}) = 1), "  # noqa: S608 - an enum's value
         "coalesce(sum(n) FILTER (WHERE level = 'RULE_6D'), 0) "
-        f"FROM ({_JUDGED}) AS rules, unnest({name}) AS gate "
-        "WHERE as_of_date = %s AND trades_executed IS NOT NULL GROUP BY gate"
+        f"FROM ({source}) AS rules, unnest({name}) AS gate WHERE as_of_date = %s GROUP BY gate"
     )
     found = connection.execute(statement, (as_of,)).fetchall()
     rows = {row[0]: FunnelRow(row[0], row[1], row[2], int(row[3])) for row in found}
-    return [rows[gate] for gate in GATES if gate in rows]
+    return [rows[gate] for gate in gates if gate in rows]
+
+
+def count_adverse(connection: Connection, as_of: date, profile: GateProfile) -> tuple[int, int]:
+    """Count the cells with a mean loss, and those of them that may be traded against."""
+    statement = (
+        f"SELECT count(*), count(*) FILTER (WHERE {profile.value}_passes) "  # noqa: S608 - an enum's value
+        "FROM marts.adverse_rules WHERE as_of_date = %s"
+    )
+    ((every, passing),) = connection.execute(statement, (as_of,)).fetchall()
+    return every, passing
 
 
 def why_rule(connection: Connection, rule_text: str, as_of: date) -> RuleVerdict:
@@ -219,14 +244,22 @@ def why_rule(connection: Connection, rule_text: str, as_of: date) -> RuleVerdict
                 f"there is no rule {rule_text!r} on {as_of}: "
                 f"`propdesk rules list --as-of {as_of}` shows those that are"
             )
+        against = cursor.execute(
+            "SELECT * FROM marts.adverse_rules WHERE as_of_date = %s AND rule_text = %s", (as_of, rule_text)
+        ).fetchone()
         thresholds = cursor.execute(
             "SELECT profile, gate, comparison, threshold FROM ref.gate_thresholds "
-            "WHERE rule_level = %s AND category = %s AND gate NOT LIKE 'adverse%%'",
+            "WHERE rule_level = %s AND category = %s",
             (row["level"], row["category"]),
         ).fetchall()
-    gates = {
-        profile: tuple(_results(row, profile, (t for t in thresholds if t["profile"] == profile.value)))
+    asked = {
+        profile: {t["gate"]: t for t in thresholds if t["profile"] == profile.value}
         for profile in GateProfile
+    }
+    gates = {p: tuple(_results(gate_values(row, p), asked[p], GATES)) for p in GateProfile}
+    adverse = {
+        p: () if against is None else tuple(_results(adverse_values(against), asked[p], ADVERSE_GATES))
+        for p in GateProfile
     }
     return RuleVerdict(
         rule_text,
@@ -237,19 +270,21 @@ def why_rule(connection: Connection, rule_text: str, as_of: date) -> RuleVerdict
         row["prob_edge"],
         row["trades_executed"] is not None,
         gates,
+        adverse,
     )
 
 
 def _results(
-    row: dict[str, Any], profile: GateProfile, thresholds: Iterable[dict[str, Any]]
+    values: Mapping[str, float | None],
+    asked: Mapping[str, Mapping[str, Any]],
+    gates: Mapping[str, GateDefinition],
 ) -> Iterable[GateResult]:
-    values = gate_values(row, profile)
-    by_gate = {t["gate"]: t for t in thresholds}
-    for gate in GATES:
-        if gate in by_gate:
-            asked, value = by_gate[gate], values[gate]
-            passed = holds(asked["comparison"], value, asked["threshold"])
-            yield GateResult(gate, value, asked["threshold"], passed)
+    prefix = ADVERSE_PREFIX if gates is ADVERSE_GATES else ""
+    for gate in gates:
+        found = asked.get(prefix + gate)
+        if found is not None:
+            passed = holds(found["comparison"], values[gate], found["threshold"])
+            yield GateResult(gate, values[gate], found["threshold"], passed)
 
 
 def gate_values(row: dict[str, Any], profile: GateProfile) -> dict[str, float | None]:
@@ -273,6 +308,21 @@ def gate_values(row: dict[str, Any], profile: GateProfile) -> dict[str, float | 
         "prob_edge": row["prob_edge"],
         "advisor_q": row["advisor_q"],
         "mdd_p95": _fraction(row["mdd_p95_pct"]),
+    }
+
+
+def adverse_values(row: dict[str, Any]) -> dict[str, float | None]:
+    """Read the value of every adverse gate from a row of ``marts.adverse_rules``."""
+    return {
+        "min_trades": row["n"],
+        "mean_return": _fraction(row["mean_return_pct"]),
+        "profit_factor": row["profit_factor"],
+        "volatility": row["volatility_multiple"],
+        "win_rate": _fraction(row["win_rate_pct"]),
+        "reverse_q": row["reverse_q"],
+        "first_half": row["first_half_net_pnl_paise"],
+        "second_half": row["second_half_net_pnl_paise"],
+        "reverse_net": row["reverse_net_pnl_paise"],
     }
 
 

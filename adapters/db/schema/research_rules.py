@@ -106,6 +106,7 @@ group_metrics = Table(
     ratio("excess_z"),
     ratio("advisor_q"),
     ratio("mdd_p95"),
+    ratio("reverse_q"),
     ratio("best_r"),
     ratio("worst_r"),
     ratio("median_r"),
@@ -152,5 +153,18 @@ group_metrics = Table(
     ratio("hours"),
     paise("first_half_net_pnl_paise"),
     paise("reverse_net_pnl_paise"),
+    schema="research",
+)
+
+# append-only: what a search has tried stays tried, whatever is computed anew
+trial_ledger = Table(
+    "trial_ledger",
+    metadata,
+    day("as_of_date", pk=True),
+    text("settings_version", pk=True),
+    text("gates_version", pk=True),
+    text("level", pk=True),
+    whole("rules_tried", pk=True),
+    whole("rules_judged", pk=True),
     schema="research",
 )

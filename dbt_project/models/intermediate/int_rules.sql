@@ -11,7 +11,7 @@
 -- cells stand in int_thin_rules.
 {% set more = [
     'win_rate', 'mean_return', 'volatility_ratio', 'first_half_net_pnl_paise', 'second_half_net_pnl_paise',
-    'reverse_net_pnl_paise',
+    'reverse_net_pnl_paise', 'reverse_q',
 ] %}
 {% set z2 = '3.8414588206941236::double precision' %}
 with joined as (

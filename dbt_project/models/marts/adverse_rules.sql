@@ -7,7 +7,7 @@
     post_hook="{{ know_keys() }}"
 ) }}
 -- Candidates for trading against an advisor: one row per as-of date and replayed group with a mean loss.
--- Significance is |z| >= 1.96 of the excess hits here; a false-discovery rate over all groups is not yet part of it.
+-- Significance is the false-discovery rate of the reversed trades among all judged groups of the day (step 8).
 with metrics as (
     select * from {{ ref('int_rules') }}
     where level <> 'ADVISOR' and {{ in_range('as_of_date') }}
@@ -74,6 +74,7 @@ judged as (
         m.volatility_multiple,
         m.excess_hits,
         m.excess_z,
+        m.reverse_q,
         m.first_half_net_pnl_paise,
         m.second_half_net_pnl_paise,
         m.reverse_net_pnl_paise,

@@ -8,8 +8,11 @@ import pandas as pd
 import psycopg
 import pytest
 
+from adapters.config_gates import load_gates
+from adapters.db.frames.skill import read_gated_ideas
 from cli.main import main
 from cli.output import EXIT_BAD_INPUT, EXIT_OK
+from propdesk.pipeline.groups import GroupConfig
 from tests.support.rule_database import load, psycopg_url
 from tests.support.rule_frames import make_frames
 
@@ -66,6 +69,11 @@ def test_advisors_and_desk_are_judged(desk: dict[str, str], capsys: pytest.Captu
     )
     assert sum(facts["stages"].values()) == 6
     assert "ADVISOR|A01" in {rule["rule_text"] for rule in facts["rules"]}
+    # all at once: the two skilled are named; without marts nothing says what the gates are worth
+    assert facts["spa_p"] < 0.05
+    assert {"A01", "A02"} <= set(facts["superior"])
+    assert {"A03", "A04", "A05"}.isdisjoint(facts["superior"])
+    assert (facts["pbo"], facts["pbo_gate_sets"]) == (None, 0)
     strict = call(capsys, "desk", "--rate", "0.001")
     assert strict["named_by_q"] <= facts["named_by_q"]
     assert len(strict["rules"]) < len(facts["rules"])
@@ -75,6 +83,61 @@ def test_advisors_and_desk_are_judged(desk: dict[str, str], capsys: pytest.Captu
         shown = capsys.readouterr().out
         assert "A01" in shown
         assert str(DAYS[1]) in shown
+
+
+def test_what_was_tried_stays_tried(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # the same again is no new trial
+        load(desk["owner"], FRAMES, DAYS[1:])
+        once = call(capsys, "desk")
+        assert (once["settings_tried"], once["gate_tables_tried"]) == (1, 1)
+        assert once["rules_tried"] > once["rules_judged"] > 6
+    other = GroupConfig(minimum_trades=load_gates().minimum_trades(), window_days=60)
+    load(desk["owner"], FRAMES, DAYS[1:], other)
+    twice = call(capsys, "desk")
+    assert twice["settings_tried"] == 2
+    assert twice["rules_tried"] > once["rules_tried"]
+    assert twice["n_trials_eff"] > once["n_trials_eff"]
+    with psycopg.connect(psycopg_url(desk["pipeline"])) as connection:
+        for statement in (
+            "DELETE FROM research.trial_ledger",
+            "UPDATE research.trial_ledger SET rules_tried = 0",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+            connection.rollback()
+
+
+def test_gates_are_judged_by_the_ideas_that_followed(desk: dict[str, str]) -> None:
+    load(desk["owner"], FRAMES, DAYS[1:])
+    first, second = FRAMES.days[-6], FRAMES.days[-4]
+    mini = "MINI|A01|INDEX_FUT|INTRADAY"
+    with psycopg.connect(psycopg_url(desk["owner"])) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
+        connection.execute(
+            "CREATE TABLE marts.mini_rules (as_of_date date, rule_text text, level text, advisor_id text, "
+            "category text, period text, original_failed_gates text[], desk_failed_gates text[])"
+        )
+        for day, failed in ((first, ["mdd"]), (second, [])):
+            connection.execute(
+                "INSERT INTO marts.mini_rules "
+                "VALUES (%s, %s, 'MINI', 'A01', 'INDEX_FUT', 'INTRADAY', '{}', %s)",
+                (day, mini, failed),
+            )
+        found = read_gated_ideas(connection, FRAMES.days[-2], 30)
+        connection.execute("DROP TABLE marts.mini_rules")
+        connection.commit()
+    t = FRAMES.trades[FRAMES.trades["is_counted"] & FRAMES.trades["r_multiple"].notna()]
+    t = t[(t["advisor_id"] == "A01") & (t["category"] == "INDEX_FUT") & (t["period"] == "INTRADAY")]
+    # entered after the first verdict, over by the end of the day
+    t = t[(t["trade_date"] > first) & (t["exit_date"] <= FRAMES.days[-2])].sort_values(
+        ["trade_date", "trade_id"]
+    )
+    assert len(t) > 5
+    assert found["trade_date"].tolist() == t["trade_date"].tolist()
+    assert found["r_multiple"].tolist() == pytest.approx(t["r_multiple"].tolist())
+    assert [list(gates) for gates in found["desk_failed_gates"]] == [
+        ["mdd"] if day <= second else [] for day in t["trade_date"]
+    ]
 
 
 def test_who_can_be_copied(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,11 @@ from typer.testing import CliRunner
 
 from adapters.config_gates import load_gates
 from adapters.db.repos.rules import (
+    adverse_values,
+    count_adverse,
     gate_values,
     newest_as_of,
+    read_adverse_funnel,
     read_funnel,
     read_leaderboard,
     read_rules,
@@ -207,19 +210,8 @@ def test_adverse_verdicts_equal_the_python_gates(connection: psycopg.Connection[
         early = np.array([day <= LAST - timedelta(days=45) for day in group["entry_date"]])
         assert row["first_half_net_pnl_paise"] == group["net_pnl_paise"][early].sum()
         assert row["second_half_net_pnl_paise"] == group["net_pnl_paise"][~early].sum()
-        values = {
-            "min_trades": row["n"],
-            "mean_return": row["mean_return_pct"] / 100,
-            "profit_factor": row["profit_factor"],
-            "volatility": row["volatility_multiple"],
-            "win_rate": row["win_rate_pct"] / 100,
-            "excess_z": row["excess_z"],
-            "first_half": row["first_half_net_pnl_paise"],
-            "second_half": row["second_half_net_pnl_paise"],
-            "reverse_net": row["reverse_net_pnl_paise"],
-        }
         for profile in GateProfile:
-            results = evaluate(values, load_gates().adverse[profile], ADVERSE_GATES)
+            results = evaluate(adverse_values(row), load_gates().adverse[profile], ADVERSE_GATES)
             failed = [gate.gate for gate in results if not gate.passed]
             assert row[f"{profile.value}_failed_gates"] == failed
 
@@ -272,6 +264,17 @@ def test_repository_reads_what_stands_there(connection: psycopg.Connection[Any])
     for line in funnel:
         assert line.failed == sum(line.gate in rule.failed_gates for rule in rules)
         assert line.failed_alone == sum(rule.failed_gates == [line.gate] for rule in rules)
+    losing = rows(connection, "adverse_rules")
+    assert count_adverse(connection, LAST, GateProfile.DESK) == (
+        len(losing),
+        sum(row["desk_passes"] for row in losing),
+    )
+    for line in read_adverse_funnel(connection, LAST, GateProfile.DESK):
+        assert line.failed == sum(line.gate in row["desk_failed_gates"] for row in losing)
+    for one in losing:
+        against = why_rule(connection, one["rule_text"], LAST).adverse[GateProfile.DESK]
+        assert [gate.gate for gate in against if not gate.passed] == one["desk_failed_gates"]
+    assert not verdict.adverse[GateProfile.DESK]
     only = read_rules(connection, LAST, GateProfile.DESK, level=RuleLevel.MINI, eligible_only=True)
     assert only == [rule for rule in rules if rule.passes and rule.level == "MINI"]
     with pytest.raises(GapFault, match="no rule 'MINI"):
@@ -363,6 +366,11 @@ def test_variables_that_are_no_values_stop_the_build(
     assert "must be" in done.stdout
 
 
+def payload_of_losing(pg_url: str) -> list[dict[str, Any]]:
+    with psycopg.connect(psycopg_url(pg_url)) as connection:
+        return rows(connection, "adverse_rules")
+
+
 def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pytest.MonkeyPatch) -> None:
     import json
 
@@ -383,6 +391,10 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         runner.invoke(build_cli(), ["rules", "funnel", "--as-of", str(DAYS[1]), "--json"]).stdout
     )
     assert funnel["desk"]["pass"] == len(payload["rules"])
+    assert "reverse_q" in {line["gate"] for line in funnel["desk"]["adverse"]["gates"]}
+    (against, *_) = [line["rule_text"] for line in payload_of_losing(pg_url)]
+    shown = runner.invoke(build_cli(), ["rules", "why", against, "--as-of", str(LAST)])
+    assert "against the advisor, profile desk" in " ".join(shown.stdout.split())
     with psycopg.connect(psycopg_url(pg_url)) as connection:
         by_day = {
             day: {
@@ -401,6 +413,20 @@ def test_commands_speak_json(pg_url: str, tables: GroupTables, monkeypatch: pyte
         for one in told["changes"]
         if one["change"] != "SHIFTED" and not one["is_adverse"]
     }
+    analysed = runner.invoke(build_cli(), ["analyze", "corpus", "--desk", "--as-of", str(DAYS[1]), "--json"])
+    assert analysed.exit_code == 0, analysed.output
+    book = json.loads(analysed.stdout)["profiles"]["desk"]
+    assert book["rules_eligible"] == len(payload["rules"])
+    assert book["trades_executed"] + book["trades_skipped_capital"] == book["ideas_taken"] > 0
+    assert len(book["daily_corpus"]) == len(book["days"])
+    assert book["days"][-1] == str(DAYS[1])
+    gone = runner.invoke(build_cli(), ["analyze", "corpus", "--desk", "--as-of", "2031-01-01"])
+    assert isinstance(gone.exception, GapFault)
+    both = runner.invoke(build_cli(), ["analyze", "corpus"])
+    assert "either --trades FILE or --desk" in str(both.exception)
+    skill = json.loads(runner.invoke(build_cli(), ["skill", "desk", "--json"]).stdout)
+    assert skill["pbo"] is None  # six days of verdicts are too few to tell
+    assert skill["pbo_gate_sets"] >= 2
     missing = runner.invoke(build_cli(), ["rules", "diff", str(DAYS[0]), "2031-01-01"])
     assert isinstance(missing.exception, GapFault)
     assert "there are no rules of 2031-01-01" in str(missing.exception)

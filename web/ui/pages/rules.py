@@ -74,7 +74,15 @@ async def build_changes(visit: Visit) -> None:
         heading(f"What gates stop: profile {profile}", "Rules of the newest day; one can fail several.")
         Panel(visit, partial(visit.read, partial(_read_funnel, profile=profile)), _draw_funnel)
     heading("Candidates for trading against", "Cells so bad that their opposite may be traded.")
-    adverse = ("rule_text", "n", "n_days", "win_rate_pct", "excess_z", "reverse_net_pnl_paise", "post_mean_r")
+    adverse = (
+        "rule_text",
+        "n",
+        "n_days",
+        "win_rate_pct",
+        "reverse_q",
+        "reverse_net_pnl_paise",
+        "post_mean_r",
+    )
     shown = (*adverse, "desk_passes", "desk_failed_gates")
     grid(visit, GridSpec("adverse-rules", shown, {"rule_text": RULE_LINK}, is_small=True))
 

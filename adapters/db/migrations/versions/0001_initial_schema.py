@@ -504,6 +504,7 @@ def upgrade() -> None:
         sa.Column("excess_z", sa.Double(), nullable=True),
         sa.Column("advisor_q", sa.Double(), nullable=True),
         sa.Column("mdd_p95", sa.Double(), nullable=True),
+        sa.Column("reverse_q", sa.Double(), nullable=True),
         sa.Column("best_r", sa.Double(), nullable=True),
         sa.Column("worst_r", sa.Double(), nullable=True),
         sa.Column("median_r", sa.Double(), nullable=True),
@@ -699,6 +700,25 @@ def upgrade() -> None:
         sa.Column("shrink", sa.Double(), nullable=True),
         sa.Column("prob_edge", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("as_of_date", "rule_text", name=op.f("pk_thin_groups")),
+        schema="research",
+    )
+    op.create_table(
+        "trial_ledger",
+        sa.Column("as_of_date", sa.Date(), nullable=False),
+        sa.Column("settings_version", sa.Text(), nullable=False),
+        sa.Column("gates_version", sa.Text(), nullable=False),
+        sa.Column("level", sa.Text(), nullable=False),
+        sa.Column("rules_tried", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rules_judged", sa.Integer(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint(
+            "as_of_date",
+            "settings_version",
+            "gates_version",
+            "level",
+            "rules_tried",
+            "rules_judged",
+            name=op.f("pk_trial_ledger"),
+        ),
         schema="research",
     )
     op.create_table(
@@ -1576,6 +1596,7 @@ def downgrade() -> None:
     op.drop_table("trades", schema="research")
     op.drop_table("trade_marks", schema="research")
     op.drop_table("trade_legs", schema="research")
+    op.drop_table("trial_ledger", schema="research")
     op.drop_table("thin_groups", schema="research")
     op.drop_index(op.f("ix_resolved_signals_received_at"), table_name="resolved_signals", schema="research")
     op.drop_table("resolved_signals", schema="research")

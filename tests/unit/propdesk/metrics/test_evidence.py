@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy.stats import poisson_binom
 
 from propdesk.core.errors import InvariantViolated
 from propdesk.metrics import discovery, evidence
@@ -61,6 +62,19 @@ def test_excess_hits_by_hand() -> None:
     assert found[1] == pytest.approx(upper(0.8 / math.sqrt(0.41)))  # 0.1058; exactly 0.1
     assert found[2] == pytest.approx(upper(-1.0 / math.sqrt(0.5)))  # half a hit; one or more has 0.75
     assert math.isnan(found[3])
+
+
+@pytest.mark.parametrize("n", [1, 7, 60, 200])
+def test_exact_chance_agrees_with_scipy(n: int) -> None:
+    rng = np.random.default_rng(n)
+    p0 = rng.uniform(0.05, 0.9, n)
+    for hits in range(0, n + 1, max(n // 12, 1)):
+        hit = (np.arange(n) < hits).astype(np.float64)
+        # a tiny design effect leaves the normal chance behind the exact one, or at 1
+        found = evidence.excess_hit_chances(hit, p0, np.zeros(n, dtype=np.int64), np.array([1e-12]))[0]
+        exact = poisson_binom.sf(hits - 1, p0)
+        above = hits - 0.5 > p0.sum()
+        assert found == pytest.approx(exact, rel=1e-9, abs=1e-15) if above else found == 1.0
 
 
 def upper(z: float) -> float:

@@ -261,6 +261,21 @@ def test_every_cell_has_its_advisors_q(tables: GroupTables) -> None:
     assert newest["advisor_q"].drop("A01").min() > 0.05
 
 
+def test_reversals_are_one_family_of_the_day(frames: RuleFrames) -> None:
+    """One advisor is much worse than luck; everybody's cells of every trading level are tested together."""
+    bad = make_frames(
+        seed=4, first=frames.days[0], last=date(2025, 3, 31), per_day=40, advisors=6, edge={2: -0.4}
+    )
+    metrics = plain(build(bad, bad.days[-1:]).metrics)
+    assert metrics.loc[metrics["level"] == "ADVISOR", "reverse_q"].isna().all()
+    cells = metrics[metrics["level"] != "ADVISOR"]
+    named = cells[cells["reverse_q"] <= 0.05]
+    assert set(named["advisor_id"]) == {"A02"}
+    assert {"MINI", "MINI_REGIME"} <= set(named["level"])
+    # a break-even advisor loses his costs, and whoever trades against him loses them too
+    assert cells.loc[cells["advisor_id"] != "A02", "reverse_q"].min() > 0.2
+
+
 def test_reshuffled_drawdown_of_one_rule_by_a_plain_loop(frames: RuleFrames, tables: GroupTables) -> None:
     day = frames.days[-1]
     metrics = plain(tables.metrics)

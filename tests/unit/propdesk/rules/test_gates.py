@@ -63,11 +63,13 @@ def test_infinite_profit_factor_passes_and_nan_fails() -> None:
 def test_adverse_gates_are_inverted() -> None:
     asked = load_gates().adverse[GateProfile.DESK]
     values = {
-        "min_trades": 20, "mean_return": -0.01, "profit_factor": 0.5, "volatility": 1.2, "excess_z": -2.0,
+        "min_trades": 20, "mean_return": -0.01, "profit_factor": 0.5, "volatility": 1.2, "reverse_q": 0.05,
         "first_half": -1.0, "second_half": -1.0, "reverse_net": 1.0,
     }  # fmt: skip
     assert all(gate.passed for gate in evaluate(values, asked, ADVERSE_GATES))
-    assert not all(gate.passed for gate in evaluate({**values, "reverse_net": -1.0}, asked, ADVERSE_GATES))
+    for name, beyond in {"reverse_net": -1.0, "reverse_q": 0.0501}.items():
+        failed = [g.gate for g in evaluate({**values, name: beyond}, asked, ADVERSE_GATES) if not g.passed]
+        assert failed == [name]
 
 
 def test_noise_gates_in_profile_original_only() -> None:
@@ -90,7 +92,7 @@ def test_version_changes_with_a_threshold(tmp_path: Path) -> None:
     ("old", "new", "words"),
     [
         ("sharpe: 1.0", "sharp: 1.0", "unknown gate 'sharp'"),
-        ("excess_z: -1.96", "excess_z: low", "adverse.desk.excess_z"),
+        ("reverse_q: 0.05", "reverse_q: low", "adverse.desk.reverse_q"),
         ("adverse:", "adverses:", "adverse"),
         ("profit_factor: 1.5", "profit_factor: .nan", "finite"),
         ("profiles:", "profiles: [", "YAML"),
