@@ -22,6 +22,7 @@ MAY_BE_WIDER: Final = frozenset({"price_band"})
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _Multiple = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+_Window = Annotated[int, Field(gt=0, le=10_000)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 _Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
@@ -77,12 +78,24 @@ class _Kill(Strict):
     rejections_window: _Count
     advisor_signals_max: _Count
     advisor_window_s: _Seconds
+    latency_alarm_s: _Seconds
+    latency_halt_s: _Seconds
+    latency_window: _Window
+    latency_good_s: _Seconds
+    exceptions_max: _Count
+    exceptions_window_s: _Seconds
+    clock_skew_s: _Seconds
+    clock_good_s: _Seconds
 
     @model_validator(mode="after")
     def _ordered(self) -> "_Kill":
         if self.day_loss_block > self.day_loss_halt:
             raise ValueError(
                 "day_loss_block lies beyond day_loss_halt: entries would end after everything is closed"
+            )
+        if self.latency_alarm_s > self.latency_halt_s:
+            raise ValueError(
+                "latency_alarm_s lies beyond latency_halt_s: nobody would be told before entries end"
             )
         return self
 

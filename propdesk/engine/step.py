@@ -12,6 +12,7 @@ from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.desk_commands import on_command, set_level
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
+from propdesk.engine.measured import on_measured
 from propdesk.engine.protection import check_cover, neutralise
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, LegOrder, StepResult
@@ -35,6 +36,7 @@ from propdesk.model.messages import (
     IntentKind,
     OperatorCommand,
     SignalReceived,
+    SwitchMeasured,
     TickObserved,
     TimerFired,
 )
@@ -183,6 +185,8 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
             _on_day_opened(turn, event)
         case EntryWaited():
             on_entry_waited(turn, event)
+        case SwitchMeasured():
+            on_measured(turn, event)
         case ContextChanged():
             turn.notify(EventKind.CONTEXT_CHANGED, f"decided under context {event.context_hash[:12]} now")
         case _:

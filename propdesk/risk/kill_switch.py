@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from propdesk.model.enums import Category, GateProfile, KillLevel
 from propdesk.model.messages import ADDED
 
@@ -56,6 +56,9 @@ class Cause(StrEnum):
     SURPLUS_ORDER = "SURPLUS_ORDER"
     OVERSOLD = "OVERSOLD"
     NAKED = "NAKED"
+    LATENCY = "LATENCY"
+    EXCEPTIONS = "EXCEPTIONS"
+    CLOCK_SKEW = "CLOCK_SKEW"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -86,6 +89,9 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
     Cause.OVERSOLD: ResetRule.PERSON,
     Cause.NAKED: ResetRule.AUTOMATIC,
+    Cause.LATENCY: ResetRule.AUTOMATIC,
+    Cause.EXCEPTIONS: ResetRule.PERSON,
+    Cause.CLOCK_SKEW: ResetRule.AUTOMATIC,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }
@@ -102,6 +108,12 @@ class KillLimits:
     ``rejections_row`` entries refused by the broker one after the other are borne, and ``rejections_share``
     of the last ``rejections_window``; for the whole account ``rejections_row_account``. An advisor may
     publish ``advisor_signals_max`` ideas within ``advisor_window_ns``.
+
+    Of the way from an idea to its order the 99th percentile over the last ``latency_window`` is told beyond
+    ``latency_alarm_ns`` and halts entries beyond ``latency_halt_ns``, until ``latency_good_ns`` have passed
+    without one that long. ``exceptions_max`` unexpected exceptions are borne within ``exceptions_window_ns``.
+    Our clock may differ by ``clock_skew_ns`` from another's; one that differed more must have been good
+    for ``clock_good_ns``.
     """
 
     day_loss_block: float = 0.03
@@ -120,6 +132,14 @@ class KillLimits:
     rejections_window: int = field(default=20, metadata=ADDED)
     advisor_signals_max: int = field(default=10, metadata=ADDED)
     advisor_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    latency_alarm_ns: int = field(default=250 * NS_PER_MS, metadata=ADDED)
+    latency_halt_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
+    latency_window: int = field(default=50, metadata=ADDED)
+    latency_good_ns: int = field(default=5 * NS_PER_MINUTE, metadata=ADDED)
+    exceptions_max: int = field(default=10, metadata=ADDED)
+    exceptions_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    clock_skew_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
+    clock_good_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
