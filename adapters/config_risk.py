@@ -72,6 +72,7 @@ class _Kill(Strict):
     disconnect_s: _Seconds
     market_stale_s: _Seconds
     market_series_min: _Count
+    position_stale_s: _Seconds
     rejections_row: _Count
     rejections_row_account: _Count
     rejections_share: _Share

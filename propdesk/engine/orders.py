@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from propdesk.core.ids import correlation_id
+from propdesk.core.ids import correlation_id, is_ours, split_guard_id
 from propdesk.engine.state import Booked, ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
 from propdesk.engine.turn import Turn
 from propdesk.execution.trade_group import apply_event
@@ -256,10 +256,7 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
         _doubt_all(turn, update)
         return
     if group_id is None:
-        turn.notify(
-            EventKind.FOREIGN_ORDER,
-            f"the broker reports order {update.correlation_id or update.broker_order_id}, which is not ours",
-        )
+        _unexplained(turn, update)
         return
     if update.kind is BrokerUpdateKind.SURPLUS:
         _repeated(turn, turn.groups[group_id], update)
@@ -275,6 +272,19 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     if event is not None:
         known = _apply(turn, known, event)
     turn.put_group(settle_legs(turn, known))
+
+
+def _unexplained(turn: Turn, update: BrokerUpdate) -> None:
+    """Tell of an order that is in no book; one with our mark blocks entries until a person has looked.
+
+    It may be of a book that was lost (a database put back from a backup), and so may others. A guard carries
+    its order's mark.
+    """
+    name = update.correlation_id or update.broker_order_id
+    if is_ours(split_guard_id(update.correlation_id)[0]):
+        reason = f"order {name} carries our mark and is in no book"
+        turn.trip(ACCOUNT_SCOPE, Cause.UNEXPLAINED, KillLevel.ENTRIES_BLOCKED, "engine", reason)
+    turn.notify(EventKind.FOREIGN_ORDER, f"the broker reports order {name}, which is not ours")
 
 
 def _repeated(turn: Turn, live: LiveGroup, update: BrokerUpdate) -> None:

@@ -55,6 +55,7 @@ class Cause(StrEnum):
     ACCESS_REFUSED = "ACCESS_REFUSED"
     SURPLUS_ORDER = "SURPLUS_ORDER"
     OVERSOLD = "OVERSOLD"
+    UNEXPLAINED = "UNEXPLAINED"
     NAKED = "NAKED"
     LATENCY = "LATENCY"
     EXCEPTIONS = "EXCEPTIONS"
@@ -88,6 +89,7 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.ACCESS_REFUSED: ResetRule.BROKER,
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
     Cause.OVERSOLD: ResetRule.PERSON,
+    Cause.UNEXPLAINED: ResetRule.PERSON,
     Cause.NAKED: ResetRule.AUTOMATIC,
     Cause.LATENCY: ResetRule.AUTOMATIC,
     Cause.EXCEPTIONS: ResetRule.PERSON,
@@ -104,7 +106,7 @@ class KillLimits:
     ``group_loss_r`` is in planned risk (profile desk), ``group_loss_capital`` of the group's capital
     (profile original); ``market_stale_ns`` comes on top of the feed's interval
     and is judged only while at least ``market_series_min`` series are followed: one quiet instrument is no
-    silent feed.
+    silent feed. ``position_stale_ns``, beyond its interval too, is for a series of which something is held.
     ``rejections_row`` entries refused by the broker one after the other are borne, and ``rejections_share``
     of the last ``rejections_window``; for the whole account ``rejections_row_account``. An advisor may
     publish ``advisor_signals_max`` ideas within ``advisor_window_ns``.
@@ -126,6 +128,7 @@ class KillLimits:
     disconnect_ns: int = 30 * NS_PER_SECOND
     market_stale_ns: int = 15 * NS_PER_SECOND
     market_series_min: int = 5
+    position_stale_ns: int = field(default=5 * NS_PER_SECOND, metadata=ADDED)
     rejections_row: int = field(default=5, metadata=ADDED)
     rejections_row_account: int = field(default=9, metadata=ADDED)
     rejections_share: float = field(default=0.30, metadata=ADDED)

@@ -16,15 +16,18 @@ from adapters.db.repos.heartbeat import HeartbeatRepo
 from adapters.db.repos.intents import IntentRepo
 from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND, ManualClock, to_ns
+from propdesk.core.errors import Rejected
+from propdesk.core.ids import correlation_id
 from propdesk.model.command import Door
 from propdesk.model.enums import KillLevel
 from propdesk.model.live import SourceDocument
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 from propdesk.model.user import UserRole
 from propdesk.ports import BarArrays
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
-from tests.integration.daemon.starts import FIRST, alive, at, document_at, settle
+from tests.integration.daemon.starts import FIRST, alive, at, document_at, settle, stalled, until
 from tests.integration.daemon.test_commands import asked
-from tests.support.daemon_day import ADVISORS
+from tests.support.daemon_day import ADVISORS, DAY, STOCKS
 from trading_daemon.bootstrap import Tasks
 from trading_daemon.measures import Measures
 from trading_daemon.metrics import Laps
@@ -221,3 +224,115 @@ def test_clock_skew_halts_entries_and_lets_go_once_the_clocks_agree(
     asyncio.run(life())
     assert codes(connection, settings) == ["TRADED", "KILL_SWITCH", "TRADED"]
     assert history(connection, settings) == [(ACCOUNT_SCOPE, "CLOCK_SKEW", "ENTRIES_BLOCKED", True)]
+
+
+def test_stale_market_data_of_a_held_instrument_takes_no_entries_on_it(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    """Its feed stops after the fill and comes back: by the day's own clock."""
+    key = "NSE_EQ:TSTA"
+    whole = make_account()
+    settings = stalled(whole, {**bars, key: until(bars[key], at(FIRST + 2))})
+
+    async def life() -> None:
+        clock = ManualClock(at(FIRST, 3))
+        async with alive(settings, clock) as tasks:
+            await hear(tasks, document_at(bars, 1, at(FIRST, 3)), document_at(bars, 2, at(FIRST, 3), "TSTB"))
+            for minute in (1, 2, 3, 4):
+                clock.advance_to(at(FIRST + minute, 3))
+                await settle(tasks, at(FIRST + minute))
+            levels = tasks.decider.position.state.levels
+            assert {cause.scope: cause.level for cause in levels.causes.values()} == {
+                f"INSTRUMENT:{key}": KillLevel.ENTRIES_BLOCKED
+            }
+            await hear(tasks, document_at(bars, 3, at(FIRST + 4, 3), advisor_id="A02"))
+            stalled(whole, bars)
+            clock.advance_to(at(FIRST + 5, 3))
+            await settle(tasks, at(FIRST + 5))
+            assert tasks.decider.position.state.levels.causes == {}
+
+    asyncio.run(life())
+    assert codes(connection, settings) == ["TRADED", "TRADED", "KILL_SWITCH"]
+    assert history(connection, settings) == [(f"INSTRUMENT:{key}", "MARKET_STALE", "ENTRIES_BLOCKED", True)]
+
+
+def test_an_order_at_the_broker_that_no_book_explains_halts_entries_until_a_person_resets_them(
+    make_account: Callable[[], Settings],
+    bars: dict[str, BarArrays],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One with our mark, of a book that was lost; a person's own is told and blocks nothing."""
+    settings = make_account()
+    told_first = [
+        BrokerUpdate(f"f{number}", BrokerUpdateKind.ENTRY_FILLED, name, f"b{number}", 100, 5, at(FIRST))
+        for number, name in enumerate(("by hand", correlation_id(DAY, "a lost group", 1, 1, 0)))
+    ]
+    updates = PaperBroker.updates
+
+    async def with_strangers(broker: PaperBroker) -> AsyncIterator[BrokerUpdate]:
+        for update in told_first:
+            yield update
+        async for update in updates(broker):
+            yield update
+
+    monkeypatch.setattr(PaperBroker, "updates", with_strangers)
+
+    async def life() -> None:
+        async with alive(settings, ManualClock(at(FIRST, 3)), also=("command_listener",)) as tasks:
+            await until_level(tasks, ACCOUNT_SCOPE, Cause.UNEXPLAINED)
+            await hear(tasks, idea(bars, 1))
+            await press(settings, tasks, "RESUME", reason="closed by hand")
+            await hear(tasks, idea(bars, 2))
+
+    asyncio.run(life())
+    assert codes(connection, settings)[-1] == "TRADED"
+    assert history(connection, settings) == [(ACCOUNT_SCOPE, "UNEXPLAINED", "ENTRIES_BLOCKED", True)]
+    foreign = connection.execute(
+        "SELECT count(*) FROM trading.trade_events WHERE account_id = %s AND kind = 'FOREIGN_ORDER'",
+        (settings.account_id,),
+    ).fetchone()
+    assert foreign == (2,)
+
+
+def test_entries_that_the_broker_refuses_one_after_the_other_block_their_category(
+    make_account: Callable[[], Settings],
+    bars: dict[str, BarArrays],
+    connection: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = make_account()
+
+    async def refusing(*_given: object, **_named: object) -> None:
+        raise Rejected("margin")
+
+    monkeypatch.setattr(PaperBroker, "place", refusing)
+
+    async def life() -> None:
+        async with alive(settings, ManualClock(at(FIRST, 3))) as tasks:
+            for number, stock in enumerate(STOCKS, 1):
+                await hear(tasks, idea(bars, number, stock))
+            await hear(tasks, idea(bars, 8, STOCKS[0]))
+
+    asyncio.run(life())
+    assert codes(connection, settings) == ["TRADED"] * len(STOCKS) + ["KILL_SWITCH"]
+    assert history(connection, settings) == [("CATEGORY:NSE_EQ", "REJECTIONS", "ENTRIES_BLOCKED", False)]
+
+
+def test_an_advisor_who_floods_is_traded_no_more_and_others_are(
+    make_account: Callable[[], Settings], bars: dict[str, BarArrays], connection: Connection
+) -> None:
+    settings = make_account()
+    flood = [
+        document_at(bars, number, at(FIRST, 3), STOCKS[number % len(STOCKS)], advisor_id="A04")
+        for number in range(11)
+    ]
+
+    async def life() -> None:
+        async with alive(settings, ManualClock(at(FIRST, 3))) as tasks:
+            await hear(tasks, *flood)
+            await hear(tasks, idea(bars, 101))
+
+    asyncio.run(life())
+    assert codes(connection, settings)[-2:] == ["KILL_SWITCH", "TRADED"]
+    assert history(connection, settings) == [("ADVISOR:A04", "SIGNAL_FLOOD", "ENTRIES_BLOCKED", False)]
