@@ -23,6 +23,7 @@ from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
 from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, idea_scopes, rule_scope, strategy_scope
+from propdesk.risk.protections import side_scope
 from propdesk.strategy.sizing import slice_quantities
 
 REFUSALS_MAX = 10
@@ -138,6 +139,7 @@ def kill_scopes(group: TradeGroup) -> tuple[str, ...]:
         *idea_scopes(group.category, group.advisor_id, group.instrument_key),
         strategy_scope(is_reverse=group.is_reverse),
         rule_scope(group.rule_text),
+        side_scope(group.side.value),
     )
 
 

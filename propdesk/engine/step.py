@@ -8,6 +8,7 @@ from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.ids import derived_id
 from propdesk.core.invariant import require
 from propdesk.engine import tracking
+from propdesk.engine.aftermath import judge_ended
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.desk_commands import on_command, set_level
 from propdesk.engine.entry_wait import on_entry_waited
@@ -43,6 +44,7 @@ from propdesk.model.messages import (
 from propdesk.model.trade_event import EventKind
 from propdesk.risk import corpus_ledger, kill_switch
 from propdesk.risk.corpus_ledger import ADVERSE_POOL, Reservation
+from propdesk.risk.drift import RuleResult
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
 
 _SIGNALS_KEPT_NS = 3 * 24 * 3_600_000_000_000
@@ -88,7 +90,15 @@ def initial_state(context: DayContext, carried: CarryOver | None = None) -> Engi
         tracked_by_key=by_key,
         crowd=crowd,
         levels=carried.levels,
+        closed_trades=carried.closed_trades,
+        rule_results=_still_known(carried, context),
     )
+
+
+def _still_known(carried: CarryOver, context: DayContext) -> dict[str, RuleResult]:
+    """Forget what rules came to that are none any more; a day without rules says nothing of them."""
+    known = {key.text for key in context.ruleset.rules}
+    return {name: result for name, result in carried.rule_results if name in known or not known}
 
 
 def carry_over(state: EngineState) -> CarryOver:
@@ -106,6 +116,8 @@ def carry_over(state: EngineState) -> CarryOver:
             or seen.signal_id in state.pending
         ),
         levels=state.levels,
+        closed_trades=state.closed_trades,
+        rule_results=tuple(sorted((name, r) for name, r in state.rule_results.items() if r.trades)),
     )
 
 
@@ -155,6 +167,7 @@ def step_all(state: EngineState, events: Sequence[Event], now_ns: int, context: 
     turn = Turn(state, now_ns, context)
     for event in events:
         _dispatch(turn, event)
+        judge_ended(turn)
     return turn.finish(len(events))
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.engine import tracking
+from propdesk.engine.aftermath import let_lapse
 from propdesk.engine.context import price_key_of
 from propdesk.engine.orders import (
     REFUSALS_MAX,
@@ -132,6 +133,7 @@ def check_switches(turn: Turn) -> None:
     _check_connections(turn)
     _check_market(turn)
     _check_held_prices(turn)
+    let_lapse(turn)
     _liquidate(turn)
 
 

@@ -295,7 +295,7 @@ class OrderIntent:
         Life of the entry (PLACE).
     kill_scopes : tuple of str
         Scopes besides the account's whose kill levels bear on it (§6.2): category, advisor, instrument,
-        strategy, rule. The claim checks them all.
+        strategy, rule, side. The claim checks them all.
     guard : int
         Generation under which a plain order may be placed where no exit of the super order is left (EXIT,
         EMERGENCY_STOP); 0 = none may. No two intents name the same one unless the first was refused.

@@ -1,12 +1,13 @@
 """Latched trading levels and the measures that raise them (§6.2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from propdesk.model.enums import Category, GateProfile, KillLevel
 from propdesk.model.messages import ADDED
+from propdesk.risk.protections import Protection
 
 ACCOUNT_SCOPE = "ACCOUNT"
 """Scope of the whole account; it counts for every narrower scope too."""
@@ -60,6 +61,8 @@ class Cause(StrEnum):
     LATENCY = "LATENCY"
     EXCEPTIONS = "EXCEPTIONS"
     CLOCK_SKEW = "CLOCK_SKEW"
+    PROTECTION = "PROTECTION"
+    DRIFT = "DRIFT"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -94,6 +97,8 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.LATENCY: ResetRule.AUTOMATIC,
     Cause.EXCEPTIONS: ResetRule.PERSON,
     Cause.CLOCK_SKEW: ResetRule.AUTOMATIC,
+    Cause.PROTECTION: ResetRule.AUTOMATIC,
+    Cause.DRIFT: ResetRule.NEXT_DAY,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }
@@ -115,7 +120,8 @@ class KillLimits:
     ``latency_alarm_ns`` and halts entries beyond ``latency_halt_ns``, until ``latency_good_ns`` have passed
     without one that long. ``exceptions_max`` unexpected exceptions are borne within ``exceptions_window_ns``.
     Our clock may differ by ``clock_skew_ns`` from another's; one that differed more must have been good
-    for ``clock_good_ns``.
+    for ``clock_good_ns``. ``protections`` pause what went badly. A
+    rule is judged by ``drift_trades_min`` live trades or more.
     """
 
     day_loss_block: float = 0.03
@@ -143,11 +149,13 @@ class KillLimits:
     exceptions_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
     clock_skew_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
     clock_good_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    drift_trades_min: int = field(default=5, metadata=ADDED)
+    protections: tuple[Protection, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCause:
-    """A cause that holds a scope at a level."""
+    """A cause that holds a scope at a level; from ``until_ns`` on it holds no more, 0 = no end is set."""
 
     scope: str
     cause: str
@@ -155,6 +163,7 @@ class OpenCause:
     since_ns: int
     actor: str
     reason: str
+    until_ns: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,15 +203,34 @@ class RiskLevels:
 
 
 def trip(
-    levels: RiskLevels, scope: str, cause: str, level: KillLevel, actor: str, reason: str, ts_ns: int
+    levels: RiskLevels,
+    scope: str,
+    cause: str,
+    level: KillLevel,
+    actor: str,
+    reason: str,
+    ts_ns: int,
+    *,
+    until_ns: int = 0,
 ) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
-    """Open a cause or raise it; a lower level of an open cause changes nothing (latched)."""
+    """Open a cause or raise it; a lower level of an open cause changes nothing (latched).
+
+    ``until_ns`` sets its end (`lapsed`); one that stands at that level already ends later, never earlier.
+    """
     old = levels.causes.get(_key(scope, cause))
     if old is not None and old.level.severity >= level.severity:
-        return levels, ()
-    opened = OpenCause(scope, cause, level, ts_ns, actor, reason)
+        if not old.until_ns < until_ns or old.until_ns == 0:
+            return levels, ()
+        longer = replace(old, until_ns=until_ns)
+        return RiskLevels({**levels.causes, _key(scope, cause): longer}), ()
+    opened = OpenCause(scope, cause, level, ts_ns, actor, reason, until_ns)
     causes = {**levels.causes, _key(scope, cause): opened}
     return RiskLevels(causes), (LevelChange(scope, cause, level, True, actor, reason, ts_ns),)
+
+
+def lapsed(levels: RiskLevels, now_ns: int) -> tuple[OpenCause, ...]:
+    """Give the causes whose end has come."""
+    return tuple(cause for cause in levels.causes.values() if 0 < cause.until_ns <= now_ns)
 
 
 def clear(
@@ -252,6 +280,8 @@ def next_day(levels: RiskLevels, midnight_ns: int, ts_ns: int) -> tuple[RiskLeve
         rule = RESET_RULES.get(Cause(old.cause), ResetRule.PERSON)
         if old.since_ns >= midnight_ns or rule in (ResetRule.PERSON, ResetRule.BROKER):
             continue
+        if old.until_ns > ts_ns:
+            continue  # its end is set
         levels, more = clear(levels, old.scope, old.cause, "engine", "a new day", ts_ns)
         changes += more
         if rule is ResetRule.NEXT_DAY_PERSON:

@@ -878,6 +878,7 @@ def test_an_entry_carries_every_scope_whose_kill_level_bears_on_it() -> None:
         "INSTRUMENT:NSE_EQ:ALPHA",
         "STRATEGY:NORMAL",
         f"RULE:{rule}",
+        "SIDE:BUY",
     )
     assert codec.decode_intent(codec.to_plain(place)) == place
 
