@@ -173,3 +173,10 @@ def test_what_a_rule_came_to_is_counted_over_days_and_not_judged_too_early() -> 
     assert initial_state(without, carried).rule_results == {}
     unprepared = replace(tomorrow, ruleset=make_ruleset())
     assert initial_state(unprepared, carried).rule_results == day.state.rule_results
+
+
+def test_protections_are_stored_with_the_days_context() -> None:
+    rule = Protection(ProtectionKind.DRAWDOWN, Per.SIDE, NS_PER_HOUR, 2 * NS_PER_HOUR, 3, 0.01)
+    limits = KillLimits(protections=(rule,))
+    assert codec.decode(KillLimits, codec.encode(limits)) == limits
+    assert b"protections" not in codec.encode(KillLimits()), "a day without them is stored as before"
