@@ -30,10 +30,11 @@ def _ended(turn: Turn) -> Iterator[LiveGroup]:
     One that a late fill opened again ends anew, with all that it came to.
     """
     for group_id, live in tuple(turn.out.groups.items()):
+        if not live.is_closed or live.is_shadow or group_id in turn.judged:
+            continue
         before = turn.base.groups.get(group_id)
         was_open = before is None or not before.is_closed
-        traded = any(leg.exited_quantity > 0 for leg in live.group.legs)
-        if live.is_closed and was_open and traded and not live.is_shadow and group_id not in turn.judged:
+        if was_open and any(leg.exited_quantity > 0 for leg in live.group.legs):
             turn.judged.add(group_id)
             yield live
 

@@ -19,7 +19,7 @@ class CommandAuditor:
     audits : CommandAudits
         Durable; its connection belongs to this task.
     on_fault : callable
-        Told of each failure, with where it happened.
+        Told of a failure, with where it happened: once as long as it lasts, since no trade depends on it.
     """
 
     def __init__(
@@ -46,8 +46,8 @@ class CommandAuditor:
         try:
             await self._audits.write_rows()
         except Exception as fault:  # the rows stay to be written, and stops must go on working
-            self._on_fault("the audit of commands", fault)
             fault_told = f"{type(fault).__name__}: {fault}"
             if fault_told != self._told:
                 self._log.warning("commands are not audited", error=fault_told)
+                self._on_fault("the audit of commands", fault)
         self._told = fault_told
