@@ -14,6 +14,7 @@ from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
 from propdesk.model.enums import Category
 from propdesk.risk.gateway import CategoryLimits, RiskLimits
 from propdesk.risk.kill_switch import KillLimits
+from propdesk.risk.protections import Per, Protection, ProtectionKind
 
 RISK_FILE: Final = Path(__file__).resolve().parents[1] / "config" / "risk.yaml"
 MAY_BE_WIDER: Final = frozenset({"price_band"})
@@ -22,7 +23,9 @@ MAY_BE_WIDER: Final = frozenset({"price_band"})
 _Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 _Multiple = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0, le=1_000_000_000)]
+_Window = Annotated[int, Field(gt=0, le=10_000)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+_Minutes = Annotated[int, Field(gt=0, le=100 * 24 * 60)]
 _Moment = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
@@ -60,6 +63,38 @@ class _Category(Strict):
     entry_cutoff: _Moment | None = None
 
 
+class _Protection(Strict):
+    kind: ProtectionKind
+    per: Per
+    block_min: _Minutes
+    lookback_min: _Minutes | None = None
+    trades: _Count = 1
+    limit: Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "_Protection":
+        looks_back = self.kind is not ProtectionKind.COOL_DOWN
+        has_limit = self.kind in (ProtectionKind.LOW_PROFIT, ProtectionKind.DRAWDOWN)
+        if looks_back is (self.lookback_min is None):
+            raise ValueError(f"{self.kind.value} {'needs a' if looks_back else 'has no'} lookback_min")
+        if has_limit is (self.limit is None):
+            raise ValueError(f"{self.kind.value} {'needs a' if has_limit else 'has no'} limit")
+        if self.kind is ProtectionKind.DRAWDOWN and (self.limit or 0) <= 0:
+            raise ValueError("the limit of a DRAWDOWN is above 0")
+        return self
+
+    def made(self) -> Protection:
+        """Give it in terms of the clock."""
+        return Protection(
+            self.kind,
+            self.per,
+            self.block_min * NS_PER_MINUTE,
+            (self.lookback_min or 0) * NS_PER_MINUTE,
+            self.trades,
+            self.limit or 0.0,
+        )
+
+
 class _Kill(Strict):
     day_loss_block: _Share
     day_loss_halt: _Share
@@ -71,18 +106,32 @@ class _Kill(Strict):
     disconnect_s: _Seconds
     market_stale_s: _Seconds
     market_series_min: _Count
+    position_stale_s: _Seconds
     rejections_row: _Count
     rejections_row_account: _Count
     rejections_share: _Share
     rejections_window: _Count
     advisor_signals_max: _Count
     advisor_window_s: _Seconds
+    latency_alarm_s: _Seconds
+    latency_halt_s: _Seconds
+    latency_window: _Window
+    latency_good_s: _Seconds
+    exceptions_max: _Count
+    exceptions_window_s: _Seconds
+    clock_skew_s: _Seconds
+    clock_good_s: _Seconds
+    drift_trades_min: _Count
 
     @model_validator(mode="after")
     def _ordered(self) -> "_Kill":
         if self.day_loss_block > self.day_loss_halt:
             raise ValueError(
                 "day_loss_block lies beyond day_loss_halt: entries would end after everything is closed"
+            )
+        if self.latency_alarm_s > self.latency_halt_s:
+            raise ValueError(
+                "latency_alarm_s lies beyond latency_halt_s: nobody would be told before entries end"
             )
         return self
 
@@ -92,6 +141,7 @@ class _File(Strict):
     categories: dict[Category, _Category]
     banned: list[Annotated[str, Field(min_length=1, max_length=64)]]
     kill: _Kill
+    protections: list[_Protection]
 
     @model_validator(mode="after")
     def _tighter(self) -> "_File":
@@ -140,7 +190,10 @@ def load_risk(trade_date: date, file: Path | None = None) -> RiskConfig:
             CategoryLimits(category, replace(limits, **_limits(_given(own), trade_date)))
             for category, own in sorted(parsed.categories.items())
         ),
-        KillLimits(**_kill_limits(parsed.kill.model_dump())),
+        KillLimits(
+            **_kill_limits(parsed.kill.model_dump()),
+            protections=tuple(one.made() for one in parsed.protections),
+        ),
     )
 
 

@@ -50,6 +50,8 @@ def _shown(name: str, value: Any) -> str:
     """Write a value for a person: moments in IST, spans in seconds."""
     if value is None:
         return "the session's own" if name == "entry_cutoff_ns" else ""
+    if name == "protections":
+        return "; ".join(f"{one['kind']} per {one['per']}" for one in value) or "none"
     if isinstance(value, list):
         return ", ".join(value) or "none"
     if name == "entry_cutoff_ns":

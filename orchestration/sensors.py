@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,8 @@ from dagster_shared.error import SerializableErrorInfo
 
 from adapters.db.repos.alerts import Alert, raise_alert
 from adapters.db.repos.collections import read_position
-from adapters.db.repos.pipeline import last_heartbeats, newest_landed_day
+from adapters.db.repos.dead_man import tell_silent
+from adapters.db.repos.pipeline import newest_landed_day
 from adapters.db.repos.signal_log import mongo_chain
 from adapters.log import get_logger
 from adapters.settings import Settings
@@ -62,8 +63,6 @@ FILES_MAX: Final = 50
 """Files taken per look at the folder; the rest waits for the next."""
 FILES_NAMED: Final = 5
 """Names shown of the files that wait."""
-HEARTBEAT_S: Final = 60
-"""A daemon that was silent for this long in market hours is lost."""
 
 Stamp = tuple[int, int]
 """Size and modification time (ns) of a file."""
@@ -312,25 +311,13 @@ def daemon_heartbeat(
     context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
 ) -> SkipReason:
     """Watch the daemons' heartbeats in market hours."""
-    today, now = market.today(), market.clock.now_ns()
-    if not market.calendar.is_market_day(today):
-        return SkipReason("The market is closed on this day.")
-    hours = market.calendar.hours(today, Segment.DERIVATIVES)
-    if not hours.open_ns <= now < hours.close_ns:
-        return SkipReason("Outside market hours.")
-    limit = from_ns(now) - timedelta(seconds=HEARTBEAT_S)
-    opened = from_ns(hours.open_ns)
     with database.transaction() as connection:
-        beats = [b for b in last_heartbeats(connection) if b[2] >= opened - timedelta(hours=1)]
-        silent = [beat for beat in beats if beat[2] < limit]
-        for account, component, beat_at in silent:
-            message = f"{component} of account {account} has been silent since {beat_at:%H:%M:%S} UTC."
-            subject = f"{account}/{component}/{beat_at.isoformat()}"
-            lost = Alert(account, "HEARTBEAT_LOST", subject, "critical", message, from_ns(now))
-            raise_alert(connection, lost)
-    if not beats:
+        found = tell_silent(connection, market.calendar, market.clock.now_ns())
+    if found is None:
+        return SkipReason("Outside market hours.")
+    if not found.watched:
         return SkipReason("No trading daemon has run on this day.")
-    return SkipReason(f"{len(silent)} of {len(beats)} tasks of the trading daemon are silent.")
+    return SkipReason(f"{len(found.silent)} of {found.watched} tasks of the trading daemon are silent.")
 
 
 @sensor(

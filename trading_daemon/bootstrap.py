@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from adapters.brokers.dhan.stepped import SteppedDhan
 from adapters.brokers.paper import PaperBroker
@@ -46,6 +46,7 @@ from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts, re
 from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
 from trading_daemon.feeds import PastFeed, ReplayFeed, StoredDay, StoreFeed
+from trading_daemon.measures import Measures
 from trading_daemon.metrics import Meter
 from trading_daemon.past_day import PastDayDriver, owed_day, require_prices, session_of
 from trading_daemon.ports import Driver, Log, SignalSource
@@ -108,6 +109,7 @@ class Tasks:
             "order_feed": self.order_feed.run,
             "position_monitor": self.monitor.run,
             "sentinel": self.sentinel.run,
+            "measures": self.sentinel.tell,
         }
 
 
@@ -183,8 +185,7 @@ class Bootstrap:
         replay = await self._replay_driver(
             plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
         )
-        start = _ledgered(recovered)
-        laps = self._meter.laps
+        start, laps = _ledgered(recovered), self._meter.laps
         decider = Decider(
             bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe, laps
         )
@@ -196,11 +197,8 @@ class Bootstrap:
         # before anything may enter; in a replay the task hands them over like everything else
         asked = await commands.open_commands() if commands and mode is StartMode.LIVE else ()
         await startup.run(waiting, asked)
-        has_access = not decider.position.state.levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED)
-        sent_ns = await outbox.sent_since(clock.now_ns() - NS_PER_DAY)
-        manager = OrderManager(
-            bus, broker[0], outbox, clock, self._log, laps, has_access=has_access, sent_ns=sent_ns
-        )
+        measures = self._measures(day, decider)
+        manager = await self._order_manager(bus, broker[0], outbox, clock, decider, measures)
         driver: Driver | None = replay
         if mode is StartMode.PAST:
             driver = _past_driver(bus, clock, day, feed, monitor, recovered.minute_ns)
@@ -208,13 +206,50 @@ class Bootstrap:
             bus,
             self._listener(source, inbox, bus, clock, day, replay, mode),
             commands,
-            self._command_audit(),
+            self._command_audit(measures),
             decider,
             manager,
             feed_task,
             monitor,
-            await self._sentinel(bus, lead, day, mode),
+            await self._sentinel(bus, lead, day, mode, measures),
             driver,
+        )
+
+    def _measures(self, day: Day, decider: Decider) -> Measures:
+        measures = Measures(day.context.kill_limits, decider.position.state.levels)
+        self._meter.laps.report_to(measures)
+        loop = asyncio.get_running_loop()
+
+        def on_lost(_loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+            """Count what no task awaits: the exception of a callback or of a lost task."""
+            error = about.get("exception") or RuntimeError(about["message"])
+            self._log.error("exception_lost", text=about["message"], error=repr(error))
+            measures.fault("the event loop", error)
+
+        loop.set_exception_handler(on_lost)
+        self._stack.callback(loop.set_exception_handler, None)
+        return measures
+
+    async def _order_manager(
+        self,
+        bus: Bus,
+        broker: PaperBroker | SteppedDhan,
+        outbox: IntentRepo,
+        clock: Clock,
+        decider: Decider,
+        measures: Measures,
+    ) -> OrderManager:
+        levels = decider.position.state.levels
+        return OrderManager(
+            bus,
+            broker,
+            outbox,
+            clock,
+            self._log,
+            self._meter.laps,
+            has_access=not levels.is_open(ACCOUNT_SCOPE, Cause.ACCESS_REFUSED),
+            sent_ns=await outbox.sent_since(clock.now_ns() - NS_PER_DAY),
+            on_fault=measures.fault,
         )
 
     async def _commands(self, bus: Bus, mode: StartMode) -> CommandListener | None:
@@ -224,11 +259,11 @@ class Bootstrap:
         connection = await self._connection("commands")
         return CommandListener(bus, CommandRepo(connection, self._settings.account_id, valid_ns))
 
-    def _command_audit(self) -> CommandAuditor:
+    def _command_audit(self, measures: Measures) -> CommandAuditor:
         url = self._settings.database_url("daemon")
         repo = CommandAuditRepo(lambda: connect(url, "propdesk-command-audit"), self._settings.account_id)
         self._stack.push_async_callback(repo.close)
-        return CommandAuditor(repo, self._log)
+        return CommandAuditor(repo, self._log, measures.fault)
 
     async def _connection(self, role: str) -> LiveConnection:
         connection = await connect(self._settings.database_url("daemon"), f"propdesk-{role}")
@@ -415,7 +450,9 @@ class Bootstrap:
         self._stack.push_async_callback(sink.close)
         return sink, MongoSignalSource(url, database, collection, self._log)
 
-    async def _sentinel(self, bus: Bus, lead: Leadership, day: Day, mode: StartMode) -> Sentinel:
+    async def _sentinel(
+        self, bus: Bus, lead: Leadership, day: Day, mode: StartMode, measures: Measures
+    ) -> Sentinel:
         settings = self._settings
         flags = RedisFlags(
             None if settings.redis_url is None else settings.redis_dsn(), settings.account_id, self._log
@@ -434,6 +471,7 @@ class Bootstrap:
             flags,
             self._system_clock,
             self._log,
+            measures,
             describe=lambda: {
                 "trade_date": day.context.trade_date.isoformat(),
                 "mode": "replay" if mode is StartMode.REPLAY else settings.trading_mode,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from adapters.config_risk import RiskConfig
 from adapters.settings import Settings
 from propdesk.core.calendar import MarketCalendar
-from propdesk.core.clock import NS_PER_SECOND
+from propdesk.core.clock import NS_PER_MS, NS_PER_SECOND
 from propdesk.core.errors import InvariantViolated
 from propdesk.engine.context import (
     DRIFT_LIMITS,
@@ -45,7 +45,6 @@ from propdesk.strategy.crowd import CrowdConfig
 from propdesk.strategy.eligibility import choose_product
 from propdesk.strategy.sizing import SizingConfig
 
-NS_PER_MS: Final = 1_000_000
 NO_RULESET: Final = "none"
 """Version of the rules of a day that pre-market has not prepared."""
 

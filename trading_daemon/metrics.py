@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from propdesk.engine.batch import Batch
+from trading_daemon.measures import Measures
 
 LAPS_MAX: Final = 4_096
 """Ideas and entries on their way that are timed at once; the oldest is forgotten first."""
@@ -38,6 +39,11 @@ class Laps:
         self._received: OrderedDict[int, tuple[float, float]] = OrderedDict()
         self._entries: OrderedDict[str, tuple[float, float, float]] = OrderedDict()
         self._waited_s = 0.0
+        self._measures: Measures | None = None
+
+    def report_to(self, measures: Measures) -> None:
+        """Tell these measures each way from now on."""
+        self._measures = measures
 
     @staticmethod
     def now() -> float:
@@ -61,6 +67,8 @@ class Laps:
         self._observe("decision", folded - begun)
         self._observe("journal", now - folded)
         received = min(came for came, _ in known)
+        if self._measures is not None:
+            self._measures.decided(now - received)
         for intent in batch.intents:
             if intent.is_entry:
                 _remember(self._entries, intent.intent_id, (received, now, self._waited_s))
@@ -89,7 +97,10 @@ class Laps:
             received, committed, waited_before = entry
             now = self.now()
             for_rates = min(self._waited_s - waited_before, now - committed)
-            self._observe("signal_to_order", now - received - for_rates)
+            way = now - received - for_rates
+            self._observe("signal_to_order", way)
+            if self._measures is not None:
+                self._measures.sent(way)
 
     def answered(self, begun: float) -> None:
         """Note that the broker has answered a call begun at that time, or failed to."""

@@ -108,8 +108,8 @@ class Lead(Protocol):
 class Heartbeats(Protocol):
     """Where the process says that it lives."""
 
-    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> None:
-        """Record a sign of life."""
+    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> int:
+        """Record a sign of life; gives the moment by the other side's clock, ns UTC."""
         ...
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from propdesk.core.invariant import require
 
 NS_PER_MICROSECOND = 1_000
+NS_PER_MS = 1_000_000
 NS_PER_SECOND = 1_000_000_000
 NS_PER_MINUTE = 60 * NS_PER_SECOND
 NS_PER_HOUR = 60 * NS_PER_MINUTE

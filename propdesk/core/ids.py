@@ -76,6 +76,17 @@ def correlation_id(trade_date: date, group_id: str, leg: int, slice_number: int,
     return text
 
 
+def is_ours(text: str) -> bool:
+    """Whether an id at the broker has the shape of `correlation_id`: every other order is somebody else's.
+
+    Examples
+    --------
+    >>> is_ours("pABCAAAAAAAAAAAAAAAA"), is_ours("web-17")
+    (True, False)
+    """
+    return text.startswith("p") and len(text) == 20 and text.isalnum()
+
+
 def guard_id(order: str, generation: int) -> str:
     """Give the correlation id of a plain order that guards a super order which lost its stop.
 

@@ -19,6 +19,7 @@ from propdesk.risk.corpus_ledger import ADVERSE_POOL
 from propdesk.risk.exposure import BookView, GroupExposure, view_book
 from propdesk.risk.gateway import Allow, Halt, IntentPlan, Reduce, check
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, strategy_scope
+from propdesk.risk.protections import side_scope
 from propdesk.risk.throttle import count_recent, keep_recent
 from propdesk.strategy.sizing import Size
 
@@ -72,7 +73,11 @@ def _pass_gateway(turn: Turn, idea: Idea, plan: Plan, size: Size, margin: int) -
     risk_per_lot = abs(plan.entry_paise - (plan.levels.stop_paise or 0)) * idea.instrument.lot_size
     # Of what we trade, not of what the advisor says: a reversed call weighs on the other side.
     direction = sentiment(plan.levels.side, idea.instrument.option_type)
-    scopes = (*kill_scopes(idea), strategy_scope(is_reverse=plan.is_reverse))
+    scopes = (
+        *kill_scopes(idea),
+        strategy_scope(is_reverse=plan.is_reverse),
+        side_scope(plan.levels.side.value),
+    )
     verdict = check(
         IntentPlan(
             is_entry=True,

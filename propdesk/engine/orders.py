@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from propdesk.core.ids import correlation_id
+from propdesk.core.ids import correlation_id, is_ours, split_guard_id
 from propdesk.engine.state import Booked, ExecutedTrade, LegOrder, LiveGroup, OrderState, PendingEntry
 from propdesk.engine.turn import Turn
 from propdesk.execution.trade_group import apply_event
@@ -23,6 +23,7 @@ from propdesk.risk import corpus_ledger
 from propdesk.risk.exposure import BookView
 from propdesk.risk.gateway import Allow, IntentPlan, Reduce, check
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, idea_scopes, rule_scope, strategy_scope
+from propdesk.risk.protections import side_scope
 from propdesk.strategy.sizing import slice_quantities
 
 REFUSALS_MAX = 10
@@ -138,6 +139,7 @@ def kill_scopes(group: TradeGroup) -> tuple[str, ...]:
         *idea_scopes(group.category, group.advisor_id, group.instrument_key),
         strategy_scope(is_reverse=group.is_reverse),
         rule_scope(group.rule_text),
+        side_scope(group.side.value),
     )
 
 
@@ -256,10 +258,7 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
         _doubt_all(turn, update)
         return
     if group_id is None:
-        turn.notify(
-            EventKind.FOREIGN_ORDER,
-            f"the broker reports order {update.correlation_id or update.broker_order_id}, which is not ours",
-        )
+        _unexplained(turn, update)
         return
     if update.kind is BrokerUpdateKind.SURPLUS:
         _repeated(turn, turn.groups[group_id], update)
@@ -275,6 +274,19 @@ def on_broker_update(turn: Turn, update: BrokerUpdate) -> None:
     if event is not None:
         known = _apply(turn, known, event)
     turn.put_group(settle_legs(turn, known))
+
+
+def _unexplained(turn: Turn, update: BrokerUpdate) -> None:
+    """Tell of an order that is in no book; one with our mark blocks entries until a person has looked.
+
+    It may be of a book that was lost (a database put back from a backup), and so may others. A guard carries
+    its order's mark.
+    """
+    name = update.correlation_id or update.broker_order_id
+    if is_ours(split_guard_id(update.correlation_id)[0]):
+        reason = f"order {name} carries our mark and is in no book"
+        turn.trip(ACCOUNT_SCOPE, Cause.UNEXPLAINED, KillLevel.ENTRIES_BLOCKED, "engine", reason)
+    turn.notify(EventKind.FOREIGN_ORDER, f"the broker reports order {name}, which is not ours")
 
 
 def _repeated(turn: Turn, live: LiveGroup, update: BrokerUpdate) -> None:

@@ -15,7 +15,9 @@ from propdesk.model.messages import ADDED, Command, CorpusEntry, Decision, Decis
 from propdesk.model.order import TradeGroup
 from propdesk.model.signal import Signal
 from propdesk.risk.corpus_ledger import CorpusBook
+from propdesk.risk.drift import RuleResult
 from propdesk.risk.kill_switch import LevelChange, RiskLevels
+from propdesk.risk.protections import ClosedTrade
 from propdesk.rules.match import SignalDims
 from propdesk.strategy.crowd import CrowdChange, CrowdLedger
 
@@ -262,7 +264,9 @@ class EngineState:
     each advisor's last ideas were received.
 
     ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened; ``doubt_fact`` names
-    the fact that the broker sent something unreadable that may be of any order.
+    the fact that the broker sent something unreadable that may be of any order; ``closed_trades`` are those
+    that the day's protections may still look back at; ``rule_results`` what the live trades of each rule came
+    to, over days.
     """
 
     account_id: str
@@ -290,11 +294,13 @@ class EngineState:
     leg_stamps_ns: tuple[int, ...] = ()
     entry_fates: Mapping[str, tuple[bool, ...]] = field(default_factory=dict)
     advisor_stamps_ns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    rule_results: Mapping[str, RuleResult] = field(default_factory=dict)
     trades_by_rule: Mapping[str, int] = field(default_factory=dict)
     followups_seen: Mapping[str, bool] = field(default_factory=dict)
     commands_answered: Mapping[str, bool] = field(default_factory=dict)
     realised_pnl_paise: int = 0
     doubt_fact: str = ""
+    closed_trades: tuple[ClosedTrade, ...] = ()
 
     def level(self, scope: str = "ACCOUNT") -> KillLevel:
         """Present kill level of a scope (the account's counts for every scope)."""
@@ -338,10 +344,16 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class CarryOver:
-    """What one trading day hands to the next: carried groups, waiting entries, tracked ideas, open causes."""
+    """What one trading day hands to the next.
+
+    Carried groups, waiting entries, tracked ideas, open causes, trades that protections look back at, what
+    the live trades of each rule came to by the rule's name.
+    """
 
     groups: tuple[LiveGroup, ...] = ()
     pending: tuple[PendingEntry, ...] = ()
     tracked: tuple[TrackedIdea, ...] = ()
     seen: tuple[SeenSignal, ...] = ()
     levels: RiskLevels = field(default_factory=RiskLevels)
+    closed_trades: tuple[ClosedTrade, ...] = field(default=(), metadata=ADDED)
+    rule_results: tuple[tuple[str, RuleResult], ...] = field(default=(), metadata=ADDED)

@@ -8,10 +8,12 @@ from propdesk.core.calendar import ist_midnight_ns
 from propdesk.core.ids import derived_id
 from propdesk.core.invariant import require
 from propdesk.engine import tracking
+from propdesk.engine.aftermath import judge_ended
 from propdesk.engine.context import DayContext, price_key_of, underlying_key_of
 from propdesk.engine.desk_commands import on_command, set_level
 from propdesk.engine.entry_wait import on_entry_waited
 from propdesk.engine.followups import on_followup
+from propdesk.engine.measured import on_measured
 from propdesk.engine.protection import check_cover, neutralise
 from propdesk.engine.signals import arm_priced, on_signal
 from propdesk.engine.state import CarryOver, EngineState, LegOrder, StepResult
@@ -35,12 +37,14 @@ from propdesk.model.messages import (
     IntentKind,
     OperatorCommand,
     SignalReceived,
+    SwitchMeasured,
     TickObserved,
     TimerFired,
 )
 from propdesk.model.trade_event import EventKind
 from propdesk.risk import corpus_ledger, kill_switch
 from propdesk.risk.corpus_ledger import ADVERSE_POOL, Reservation
+from propdesk.risk.drift import RuleResult
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
 
 _SIGNALS_KEPT_NS = 3 * 24 * 3_600_000_000_000
@@ -86,7 +90,15 @@ def initial_state(context: DayContext, carried: CarryOver | None = None) -> Engi
         tracked_by_key=by_key,
         crowd=crowd,
         levels=carried.levels,
+        closed_trades=carried.closed_trades,
+        rule_results=_still_known(carried, context),
     )
+
+
+def _still_known(carried: CarryOver, context: DayContext) -> dict[str, RuleResult]:
+    """Forget what rules came to that are none any more; a day without rules says nothing of them."""
+    known = {key.text for key in context.ruleset.rules}
+    return {name: result for name, result in carried.rule_results if name in known or not known}
 
 
 def carry_over(state: EngineState) -> CarryOver:
@@ -104,6 +116,8 @@ def carry_over(state: EngineState) -> CarryOver:
             or seen.signal_id in state.pending
         ),
         levels=state.levels,
+        closed_trades=state.closed_trades,
+        rule_results=tuple(sorted((name, r) for name, r in state.rule_results.items() if r.trades)),
     )
 
 
@@ -153,6 +167,7 @@ def step_all(state: EngineState, events: Sequence[Event], now_ns: int, context: 
     turn = Turn(state, now_ns, context)
     for event in events:
         _dispatch(turn, event)
+        judge_ended(turn)
     return turn.finish(len(events))
 
 
@@ -183,6 +198,8 @@ def _dispatch(turn: Turn, event: Event) -> None:  # noqa: C901 - one branch per 
             _on_day_opened(turn, event)
         case EntryWaited():
             on_entry_waited(turn, event)
+        case SwitchMeasured():
+            on_measured(turn, event)
         case ContextChanged():
             turn.notify(EventKind.CONTEXT_CHANGED, f"decided under context {event.context_hash[:12]} now")
         case _:

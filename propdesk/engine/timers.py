@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from propdesk.core.clock import NS_PER_SECOND
 from propdesk.engine import tracking
+from propdesk.engine.aftermath import let_lapse
 from propdesk.engine.context import price_key_of
 from propdesk.engine.orders import (
     REFUSALS_MAX,
@@ -130,6 +132,8 @@ def check_switches(turn: Turn) -> None:
     _check_day_loss(turn)
     _check_connections(turn)
     _check_market(turn)
+    _check_held_prices(turn)
+    let_lapse(turn)
     _liquidate(turn)
 
 
@@ -194,6 +198,31 @@ def _check_market(turn: Turn) -> None:
         )
     elif not silent:
         turn.clear(ACCOUNT_SCOPE, Cause.MARKET_STALE, "engine", "prices flow again")
+
+
+def _check_held_prices(turn: Turn) -> None:
+    """No entries in an instrument that is held and has no fresh price, by the day's own clock.
+
+    Lifted with the next price, or once nothing of it is held.
+    """
+    if not turn.scalar("ready") or not turn.is_session:
+        return
+    limit = turn.context.kill_limits.position_stale_ns
+    stale: dict[str, str] = {}
+    for live in turn.open_groups():
+        key = price_key_of(live.instrument)
+        last = turn.prices.get(key)
+        seen_ns = turn.open_ns if last is None else max(last.at_ns, turn.open_ns)
+        interval_ns = turn.scalar("feed_interval_ns") if last is None else last.interval_ns
+        is_held = any(open_units_of(order) > 0 for order in live.orders)
+        if is_held and turn.now_ns - seen_ns > interval_ns + limit:
+            age_s = (turn.now_ns - seen_ns) // NS_PER_SECOND
+            stale[f"INSTRUMENT:{key}"] = f"{key} is held and has had no price for {age_s} s"
+    for cause in tuple(turn.levels.causes.values()):
+        if cause.cause == Cause.MARKET_STALE and cause.scope != ACCOUNT_SCOPE and cause.scope not in stale:
+            turn.clear(cause.scope, Cause.MARKET_STALE, "engine", "its price is fresh, or nothing is held")
+    for scope, reason in stale.items():
+        turn.trip(scope, Cause.MARKET_STALE, KillLevel.ENTRIES_BLOCKED, "engine", reason)
 
 
 def _liquidate(turn: Turn) -> None:

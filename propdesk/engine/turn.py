@@ -23,6 +23,7 @@ from propdesk.model.enums import KillLevel
 from propdesk.model.messages import Command, CorpusEntry, Decision, Notify, Track, TripSwitch
 from propdesk.model.trade_event import EVENTS, EventKind
 from propdesk.risk import kill_switch
+from propdesk.risk.drift import RuleResult
 from propdesk.risk.kill_switch import LevelChange
 from propdesk.strategy.crowd import CrowdChange, apply_change
 
@@ -111,6 +112,7 @@ class Turn:
         self.connections: Draft[str, tuple[bool, int]] = Draft(state.connections)
         self.entry_fates: Draft[str, tuple[bool, ...]] = Draft(state.entry_fates)
         self.advisor_stamps_ns: Draft[str, tuple[int, ...]] = Draft(state.advisor_stamps_ns)
+        self.rule_results: Draft[str, RuleResult] = Draft(state.rule_results)
         self.trades_by_rule: Draft[str, int] = Draft(state.trades_by_rule)
         self.followups_seen: Draft[str, bool] = Draft(state.followups_seen)
         self.commands_answered: Draft[str, bool] = Draft(state.commands_answered)
@@ -118,6 +120,7 @@ class Turn:
         self.corpus = state.corpus
         self.levels = state.levels
         self.scalars: dict[str, Any] = {}
+        self.judged: set[str] = set()
         self.out = _Out()
 
     # ------------------------------------------------------------ reading
@@ -202,9 +205,13 @@ class Turn:
             self.subscriptions.put(price_key, True)
             self.command(Track(price_key, True))
 
-    def trip(self, scope: str, cause: str, level: KillLevel, actor: str, reason: str) -> None:
-        """Raise a kill level; a level that already stands changes nothing."""
-        self.levels, changes = kill_switch.trip(self.levels, scope, cause, level, actor, reason, self.now_ns)
+    def trip(
+        self, scope: str, cause: str, level: KillLevel, actor: str, reason: str, *, until_ns: int = 0
+    ) -> None:
+        """Raise a kill level, with an end if one is given; a level that already stands changes nothing."""
+        self.levels, changes = kill_switch.trip(
+            self.levels, scope, cause, level, actor, reason, self.now_ns, until_ns=until_ns
+        )
         for change in changes:
             self.out.levels.append(change)
             self.command(TripSwitch(change.level, scope, cause, self.now_ns))
@@ -241,6 +248,7 @@ class Turn:
             connections=self.connections.result(),
             entry_fates=self.entry_fates.result(),
             advisor_stamps_ns=self.advisor_stamps_ns.result(),
+            rule_results=self.rule_results.result(),
             trades_by_rule=self.trades_by_rule.result(),
             followups_seen=self.followups_seen.result(),
             commands_answered=self.commands_answered.result(),

@@ -171,6 +171,28 @@ class ConnectionChanged:
     reason: str = field(default="", metadata=ADDED)
 
 
+class Measured(StrEnum):
+    """What a measure of the process asks for: a word to people, its switch, or the end of it."""
+
+    ALARM = "ALARM"
+    TRIPPED = "TRIPPED"
+    GOOD = "GOOD"
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchMeasured:
+    """The process measured something of itself that a kill switch looks at (§6.2).
+
+    An input like a price: what was measured is journalled and never measured anew in a fold. ``cause`` names
+    the switch (`propdesk.risk.kill_switch.Cause`), of the whole account.
+    """
+
+    cause: str
+    verdict: Measured
+    reason: str
+    ts_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorCommand:
     """A person pauses, resumes, flattens or sets a kill level."""
@@ -249,6 +271,7 @@ Event: TypeAlias = (
     | DayOpened
     | ContextChanged
     | EntryWaited
+    | SwitchMeasured
 )
 
 # -------------------------------------------------------------- commands
@@ -272,7 +295,7 @@ class OrderIntent:
         Life of the entry (PLACE).
     kill_scopes : tuple of str
         Scopes besides the account's whose kill levels bear on it (§6.2): category, advisor, instrument,
-        strategy, rule. The claim checks them all.
+        strategy, rule, side. The claim checks them all.
     guard : int
         Generation under which a plain order may be placed where no exit of the super order is left (EXIT,
         EMERGENCY_STOP); 0 = none may. No two intents name the same one unless the first was refused.

@@ -24,6 +24,7 @@ class EventKind(StrEnum):
     SL_UPDATED = "SL_UPDATED"
     KILL_SWITCH = "KILL_SWITCH"
     KILL_SWITCH_CLEARED = "KILL_SWITCH_CLEARED"
+    MEASURE_ALARM = "MEASURE_ALARM"
     HALT = "HALT"
     HEARTBEAT_LOST = "HEARTBEAT_LOST"
     DAILY_SUMMARY = "DAILY_SUMMARY"
@@ -68,6 +69,9 @@ EVENTS: Final[dict[EventKind, EventFacts]] = {
     EventKind.SL_UPDATED: EventFacts(_INFO, "the stop of an open leg moved"),
     EventKind.KILL_SWITCH: EventFacts(_CRITICAL, "a kill level rose: of what, to which level, why"),
     EventKind.KILL_SWITCH_CLEARED: EventFacts(_INFO, "a cause of a kill level was cleared"),
+    EventKind.MEASURE_ALARM: EventFacts(
+        _WARNING, "the daemon measured something of itself that comes close to a kill switch"
+    ),
     EventKind.HALT: EventFacts(
         _CRITICAL, "the trading daemon ended by a fault; no entry leaves until it has started anew"
     ),

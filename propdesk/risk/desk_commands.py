@@ -6,14 +6,14 @@ from typing import Final
 
 from propdesk.core.calendar import ist_date
 from propdesk.model.command import STOPS, CommandKind
-from propdesk.model.enums import Category, KillLevel
+from propdesk.model.enums import Category, KillLevel, Side
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE
 
 WORDS_MAX: Final = 200
 """Characters of one argument."""
 TRADE_MIN: Final = 4
 """Characters of the beginning that names a trade."""
-_SCOPES: Final = ("CATEGORY", "STRATEGY", "ADVISOR", "UNDERLYING", "INSTRUMENT", "RULE")
+_SCOPES: Final = ("CATEGORY", "STRATEGY", "ADVISOR", "UNDERLYING", "INSTRUMENT", "RULE", "SIDE")
 _STRATEGIES: Final = ("NORMAL", "REVERSE")
 _ARGUMENTS: Final[Mapping[CommandKind, tuple[str, ...]]] = {
     CommandKind.PAUSE: ("scope", "reason"),
@@ -158,7 +158,11 @@ def _scope_of(typed: str) -> str | Unusable:
     if name not in _SCOPES or not value:
         written = ", ".join(f"{scope}:…" for scope in _SCOPES)
         return Unusable(f"{typed!r} is no scope: write {ACCOUNT_SCOPE} or {written}.")
-    among = {"CATEGORY": [category.value for category in Category], "STRATEGY": list(_STRATEGIES)}.get(name)
+    among = {
+        "CATEGORY": [category.value for category in Category],
+        "STRATEGY": list(_STRATEGIES),
+        "SIDE": [side.value for side in Side],
+    }.get(name)
     if among is None:
         return f"{name}:{value}"
     if value.upper() not in among:

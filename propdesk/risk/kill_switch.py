@@ -1,12 +1,13 @@
 """Latched trading levels and the measures that raise them (§6.2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from propdesk.model.enums import Category, GateProfile, KillLevel
 from propdesk.model.messages import ADDED
+from propdesk.risk.protections import Protection
 
 ACCOUNT_SCOPE = "ACCOUNT"
 """Scope of the whole account; it counts for every narrower scope too."""
@@ -55,7 +56,13 @@ class Cause(StrEnum):
     ACCESS_REFUSED = "ACCESS_REFUSED"
     SURPLUS_ORDER = "SURPLUS_ORDER"
     OVERSOLD = "OVERSOLD"
+    UNEXPLAINED = "UNEXPLAINED"
     NAKED = "NAKED"
+    LATENCY = "LATENCY"
+    EXCEPTIONS = "EXCEPTIONS"
+    CLOCK_SKEW = "CLOCK_SKEW"
+    PROTECTION = "PROTECTION"
+    DRIFT = "DRIFT"
     HALT = "HALT"
     MANUAL = "MANUAL"
 
@@ -85,7 +92,13 @@ RESET_RULES: Mapping[Cause, ResetRule] = {
     Cause.ACCESS_REFUSED: ResetRule.BROKER,
     Cause.SURPLUS_ORDER: ResetRule.PERSON,
     Cause.OVERSOLD: ResetRule.PERSON,
+    Cause.UNEXPLAINED: ResetRule.PERSON,
     Cause.NAKED: ResetRule.AUTOMATIC,
+    Cause.LATENCY: ResetRule.AUTOMATIC,
+    Cause.EXCEPTIONS: ResetRule.PERSON,
+    Cause.CLOCK_SKEW: ResetRule.AUTOMATIC,
+    Cause.PROTECTION: ResetRule.AUTOMATIC,
+    Cause.DRIFT: ResetRule.NEXT_DAY,
     Cause.HALT: ResetRule.PERSON,
     Cause.MANUAL: ResetRule.PERSON,
 }
@@ -98,10 +111,17 @@ class KillLimits:
     ``group_loss_r`` is in planned risk (profile desk), ``group_loss_capital`` of the group's capital
     (profile original); ``market_stale_ns`` comes on top of the feed's interval
     and is judged only while at least ``market_series_min`` series are followed: one quiet instrument is no
-    silent feed.
+    silent feed. ``position_stale_ns``, beyond its interval too, is for a series of which something is held.
     ``rejections_row`` entries refused by the broker one after the other are borne, and ``rejections_share``
     of the last ``rejections_window``; for the whole account ``rejections_row_account``. An advisor may
     publish ``advisor_signals_max`` ideas within ``advisor_window_ns``.
+
+    Of the way from an idea to its order the 99th percentile over the last ``latency_window`` is told beyond
+    ``latency_alarm_ns`` and halts entries beyond ``latency_halt_ns``, until ``latency_good_ns`` have passed
+    without one that long. ``exceptions_max`` unexpected exceptions are borne within ``exceptions_window_ns``.
+    Our clock may differ by ``clock_skew_ns`` from another's; one that differed more must have been good
+    for ``clock_good_ns``. ``protections`` pause what went badly. A
+    rule is judged by ``drift_trades_min`` live trades or more.
     """
 
     day_loss_block: float = 0.03
@@ -114,17 +134,28 @@ class KillLimits:
     disconnect_ns: int = 30 * NS_PER_SECOND
     market_stale_ns: int = 15 * NS_PER_SECOND
     market_series_min: int = 5
+    position_stale_ns: int = field(default=5 * NS_PER_SECOND, metadata=ADDED)
     rejections_row: int = field(default=5, metadata=ADDED)
     rejections_row_account: int = field(default=9, metadata=ADDED)
     rejections_share: float = field(default=0.30, metadata=ADDED)
     rejections_window: int = field(default=20, metadata=ADDED)
     advisor_signals_max: int = field(default=10, metadata=ADDED)
     advisor_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    latency_alarm_ns: int = field(default=250 * NS_PER_MS, metadata=ADDED)
+    latency_halt_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
+    latency_window: int = field(default=50, metadata=ADDED)
+    latency_good_ns: int = field(default=5 * NS_PER_MINUTE, metadata=ADDED)
+    exceptions_max: int = field(default=10, metadata=ADDED)
+    exceptions_window_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    clock_skew_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
+    clock_good_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
+    drift_trades_min: int = field(default=5, metadata=ADDED)
+    protections: tuple[Protection, ...] = field(default=(), metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenCause:
-    """A cause that holds a scope at a level."""
+    """A cause that holds a scope at a level; from ``until_ns`` on it holds no more, 0 = no end is set."""
 
     scope: str
     cause: str
@@ -132,6 +163,7 @@ class OpenCause:
     since_ns: int
     actor: str
     reason: str
+    until_ns: int = field(default=0, metadata=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +203,34 @@ class RiskLevels:
 
 
 def trip(
-    levels: RiskLevels, scope: str, cause: str, level: KillLevel, actor: str, reason: str, ts_ns: int
+    levels: RiskLevels,
+    scope: str,
+    cause: str,
+    level: KillLevel,
+    actor: str,
+    reason: str,
+    ts_ns: int,
+    *,
+    until_ns: int = 0,
 ) -> tuple[RiskLevels, tuple[LevelChange, ...]]:
-    """Open a cause or raise it; a lower level of an open cause changes nothing (latched)."""
+    """Open a cause or raise it; a lower level of an open cause changes nothing (latched).
+
+    ``until_ns`` sets its end (`lapsed`); one that stands at that level already ends later, never earlier.
+    """
     old = levels.causes.get(_key(scope, cause))
     if old is not None and old.level.severity >= level.severity:
-        return levels, ()
-    opened = OpenCause(scope, cause, level, ts_ns, actor, reason)
+        if not old.until_ns < until_ns or old.until_ns == 0:
+            return levels, ()
+        longer = replace(old, until_ns=until_ns)
+        return RiskLevels({**levels.causes, _key(scope, cause): longer}), ()
+    opened = OpenCause(scope, cause, level, ts_ns, actor, reason, until_ns)
     causes = {**levels.causes, _key(scope, cause): opened}
     return RiskLevels(causes), (LevelChange(scope, cause, level, True, actor, reason, ts_ns),)
+
+
+def lapsed(levels: RiskLevels, now_ns: int) -> tuple[OpenCause, ...]:
+    """Give the causes whose end has come."""
+    return tuple(cause for cause in levels.causes.values() if 0 < cause.until_ns <= now_ns)
 
 
 def clear(
@@ -229,6 +280,8 @@ def next_day(levels: RiskLevels, midnight_ns: int, ts_ns: int) -> tuple[RiskLeve
         rule = RESET_RULES.get(Cause(old.cause), ResetRule.PERSON)
         if old.since_ns >= midnight_ns or rule in (ResetRule.PERSON, ResetRule.BROKER):
             continue
+        if old.until_ns > ts_ns:
+            continue  # its end is set
         levels, more = clear(levels, old.scope, old.cause, "engine", "a new day", ts_ns)
         changes += more
         if rule is ResetRule.NEXT_DAY_PERSON:

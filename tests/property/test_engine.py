@@ -180,6 +180,7 @@ EVENTS = st.one_of(
             messages.OperatorCommand,
             messages.CommandAsked,
             messages.DayOpened,
+            messages.SwitchMeasured,
         )
     )
 )

@@ -1,6 +1,7 @@
 """Commands of people → the audit log, behind everything that trades (§6.3)."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from trading_daemon.bus import end_if_cancelled
@@ -17,11 +18,19 @@ class CommandAuditor:
     ----------
     audits : CommandAudits
         Durable; its connection belongs to this task.
+    on_fault : callable
+        Told of a failure, with where it happened: once as long as it lasts, since no trade depends on it.
     """
 
-    def __init__(self, audits: CommandAudits, log: Log) -> None:
+    def __init__(
+        self,
+        audits: CommandAudits,
+        log: Log,
+        on_fault: Callable[[str, Exception], None] = lambda _where, _fault: None,
+    ) -> None:
         self._audits = audits
         self._log = log
+        self._on_fault = on_fault
         self._told = ""
 
     async def run(self) -> None:
@@ -40,4 +49,5 @@ class CommandAuditor:
             fault_told = f"{type(fault).__name__}: {fault}"
             if fault_told != self._told:
                 self._log.warning("commands are not audited", error=fault_told)
+                self._on_fault("the audit of commands", fault)
         self._told = fault_told

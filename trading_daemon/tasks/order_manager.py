@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from propdesk.core.clock import NS_PER_SECOND, Clock
@@ -71,6 +71,8 @@ class OrderManager:
         rates are never taken for more used than they are and hold no exit back.
     access_check_s : float
         Seconds between two questions whether it still does.
+    on_fault : callable
+        Told of each failure of a call that is none of the broker's own, with where it happened.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class OrderManager:
         has_access: bool = True,
         sent_ns: tuple[int, ...] = (),
         access_check_s: float = ACCESS_CHECK_S,
+        on_fault: Callable[[str, Exception], None] = lambda _where, _fault: None,
     ) -> None:
         self._bus = bus
         self._broker = broker
@@ -97,6 +100,7 @@ class OrderManager:
         self._is_busy = False
         self._has_access = has_access
         self._access_check_s = access_check_s
+        self._on_fault = on_fault
         self._probed_ns = 0
         self._checked_s = time.monotonic()
 
@@ -272,6 +276,8 @@ class OrderManager:
             await self._refuse(intent, IntentState.REJECTED, str(fault))
         except (BrokerFault, DataFault, OSError, TimeoutError) as fault:
             # What cannot be read is neither a success nor a failure.
+            if not isinstance(fault, BrokerFault):
+                self._on_fault("a call of the broker", fault)
             await self._unknown(intent, f"{type(fault).__name__}: {fault}")
         else:
             reason = GUARD_UNUSED if intent.guard and not ack.guard else ""

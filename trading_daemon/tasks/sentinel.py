@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from propdesk.core.clock import Clock, from_ns
 from propdesk.core.errors import PropdeskError
-from trading_daemon.bus import Bus, end_if_cancelled
+from propdesk.model.messages import SwitchMeasured
+from propdesk.risk.process_switches import least_skew_ns
+from trading_daemon.bus import Bus, Envelope, end_if_cancelled
+from trading_daemon.measures import Measures
 from trading_daemon.ports import Flags, Heartbeats, Lead, Log
 
 BEAT_S = 1.0
@@ -29,6 +32,8 @@ class Sentinel:
     ----------
     clock : Clock
         The process clock, also in replay: a sign of life is about this process.
+    measures : Measures
+        What the tasks notice about the process.
     describe : callable
         Gives what the heartbeat says (position, queues …).
     readiness : callable or None
@@ -48,6 +53,7 @@ class Sentinel:
         flags: Flags,
         clock: Clock,
         log: Log,
+        measures: Measures,
         *,
         describe: Callable[[], dict[str, object]],
         readiness: Callable[[], Awaitable[str]] | None = None,
@@ -60,6 +66,7 @@ class Sentinel:
         self._flags = flags
         self._clock = clock
         self._log = log
+        self._measures = measures
         self._describe = describe
         self._readiness = readiness
         self._is_current = is_current
@@ -76,6 +83,7 @@ class Sentinel:
                 self._bus.stop_sending()
                 raise
             await self.beat()
+            self._measures.passed()
             end_if_cancelled()
             if not self._is_current():
                 raise DayChanged("A new trading day begins.")
@@ -84,11 +92,30 @@ class Sentinel:
             beats += 1
             await self._rest()
 
+    async def tell(self) -> None:
+        """Tell the decider what the measures come to, until cancelled; a task of its own.
+
+        Where somebody else moves the day's time only the log hears of it: how quick a machine is today is
+        no part of a past day, whose journal is the same in every run.
+        """
+        while True:
+            found = await self._measures.next()
+            end_if_cancelled()
+            if self._bus.lockstep:
+                self._log.warning(
+                    "measured", cause=found.cause.value, verdict=found.verdict.value, reason=found.reason
+                )
+                continue
+            event = SwitchMeasured(found.cause.value, found.verdict, found.reason, self._clock.now_ns())
+            await self._bus.events.put(Envelope((event,)))
+
     async def beat(self) -> None:
         """Record one sign of life in PostgreSQL and mirror it."""
-        at = from_ns(self._clock.now_ns())
+        before_ns = self._clock.now_ns()
+        at = from_ns(before_ns)
         detail = {**self._describe(), "stalls": self.stalls, "sending": self._bus.sending}
-        await self._heartbeats.beat("daemon", at, detail)
+        server_ns = await self._heartbeats.beat("daemon", at, detail)
+        self._measures.skew("database", least_skew_ns(before_ns, self._clock.now_ns(), server_ns))
         await self._flags.mirror("heartbeat", {"beat_at": at.isoformat(), **detail}, FLAG_EXPIRY_S)
 
     async def _rest(self) -> None:

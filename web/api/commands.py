@@ -39,7 +39,8 @@ _Scope = Annotated[
         default="ACCOUNT",
         min_length=1,
         max_length=WORDS_MAX,
-        description="ACCOUNT, CATEGORY:…, STRATEGY:…, ADVISOR:…, UNDERLYING:…, INSTRUMENT:… or RULE:…",
+        description="ACCOUNT, CATEGORY:…, STRATEGY:…, SIDE:…, ADVISOR:…, UNDERLYING:…, "
+        "INSTRUMENT:… or RULE:…",
     ),
 ]
 _Reason = Annotated[str, Field(default="", max_length=WORDS_MAX, description="Kept with the change.")]

@@ -19,7 +19,6 @@ from adapters.brokers.dhan.facts import (
     facts_of,
     has_exits,
     is_leaving,
-    is_ours,
     is_short,
     lapsed,
     rests,
@@ -50,6 +49,7 @@ from propdesk.core.errors import (
     Rejected,
     Retryable,
 )
+from propdesk.core.ids import is_ours
 from propdesk.model.enums import EntryType, ExitReason, Product, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, IntentKind, OrderIntent

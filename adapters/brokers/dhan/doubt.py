@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from adapters.brokers.dhan.facts import Books, is_ours
+from adapters.brokers.dhan.facts import Books
 from adapters.brokers.dhan.model import SuperOrderRow, UnreadableRow
-from propdesk.core.ids import derived_id, split_guard_id
+from propdesk.core.ids import derived_id, is_ours, split_guard_id
 from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind
 
 ANY = ""

@@ -16,12 +16,9 @@ from adapters.brokers.dhan.model import (
     TradeRow,
     UnreadableRow,
 )
-from propdesk.core.ids import derived_id, split_guard_id
+from propdesk.core.ids import derived_id, is_ours, split_guard_id
 from propdesk.model.enums import ExitReason
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind
-
-PREFIX = "p"
-"""Every correlation id of ours begins with it; orders without are a person's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +230,6 @@ def has_ended(leg: SuperLeg, parent: SuperOrderRow, books: Books) -> bool:
     rows = [row for row in (*linked, *near) if row.leg is leg.name]
     over = (row.status.is_dead or row.status is OrderStatus.TRADED for row in rows)
     return bool(rows) and all(over)
-
-
-def is_ours(correlation_id: str) -> bool:
-    """Whether a correlation id has the shape of `propdesk.core.ids.correlation_id`."""
-    return correlation_id.startswith(PREFIX) and len(correlation_id) == 20 and correlation_id.isalnum()
 
 
 def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:

@@ -9,14 +9,13 @@ from adapters.brokers.dhan.facts import (
     age,
     has_exits,
     is_leaving,
-    is_ours,
     rests,
     standing_of,
     surplus,
 )
 from adapters.brokers.dhan.model import LegName, OrderRow, PositionRow, SuperOrderRow, TradeRow
 from propdesk.core.errors import Retryable
-from propdesk.core.ids import split_guard_id
+from propdesk.core.ids import is_ours, split_guard_id
 from propdesk.model.enums import Side
 
 Security = tuple[str, str, str]

@@ -9,13 +9,14 @@ from typing import Final
 from adapters.brokers.dhan.carried import CarriedOrder, carried_row, with_history, with_holdings
 from adapters.brokers.dhan.client import DhanClient
 from adapters.brokers.dhan.doubt import doubtful
-from adapters.brokers.dhan.facts import Books, age, is_ours, standing_of
+from adapters.brokers.dhan.facts import Books, age, standing_of
 from adapters.brokers.dhan.gaps import gap_of
 from adapters.brokers.dhan.holding import may_be_closed_elsewhere
 from adapters.brokers.dhan.model import PositionRow, SuperOrderRow, TradeRow
 from propdesk.core.calendar import ist_date
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import BrokerFault, DataFault, Rejected, Retryable
+from propdesk.core.ids import is_ours
 
 HISTORY_SPAN: Final = timedelta(days=14)
 """How far back the trade history is read for entries of earlier days, however long holidays are."""

@@ -10,12 +10,14 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
+from propdesk.core.clock import NS_PER_MICROSECOND
 
 _BEAT = """
     INSERT INTO trading.heartbeats (account_id, component, beat_at, epoch, pid, detail)
     VALUES (%s, %s, %s, %s, %s, %s)
     ON CONFLICT (account_id, component) DO UPDATE SET beat_at = EXCLUDED.beat_at, epoch = EXCLUDED.epoch,
         pid = EXCLUDED.pid, detail = EXCLUDED.detail
+    RETURNING (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 """
 
 
@@ -38,11 +40,14 @@ class HeartbeatRepo:
         self._account_id = account_id
         self._epoch = epoch
 
-    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> None:
-        """Record a sign of life; ``beat_at`` aware UTC."""
-        await self._connection.execute(
+    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> int:
+        """Record a sign of life; ``beat_at`` aware UTC. Gives the server's present moment, ns UTC."""
+        cursor = await self._connection.execute(
             _BEAT, (self._account_id, component, beat_at, self._epoch, os.getpid(), Jsonb(dict(detail)))
         )
+        row = await cursor.fetchone()
+        assert row is not None  # noqa: S101 - RETURNING of one row
+        return int(row[0]) * NS_PER_MICROSECOND
 
     async def last(self, component: str) -> Heartbeat | None:
         """Last sign of life, None if there never was one."""

@@ -49,10 +49,15 @@ async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> As
 
 
 @asynccontextmanager
-async def alive(settings: Settings, clock: ManualClock, day: date = DAY) -> AsyncIterator[Tasks]:
-    """Start, and run the tasks that decide, send, listen and watch; at the end all die at once."""
+async def alive(
+    settings: Settings, clock: ManualClock, day: date = DAY, *, also: tuple[str, ...] = ()
+) -> AsyncIterator[Tasks]:
+    """Start, and run the tasks that decide, send, listen and watch; at the end all die at once.
+
+    ``also`` names tasks that run besides.
+    """
     async with started(settings, clock, day) as tasks:
-        names = ("decider", "order_manager", "order_feed", "position_monitor")
+        names = ("decider", "order_manager", "order_feed", "position_monitor", *also)
         running = [asyncio.create_task(tasks.runs()[name]()) for name in names]  # type: ignore[arg-type]
         try:
             yield tasks
@@ -94,7 +99,7 @@ def bar_at(bars: dict[str, BarArrays], key: str, end_ns: int) -> BarObserved:
     return BarObserved(key, int(series.start_ns[place]), series.interval_ns, *values)
 
 
-def signal_at(
+def document_at(
     bars: dict[str, BarArrays],
     number: int,
     received_ns: int,
@@ -103,14 +108,14 @@ def signal_at(
     stop: float = 0.985,
     target: float = 1.03,
     **changes: object,
-) -> SignalReceived:
+) -> dict[str, object]:
     """A BUY LIMIT idea well above the last price of its stock, so that it fills with the next bar.
 
     ``stop`` and ``target`` are shares of the last price.
     """
     last_ns = received_ns // NS_PER_MINUTE * NS_PER_MINUTE
     price = bar_at(bars, f"NSE_EQ:{stock}", last_ns).close_paise
-    document: dict[str, object] = {
+    return {
         "kind": "SIGNAL",
         "source": "test",
         "source_message_id": f"s{number}",
@@ -127,6 +132,13 @@ def signal_at(
         "period": "INTRADAY",
         **changes,
     }
+
+
+def signal_at(
+    bars: dict[str, BarArrays], number: int, received_ns: int, stock: str = "TSTA", **changes: Any
+) -> SignalReceived:
+    """The idea of `document_at` as the daemon hears it."""
+    document = document_at(bars, number, received_ns, stock, **changes)
     new = read_document(document, received_ns, Stamp.CLOCK)
     row = InboxRow(number, new.source_key, 1, new.content_hash, new.document, received_ns, new.rejected_code)
     event = event_of(row, None)

@@ -8,12 +8,18 @@ import yaml
 
 from adapters.config_risk import RISK_FILE, load_risk
 from propdesk.core.calendar import ist_text
+from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE
 from propdesk.core.errors import ConfigFault
 from propdesk.model.enums import Category
 from propdesk.risk.gateway import RiskLimits
 from propdesk.risk.kill_switch import KillLimits
+from propdesk.risk.protections import Per, Protection, ProtectionKind
 
 DAY = date(2025, 7, 1)
+COOL_DOWN = {"kind": "COOL_DOWN", "per": "SIDE", "block_min": 30}
+DRAWDOWN = {
+    "kind": "DRAWDOWN", "per": "ADVISOR", "block_min": 60, "lookback_min": 1440, "trades": 4, "limit": 0.01
+}  # fmt: skip
 
 
 def written(folder: Path, **changes: object) -> Path:
@@ -64,11 +70,29 @@ def test_a_category_changes_what_it_states_and_keeps_the_rest(tmp_path: Path) ->
         ({"kill": {"window_s": -1}}, "at kill.window_s"),
         ({"banned": [""]}, "at banned.0"),
         ({"kill": "none"}, "at kill"),
+        ({"kill": {"latency_alarm_s": 2}}, "latency_alarm_s lies beyond latency_halt_s"),
+        (
+            {"protections": [{**COOL_DOWN, "lookback_min": 5}]},
+            "at protections.0: .*COOL_DOWN has no lookback_min",
+        ),
+        ({"protections": [{**COOL_DOWN, "limit": 0.1}]}, "COOL_DOWN has no limit"),
+        ({"protections": [{**COOL_DOWN, "kind": "STOP_STREAK"}]}, "STOP_STREAK needs a lookback_min"),
+        ({"protections": [{**DRAWDOWN, "limit": None}]}, "DRAWDOWN needs a limit"),
+        ({"protections": [{**DRAWDOWN, "limit": -0.1}]}, "the limit of a DRAWDOWN is above 0"),
+        ({"protections": [{**DRAWDOWN, "per": "RULE"}]}, "at protections.0.per"),
     ],
 )
 def test_a_wrong_limit_is_named_by_its_place(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigFault, match=said):
         load_risk(DAY, written(tmp_path, **changes))
+
+
+def test_protections_are_read_in_terms_of_the_clock(tmp_path: Path) -> None:
+    found = load_risk(DAY, written(tmp_path, protections=[COOL_DOWN, DRAWDOWN])).kill_limits.protections
+    assert found == (
+        Protection(ProtectionKind.COOL_DOWN, Per.SIDE, 30 * NS_PER_MINUTE),
+        Protection(ProtectionKind.DRAWDOWN, Per.ADVISOR, NS_PER_HOUR, 24 * NS_PER_HOUR, 4, 0.01),
+    )
 
 
 @pytest.mark.parametrize("text", ["account: [", "", "- 1", "account: {}"])

@@ -111,7 +111,8 @@ class _Form:
                 self._fields[name].props(f"maxlength={WORDS_MAX}").on("keydown.enter", self._review)
             with self._fields["scope"]:
                 ui.tooltip(
-                    "ACCOUNT, or CATEGORY:…, STRATEGY:…, ADVISOR:…, UNDERLYING:…, INSTRUMENT:…, RULE:…"
+                    "ACCOUNT, or CATEGORY:…, STRATEGY:…, SIDE:…, ADVISOR:…, UNDERLYING:…, "
+                    "INSTRUMENT:…, RULE:…"
                 )
             with self._fields["trade"]:
                 ui.tooltip("Id of the trade or of its signal, or its first characters")

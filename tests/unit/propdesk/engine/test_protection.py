@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from propdesk.core.errors import Rejected
+from propdesk.core.ids import correlation_id
 from propdesk.engine import codec
 from propdesk.engine.orders import CHANGES_MAX, is_news
 from propdesk.engine.state import LegOrder, OrderState
@@ -145,6 +146,39 @@ def test_a_silent_feed_blocks_entries_and_the_next_price_lifts_it() -> None:
     assert day.state.level() is KillLevel.ENTRIES_BLOCKED
     day.bars([flat_bar(603, 10_000)])
     assert day.state.level() is KillLevel.ACTIVE
+
+
+def test_a_held_instrument_without_a_price_takes_no_entry_until_it_has_one_or_is_left() -> None:
+    day = filled(kill_limits=KillLimits(market_series_min=99))
+    scope = "INSTRUMENT:NSE_EQ:ALPHA"
+    last = day.state.prices["NSE_EQ:ALPHA"]
+    limit_ns = last.at_ns + last.interval_ns + day.context.kill_limits.position_stale_ns
+    day.feed(TimerFired("SECOND", limit_ns), limit_ns)
+    assert day.state.level(scope) is KillLevel.ACTIVE
+    day.feed(TimerFired("SECOND", limit_ns + 1), limit_ns + 1)
+    assert day.state.level(scope) is KillLevel.ENTRIES_BLOCKED
+    assert day.state.level() is KillLevel.ACTIVE
+    minute = (limit_ns - at(0)) // 60_000_000_000
+    day.bars([flat_bar(minute, 10_000)])
+    assert day.state.level(scope) is KillLevel.ACTIVE
+    day.feed(TimerFired("SECOND", limit_ns + 10**12), limit_ns + 10**12)
+    assert day.state.level(scope) is KillLevel.ENTRIES_BLOCKED
+    day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(640)), at(640))
+    day.bars([flat_bar(640, 10_010)])
+    day.bars([flat_bar(641, 10_010)])
+    assert day.broker.positions() == {}
+    assert day.state.level(scope) is KillLevel.LOCKED, "by the account's own cause"
+    assert [(c.scope, c.is_open) for c in day.all("level_changes") if c.cause == "MARKET_STALE"] == [
+        (scope, True), (scope, False), (scope, True), (scope, False),
+    ]  # fmt: skip
+
+
+def test_nothing_that_is_only_waited_for_has_to_have_a_price() -> None:
+    day = Day(make_context(kill_limits=KillLimits(market_series_min=99))).open()
+    day.bars([flat_bar(600, 10_050)])
+    day.signal(make_signal(received_ns=at(601)))
+    day.feed(TimerFired("SECOND", at(620)), at(620))
+    assert [c for c in day.all("level_changes") if c.cause == "MARKET_STALE"] == []
 
 
 def test_flatten_by_a_person() -> None:
@@ -844,6 +878,7 @@ def test_an_entry_carries_every_scope_whose_kill_level_bears_on_it() -> None:
         "INSTRUMENT:NSE_EQ:ALPHA",
         "STRATEGY:NORMAL",
         f"RULE:{rule}",
+        "SIDE:BUY",
     )
     assert codec.decode_intent(codec.to_plain(place)) == place
 
@@ -893,6 +928,19 @@ def test_a_foreign_order_is_reported_and_changes_nothing() -> None:
     result = day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, "manual", 5, 100), at(602))
     assert [c.event for c in result.commands if hasattr(c, "event")] == ["FOREIGN_ORDER"]
     assert result.state.groups == before.groups
+
+
+@pytest.mark.parametrize("tail", ["", "g1"], ids=["order", "guard"])
+def test_an_order_with_our_mark_that_no_book_knows_blocks_entries(tail: str) -> None:
+    day = filled()
+    before = day.state
+    lost = correlation_id(day.context.trade_date, "a group of a lost book", 1, 1, 0) + tail
+    result = day.feed(fact(BrokerUpdateKind.ENTRY_FILLED, lost, 5, 100), at(602))
+    assert [c.event for c in result.commands if hasattr(c, "event")] == ["KILL_SWITCH", "FOREIGN_ORDER"]
+    assert day.state.level() is KillLevel.ENTRIES_BLOCKED
+    assert result.state.groups == before.groups
+    day.feed(OperatorCommand(KillLevel.ACTIVE, "ACCOUNT", "anna", "closed it", at(603)), at(603))
+    assert day.state.level() is KillLevel.ACTIVE
 
 
 def test_a_swing_trade_goes_on_the_next_day_with_its_money_and_its_crowd_position() -> None:

@@ -13,6 +13,7 @@ from propdesk.risk.kill_switch import (
     clear,
     day_loss_level,
     group_loss_exceeded,
+    lapsed,
     next_day,
     rejections_reason,
     reset_by_person,
@@ -126,3 +127,24 @@ def test_refused_entries_block_after_a_row_or_a_share(
 ) -> None:
     found = rejections_reason(fates, LIMITS, is_account=is_account)
     assert found is None if said is None else (found is not None and said in found)
+
+
+def test_a_cause_with_an_end_is_let_go_then_and_its_end_only_moves_on() -> None:
+    levels, changes = trip(
+        RiskLevels(), "ADVISOR:A", Cause.PROTECTION, BLOCKED, "engine", "x", 1, until_ns=50
+    )
+    assert len(changes) == 1
+    for until_ns, expected in ((40, 50), (60, 60), (0, 60)):
+        levels, changes = trip(
+            levels, "ADVISOR:A", Cause.PROTECTION, BLOCKED, "engine", "y", 2, until_ns=until_ns
+        )
+        assert changes == ()
+        (cause,) = levels.causes.values()
+        assert (cause.until_ns, cause.reason) == (expected, "x")
+    assert lapsed(levels, 59) == ()
+    assert [cause.scope for cause in lapsed(levels, 60)] == ["ADVISOR:A"]
+    assert next_day(levels, 30, 59) == (levels, ())
+    assert next_day(levels, 30, 60)[0] == RiskLevels()
+    endless = tripped((ACCOUNT_SCOPE, Cause.MANUAL, BLOCKED))
+    assert lapsed(endless, 10**18) == ()
+    assert trip(endless, ACCOUNT_SCOPE, Cause.MANUAL, BLOCKED, "a", "x", 2, until_ns=9) == (endless, ())

@@ -48,7 +48,8 @@ async def test_faults_are_told_once_each_and_it_goes_on() -> None:
         Lines(),
         Audits(OSError("away"), OSError("away"), ValueError("odd"), None, OSError("away")),
     )
-    auditor = CommandAuditor(audits, lines)
+    counted: list[str] = []
+    auditor = CommandAuditor(audits, lines, lambda where, fault: counted.append(f"{fault} in {where}"))
     for _ in range(6):
         await auditor.write()
     assert lines.warnings == [
@@ -56,6 +57,7 @@ async def test_faults_are_told_once_each_and_it_goes_on() -> None:
         ("commands are not audited", "ValueError: odd"),
         ("commands are not audited", "OSError: away"),
     ]
+    assert counted == [f"{fault} in the audit of commands" for fault in ("away", "odd", "away")]
 
 
 async def test_it_runs_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from propdesk.core.clock import NS_PER_SECOND, ManualClock
 from propdesk.core.errors import (
     AccessRefused,
     AuthExpired,
+    DataFault,
     OutcomeUnknown,
     Rejected,
     Retryable,
@@ -129,9 +130,15 @@ class Broker:
         yield BrokerUpdate("", BrokerUpdateKind.ACKNOWLEDGED, "", "", 0, 0, 0)
 
 
-async def send(broker: Broker, outbox: Outbox, *intents: OrderIntent) -> list[BrokerUpdate]:
-    bus = Bus()
-    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS)
+async def send(
+    broker: Broker, outbox: Outbox, *intents: OrderIntent, faults: list[str] | None = None
+) -> list[BrokerUpdate]:
+    bus, told = Bus(), [] if faults is None else faults
+
+    def on_fault(where: str, fault: Exception) -> None:
+        told.append(f"{type(fault).__name__} in {where}")
+
+    manager = OrderManager(bus, broker, outbox, ManualClock(5), Quiet(), LAPS, on_fault=on_fault)
     for intent in intents:
         bus.intents.put(intent)
     task = asyncio.create_task(manager.run())
@@ -153,6 +160,25 @@ async def test_a_taken_order_is_recorded_and_nothing_else_is_said() -> None:
     assert await send(broker, outbox, make_intent(1, is_entry=True)) == []
     assert broker.calls == [("place", "i1")]
     assert outbox.answers == [("i1", IntentState.WORKING, "b1", "")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (None, []),
+        (Rejected("no margin"), []),
+        (OutcomeUnknown("no answer"), []),
+        (OSError("no route"), ["OSError in a call of the broker"]),
+        (TimeoutError(), ["TimeoutError in a call of the broker"]),
+        (DataFault("unreadable"), ["DataFault in a call of the broker"]),
+    ],
+)
+async def test_only_what_is_no_word_of_the_broker_counts_as_unexpected(
+    fault: Exception | None, told: list[str]
+) -> None:
+    faults: list[str] = []
+    await send(Broker(fault), Outbox(), make_intent(1, is_entry=True), faults=faults)
+    assert faults == told
 
 
 @pytest.mark.parametrize(

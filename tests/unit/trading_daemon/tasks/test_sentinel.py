@@ -6,8 +6,10 @@ import pytest
 
 from propdesk.core.clock import ManualClock
 from propdesk.core.errors import PropdeskError
+from propdesk.risk.kill_switch import KillLimits, RiskLevels
 from tests.unit.trading_daemon.tasks.test_order_manager import Quiet
 from trading_daemon.bus import Bus
+from trading_daemon.measures import Measures
 from trading_daemon.tasks.sentinel import DayChanged, Sentinel
 
 
@@ -24,15 +26,27 @@ class Sink:
     def __init__(self) -> None:
         self.beats: list[Mapping[str, object]] = []
 
-    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> None:
+    async def beat(self, component: str, beat_at: datetime, detail: Mapping[str, object]) -> int:
         self.beats.append(detail)
+        return 1
 
     async def mirror(self, name: str, value: Mapping[str, object], expire_s: int) -> None:
         self.beats.append(value)
 
 
 def make(bus: Bus, lead: Lead, sink: Sink, **more: object) -> Sentinel:
-    return Sentinel(bus, lead, sink, sink, ManualClock(1), Quiet(), describe=lambda: {"rows": 3}, **more)  # type: ignore[arg-type]
+    clock, measures = ManualClock(1), Measures(KillLimits(), RiskLevels())
+    return Sentinel(
+        bus,
+        lead,
+        sink,
+        sink,
+        clock,
+        Quiet(),
+        measures,
+        describe=lambda: {"rows": 3},
+        **more,  # type: ignore[arg-type]
+    )
 
 
 async def test_a_lost_lead_stops_sending_before_the_process_ends() -> None:

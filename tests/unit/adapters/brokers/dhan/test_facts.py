@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.brokers.dhan.facts import Books, facts_of, is_ours, surplus
+from adapters.brokers.dhan.facts import Books, facts_of, surplus
 from adapters.brokers.dhan.model import LegName, OrderRow, OrderStatus, SuperLeg, SuperOrderRow, TradeRow
 from adapters.brokers.dhan.protection import protected_price
-from propdesk.core.ids import correlation_id
+from propdesk.core.ids import correlation_id, is_ours
 from propdesk.model.enums import Category, Side
 from propdesk.model.instrument import Instrument
 from propdesk.model.messages import BrokerUpdateKind
