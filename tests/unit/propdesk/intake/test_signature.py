@@ -89,3 +89,8 @@ def test_every_key_is_compared_with_in_constant_time(monkeypatch: pytest.MonkeyP
     assert len(compared) == 2, "the first fits, and the second is looked at as well"
     assert fault(keys=()) is SignatureFault.NOT_GENUINE
     assert len(compared) == 3, "an unknown source takes as long"
+
+
+def test_a_source_without_keys_is_nobody_whatever_signs_for_it() -> None:
+    for key in ("", "\0"):
+        assert fault(keys=(), by=key) is SignatureFault.NOT_GENUINE
