@@ -95,7 +95,7 @@ def prepare(extras: list[str], obstacle: str | None) -> None:
             if (LOCKS / f"{extra}.txt").is_file():
                 wanted.setdefault(extra, fingerprint(LOCKS / f"{extra}.txt"))
         if obstacle:
-            say(f"MongoDB is left out: {obstacle}; signals then come by upload and HTTP.")
+            say(f"MongoDB is left out: {obstacle}; signals then come by upload only.")
         install(uv, wanted)
         say(f"The environment is ready after {time.monotonic() - begun:.0f} s.")
 

@@ -32,6 +32,10 @@ RUNTIME_ENV_NAME: Final = "runtime.env"
 API_SECRET_LENGTH_MIN: Final = 32
 """As many bytes as the digest that it keys (RFC 7518, 3.2)."""
 
+WEBHOOK_KEY_LENGTH_MIN: Final = 32
+WEBHOOK_KEYS_MAX: Final = 3
+"""Keys of one source: the present one, and those that it replaces or that replace it."""
+
 DEPLOY_PASSWORDS: Final = (
     *(
         f"DEPLOY_{who}_PASSWORD"
@@ -151,7 +155,7 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(default=None, description="Redis: redis://:password@host:port/0")
     mongo_url: SecretStr | None = Field(
-        default=None, description="MongoDB replica set; empty = no change stream, uploads and HTTP serve."
+        default=None, description="MongoDB replica set; empty = no live signals, uploads serve."
     )
     mongo_database: str = Field(
         default="propdesk", min_length=1, description="MongoDB database of the live signals."
@@ -204,6 +208,28 @@ class Settings(BaseSettings):
     )
     upload_gzip_ratio_max: int = Field(default=100, gt=0, description="Expanded bytes per compressed byte.")
     upload_field_length_max: int = Field(default=4_096, gt=0, description="Characters of one field.")
+    signal_dir: Path = Field(
+        default=Path(), description="Watched folder of live signals; empty = <home>/signals."
+    )
+    door_age_max_s: int = Field(
+        default=86_400,
+        ge=60,
+        le=2_592_000,
+        description="An idea posted longer ago is history, which webhook and signal folder refuse, s.",
+    )
+    webhook_keys: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Keys of the signal webhook, JSON: source to a list of 1 to 3 keys, any of which serves "
+            "(`propdesk doors key` makes one); empty = no webhook."
+        ),
+    )
+    webhook_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the signal webhook; 0 = chosen and remembered."
+    )
+    webhook_bytes_max: int = Field(
+        default=262_144, ge=1_024, le=16_777_216, description="Bytes of one body of the webhook."
+    )
     duplicate_window_min: int = Field(
         default=30, ge=0, le=1_440, description="Reposts lie within this many minutes."
     )
@@ -447,6 +473,7 @@ class Settings(BaseSettings):
         filled["home"] = home
         filled.setdefault("data_dir", home / "data")
         filled.setdefault("upload_dir", home / "uploads")
+        filled.setdefault("signal_dir", home / "signals")
         filled.setdefault("dagster_home", home / "dagster")
         filled.setdefault("price_store_url", str(home / "prices"))
         return filled
@@ -475,6 +502,23 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError(f"{word!r} is no address and no network like 172.16.0.0/12") from None
         return ",".join(found)
+
+    @field_validator("webhook_keys")
+    @classmethod
+    def _webhook_keys_are_strong(cls, value: SecretStr | None) -> SecretStr | None:
+        for source, keys in _keyring(value).items():
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", source):
+                raise ValueError("a source is named by up to 32 letters, digits, - and _")
+            if not 1 <= len(keys) <= WEBHOOK_KEYS_MAX:
+                raise ValueError(f"{source} needs 1 to {WEBHOOK_KEYS_MAX} keys")
+            if any(len(key) < WEBHOOK_KEY_LENGTH_MIN for key in keys):
+                raise ValueError(
+                    f"a key of {source} has fewer than {WEBHOOK_KEY_LENGTH_MIN} characters: take a random one"
+                )
+        held = [key for keys in _keyring(value).values() for key in keys]
+        if len(set(held)) != len(held):
+            raise ValueError("the same key is there twice: each source needs its own")
+        return value
 
     @field_validator("category_allocations")
     @classmethod
@@ -650,6 +694,11 @@ class Settings(BaseSettings):
             )
         return key
 
+    def webhook_keyring(self) -> dict[str, tuple[str, ...]]:
+        """Give the keys of the webhook by source; raises `NotConfigured` where there are none."""
+        _reveal(self.webhook_keys, "a key of the signal webhook", "WEBHOOK_KEYS")
+        return _keyring(self.webhook_keys)
+
     def mongo_dsn(self) -> str:
         """Give the MongoDB URL; raises `NotConfigured` if none is known (look at ``mongo_url`` first)."""
         return _reveal(self.mongo_url, "the address of MongoDB", "MONGO_URL")
@@ -657,7 +706,21 @@ class Settings(BaseSettings):
     def secret_values(self) -> frozenset[str]:
         """List the values that must never be written to a log."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return frozenset(v.get_secret_value() for v in values if isinstance(v, SecretStr))
+        keys = (key for held in _keyring(self.webhook_keys).values() for key in held)
+        return frozenset((*(v.get_secret_value() for v in values if isinstance(v, SecretStr)), *keys))
+
+
+def _keyring(value: SecretStr | None) -> dict[str, tuple[str, ...]]:
+    try:
+        found = {} if value is None else json.loads(value.get_secret_value())
+    except ValueError:
+        raise ValueError("is not valid JSON") from None
+    is_ring = isinstance(found, dict) and all(
+        isinstance(keys, list) and all(isinstance(key, str) for key in keys) for keys in found.values()
+    )
+    if not is_ring:
+        raise ValueError("must be a JSON object: source to a list of keys")
+    return {source: tuple(keys) for source, keys in found.items()}
 
 
 def _reveal(value: SecretStr | None, what: str, variable: str) -> str:

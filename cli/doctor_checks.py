@@ -61,11 +61,11 @@ def run_checks(settings: Settings, *, start_programs: bool = True) -> list[Findi
         _python,
         _environment,
         lambda: _data_folder(home),
-        lambda: _disk(home),
+        lambda: disk(home),
         _clock,
         lambda: _ports(home, settings),
         lambda: _servers(home, settings),
-        lambda: _schema(settings),
+        lambda: schema(settings),
     ]
     if start_programs:
         checks.insert(4, lambda: _programs(home))
@@ -105,7 +105,8 @@ def _data_folder(home: Home) -> Iterator[Finding]:
         yield Finding("data folder", "ok", str(home.path))
 
 
-def _disk(home: Home) -> Iterator[Finding]:
+def disk(home: Home) -> Iterator[Finding]:
+    """Tell whether there is room left."""
     place = next(folder for folder in (home.path, *home.path.parents) if folder.exists())
     free = shutil.disk_usage(place).free
     detail = f"{free / 1e9:.1f} GB free below {place}"
@@ -134,12 +135,12 @@ def _programs(home: Home) -> Iterator[Finding]:
             yield Finding(what, "broken", str(fault), "delete .venv and run any `python3 run.py` command")
     obstacle = mongod_obstacle()
     if obstacle:
-        yield Finding("MongoDB", "note", obstacle, "live signals come by upload and HTTP")
+        yield Finding("MongoDB", "note", obstacle, "signals come by upload only, none live")
         return
     try:
         yield Finding("MongoDB", "ok", find_mongod(home, account).version)
     except (PropdeskError, OSError) as fault:
-        yield Finding("MongoDB", "note", str(fault), "live signals come by upload and HTTP")
+        yield Finding("MongoDB", "note", str(fault), "signals come by upload only, none live")
 
 
 def _clock() -> Iterator[Finding]:
@@ -197,7 +198,8 @@ def _servers(home: Home, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{kind} answers", verdict, reason, f"read {log}" if up else UP)
 
 
-def _schema(settings: Settings) -> Iterator[Finding]:
+def schema(settings: Settings) -> Iterator[Finding]:
+    """Tell whether the database is of this version and of our time; nothing where it does not answer."""
     if settings.postgres_url is None or server_answers("postgres", settings) is not None:
         return
     from sqlalchemy.exc import SQLAlchemyError

@@ -28,6 +28,7 @@ from dagster import (
 
 from adapters.db.repos.pipeline import oldest_referred_day
 from adapters.settings import CLONE_ROOT, Settings
+from adapters.uploads.folder import ACCEPTED, REJECTED
 from assets._shared.dress import GROUPS
 from assets._shared.resources import Database, Market
 from orchestration.processes import dagster_environment
@@ -48,8 +49,6 @@ follow."""
 PREMARKET_STEPS: Final = ("token", "scrip", "symbols", "regime", "corpus")
 """In their order; each is a word of `propdesk premarket`."""
 RETRIES: Final = RetryPolicy(max_retries=1, delay=5)
-UPLOAD_DONE: Final = "accepted"
-UPLOAD_FAILED: Final = "rejected"
 
 SIGNALS_TO_EXCURSIONS: Final = define_asset_job(
     "signals_to_excursions",
@@ -107,9 +106,9 @@ def ingest_upload(
             uploaded_by="upload-folder",
         )
     except PropdeskError as error:
-        _put_away(path, UPLOAD_FAILED)
+        _put_away(path, REJECTED)
         raise Failure(description=str(error), allow_retries=False) from error
-    _put_away(path, UPLOAD_DONE)
+    _put_away(path, ACCEPTED)
     context.add_output_metadata({"summary": MetadataValue.text(str(summary))})
     touched = [day for day in summary.trade_dates if day <= market.today()]
     _tag_touched(context, database, touched, (summary.upload_id,))

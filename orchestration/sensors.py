@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 from dagster import (
@@ -32,6 +31,7 @@ from adapters.db.repos.pipeline import newest_landed_day
 from adapters.db.repos.signal_log import mongo_chain
 from adapters.log import get_logger
 from adapters.settings import Settings
+from adapters.uploads.folder import choose_stable, look_at_folder, profile_of
 from assets._shared.partitions import MARKET_DAYS
 from assets._shared.resources import Database, Market
 from orchestration.freshness import due_day, judge_freshness
@@ -45,8 +45,6 @@ from orchestration.jobs import (
     SIGNALS_TO_EXCURSIONS,
     TOUCHED_FIRST,
     TOUCHED_LAST,
-    UPLOAD_DONE,
-    UPLOAD_FAILED,
     UploadConfig,
     collect,
     upload,
@@ -57,60 +55,8 @@ from propdesk.core.clock import NS_PER_SECOND, from_ns
 from propdesk.core.errors import DataFault
 
 RUNNING: Final = DefaultSensorStatus.RUNNING
-UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart")
-DEFAULT_PROFILE: Final = "sample"
-FILES_MAX: Final = 50
-"""Files taken per look at the folder; the rest waits for the next."""
 FILES_NAMED: Final = 5
 """Names shown of the files that wait."""
-
-Stamp = tuple[int, int]
-"""Size and modification time (ns) of a file."""
-
-
-def look_at_folder(folder: Path) -> dict[str, Stamp]:
-    """List the files that wait in the upload folder.
-
-    Parameters
-    ----------
-    folder : Path
-        Files may lie in it or in a subfolder named after a source profile.
-
-    Returns
-    -------
-    dict
-        Path below the folder to size and time; hidden, unfinished and put-away files are left out.
-    """
-    found: dict[str, Stamp] = {}
-    if not folder.is_dir():
-        return found
-    places = [
-        folder,
-        *(p for p in folder.iterdir() if p.is_dir() and p.name not in (UPLOAD_DONE, UPLOAD_FAILED)),
-    ]
-    for place in places:
-        for file in place.iterdir():
-            if file.name.startswith(".") or file.suffix in UNFINISHED or not file.is_file():
-                continue
-            stat = file.stat()
-            found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
-    return found
-
-
-def choose_stable(now: Mapping[str, Stamp], before: Mapping[str, Stamp]) -> list[str]:
-    """Pick the files that did not change between two looks: whoever writes them has finished.
-
-    Parameters
-    ----------
-    now, before : mapping of str to (size, time)
-
-    Returns
-    -------
-    list of str
-        Oldest first, at most `FILES_MAX`.
-    """
-    stable = [name for name, stamp in now.items() if before.get(name) == stamp]
-    return sorted(stable, key=lambda name: (now[name][1], name))[:FILES_MAX]
 
 
 @sensor(
@@ -130,8 +76,7 @@ def upload_folder(
     now = look_at_folder(settings.upload_dir)
     requests = []
     for name in choose_stable(now, before):
-        profile = Path(name).parts[0] if len(Path(name).parts) > 1 else DEFAULT_PROFILE
-        config = UploadConfig(path=str(settings.upload_dir / name), profile=profile)
+        config = UploadConfig(path=str(settings.upload_dir / name), profile=profile_of(name))
         size, modified = now[name]
         requests.append(
             RunRequest(

@@ -98,7 +98,7 @@ def find_mongod(home: Home, account: Account) -> Binary:
     """Find MongoDB; raises `BinaryMissing` with the obstacle where it cannot run."""
     obstacle = mongod_obstacle()
     if obstacle:
-        raise BinaryMissing(f"MongoDB is left out: {obstacle}; signals come by upload and HTTP.")
+        raise BinaryMissing(f"MongoDB is left out: {obstacle}; signals come by upload only.")
     return _runnable(
         home,
         account,

@@ -23,6 +23,7 @@ from adapters.db.repos.intents import IntentRepo
 from adapters.db.repos.journal import JournalRepo
 from adapters.db.repos.leader import Leadership, refusal, take_leadership
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
+from adapters.db.repos.preflights import newest_preflight
 from adapters.db.repos.readiness import present_version
 from adapters.log import get_logger
 from adapters.mongo.source import MongoSignalSink, MongoSignalSource
@@ -39,6 +40,7 @@ from propdesk.engine.step import carry_over
 from propdesk.intake.aliases import Aliases
 from propdesk.model.live import InboxRow, SourceDocument, SourcePosition
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
+from propdesk.risk.preflight import Outcome
 from propdesk.sim.broker import SimBroker
 from propdesk.sim.fills import FillModel
 from trading_daemon.bus import Bus
@@ -158,12 +160,14 @@ class Bootstrap:
         ------
         AlreadyRunning
             If another daemon holds the account.
+        ConfigFault
+            If real money is to be traded without a passed preflight of the day.
         GapFault
             If a past day cannot be closed for want of prices (`require_prices`).
         """
         self._stack = stack
-        lead = await self._lead()
         mode = _mode(plan, is_past=is_past)
+        lead = await self._lead(trade_date, mode)
         bus = Bus(lockstep=mode is not StartMode.LIVE)
         journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
         day, recovered = await self._recover(journal, trade_date, mode)
@@ -252,6 +256,20 @@ class Bootstrap:
             on_fault=measures.fault,
         )
 
+    async def _require_preflight(self, trade_date: date) -> None:
+        """Let real money be traded only on a day of which the newest preflight has passed."""
+        connection = await self._connection("preflight")
+        found = await newest_preflight(connection, self._settings.account_id, trade_date)
+        asked_of = ("live", self._settings.dhan_rest_url, Outcome.PASSED)
+        if found is None or (found.mode, found.broker, found.outcome) != asked_of:
+            seen = "none was made"
+            if found is not None:
+                seen = f"the newest, in {found.mode} mode at {found.broker}, is {found.outcome}"
+            raise ConfigFault(
+                f"PROPDESK_TRADING_MODE=live needs a passed preflight of {trade_date} ({seen}): run "
+                "`propdesk preflight` and mend what it names."
+            )
+
     async def _commands(self, bus: Bus, mode: StartMode) -> CommandListener | None:
         if mode is StartMode.PAST:
             return None
@@ -270,7 +288,10 @@ class Bootstrap:
         self._stack.push_async_callback(connection.close)
         return connection
 
-    async def _lead(self) -> Leadership:
+    async def _lead(self, trade_date: date, mode: StartMode) -> Leadership:
+        """Take the lead, for a running day with real money only where it may be traded."""
+        if mode is StartMode.LIVE and self._settings.trading_mode == "live":
+            await self._require_preflight(trade_date)
         connection = await self._connection("lead")
         holder = f"pid {os.getpid()} on {platform.node()}"
         deadline = time.monotonic() + LEAD_WAIT_S

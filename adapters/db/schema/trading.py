@@ -478,6 +478,21 @@ heartbeats = Table(
     schema="trading",
 )
 
+preflights = Table(
+    "preflights",
+    metadata,
+    text("account_id", pk=True),
+    day("trade_date", pk=True),
+    big("checked_ns", pk=True),
+    text("mode"),
+    text("broker"),
+    text("outcome"),
+    document("checks"),
+    CheckConstraint("outcome IN ('PASSED', 'UNKNOWN', 'FAILED')", name="outcome"),
+    schema="trading",
+)
+"""What each preflight found; the newest of a day decides whether it may be traded live."""
+
 leader_epochs = Table(
     "leader_epochs",
     metadata,

@@ -187,3 +187,37 @@ def test_the_example_file_uncommented_gives_the_defaults(tmp_path: Path) -> None
     file = tmp_path / "all.env"
     file.write_text(text)
     assert load_settings(file) == load_settings()
+
+
+STRONG = "strong-key-" + "0123456789" * 3
+
+
+def test_keys_of_the_webhook_are_read_by_source_and_never_shown(tmp_path: Path) -> None:
+    old = STRONG.upper()
+    ring = f'{{"feed": ["{STRONG}", "{old}"]}}'
+    settings = Settings(_env_file=None, home=tmp_path, webhook_keys=ring)
+    assert settings.webhook_keyring() == {"feed": (STRONG, old)}
+    assert STRONG not in repr(settings)
+    assert {STRONG, old} <= settings.secret_values(), "each is masked in logs by itself"
+    with pytest.raises(NotConfigured, match="PROPDESK_WEBHOOK_KEYS"):
+        Settings(_env_file=None, home=tmp_path).webhook_keyring()
+
+
+@pytest.mark.parametrize(
+    "ring",
+    [
+        "feed",
+        "[]",
+        '{"feed": "key"}',
+        '{"feed": []}',
+        '{"feed": ["short"]}',
+        f'{{"fe ed": ["{STRONG}"]}}',
+        f'{{"feed": ["{STRONG}"], "rival": ["{STRONG}"]}}',
+        f'{{"feed": ["{STRONG}1", "{STRONG}2", "{STRONG}3", "{STRONG}4"]}}',
+    ],
+    ids=["no-json", "list", "no-list", "no-key", "short", "name", "shared", "many"],
+)
+def test_a_keyring_that_is_weak_or_unclear_is_refused_without_showing_it(tmp_path: Path, ring: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(_env_file=None, home=tmp_path, webhook_keys=ring)
+    assert STRONG not in str(caught.value)

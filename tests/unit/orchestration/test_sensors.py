@@ -6,9 +6,10 @@ from dagster import build_sensor_context
 
 from adapters.calendar import load_calendar
 from adapters.settings import Settings
+from adapters.uploads.folder import choose_stable, look_at_folder
 from orchestration.jobs import CHAIN, CHAIN_FIRST, REFERRED_FIRST, TOUCHED_FIRST, TOUCHED_LAST
 from orchestration.launch import RANGE_END, RANGE_START
-from orchestration.sensors import choose_stable, look_at_folder, request_after_upload, upload_folder
+from orchestration.sensors import request_after_upload, upload_folder
 
 
 def put(folder: Path, name: str, text: str = "x", second: int = 1) -> None:

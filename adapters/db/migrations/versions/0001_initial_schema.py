@@ -1285,6 +1285,19 @@ def upgrade() -> None:
         schema="trading",
     )
     op.create_table(
+        "preflights",
+        sa.Column("account_id", sa.Text(), nullable=False),
+        sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("checked_ns", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("broker", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("checks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.CheckConstraint("outcome IN ('PASSED', 'UNKNOWN', 'FAILED')", name=op.f("ck_preflights_outcome")),
+        sa.PrimaryKeyConstraint("account_id", "trade_date", "checked_ns", name=op.f("pk_preflights")),
+        schema="trading",
+    )
+    op.create_table(
         "replay_positions",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("trade_date", sa.Date(), nullable=False),
@@ -1535,6 +1548,7 @@ def downgrade() -> None:
     op.drop_table("risk_levels", schema="trading")
     op.drop_table("resume_tokens", schema="trading")
     op.drop_table("replay_positions", schema="trading")
+    op.drop_table("preflights", schema="trading")
     op.drop_table("pending_entries", schema="trading")
     op.drop_table("paper_updates", schema="trading")
     op.drop_table("paper_exchange", schema="trading")
