@@ -52,8 +52,9 @@ async def started(settings: Settings, clock: ManualClock, day: date = DAY) -> As
 async def alive(settings: Settings, clock: ManualClock, day: date = DAY) -> AsyncIterator[Tasks]:
     """Start, and run the tasks that decide, send, listen and watch; at the end all die at once."""
     async with started(settings, clock, day) as tasks:
-        names = ("decider", "order_manager", "order_feed", "position_monitor")
-        running = [asyncio.create_task(tasks.runs()[name]()) for name in names]  # type: ignore[arg-type]
+        names = ("decider", "order_manager", "order_feed", "position_monitor", "price_recorder")
+        runs = tasks.runs()
+        running = [asyncio.create_task(runs[name]()) for name in names if name in runs]  # type: ignore[arg-type]
         try:
             yield tasks
         finally:
