@@ -299,6 +299,11 @@ class Settings(BaseSettings):
     broker: Literal["paper", "dhan"] = Field(
         default="paper", description="Who takes the orders; dhan in paper mode is a sandbox on this machine."
     )
+    price_feed: Literal["store", "dhan"] = Field(
+        default="store",
+        description="Prices of the running day: what others write into the price store, or also Dhan's feed, "
+        "which is recorded (PROPDESK_DHAN_DATA_TOKEN).",
+    )
     size_model: Literal["analytical", "desk"] = Field(
         default="desk", description="Analytical lots, or risk-based desk size."
     )

@@ -16,15 +16,19 @@ from propdesk.core.errors import ConfigFault
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from adapters.ticks.importers import FileReport, Progress
+    from adapters.ticks.file_reports import FileReport
+    from adapters.ticks.importers import Progress
     from adapters.ticks.store import DayCoverage, Kind, ParquetPriceStore
 
 _ROWS_SHOWN = 60
+_RECORDED: "tuple[Kind, ...]" = ("recorded", "recorded_in_part")
 _LOOKING = "Looking for corporate actions in the daily bars"
 _Store = Annotated[str, typer.Option("--store", help="Price store; the one of the settings by default.")]
 _First = Annotated[str, typer.Option("--first", help="First day; the store's first by default.")]
 _Last = Annotated[str, typer.Option("--last", help="Last day; the store's last by default.")]
-_Kind = Annotated[str, typer.Option("--kind", help="minute, tick or daily.")]
+_Kind = Annotated[
+    str, typer.Option("--kind", help="minute, tick, daily, recorded, recorded_in_part or quote.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +43,9 @@ def register(app: typer.Typer) -> None:
 
 
 def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="Parquet or CSV files, plain or gzip, or folders.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Parquet or CSV files, plain or gzip, recordings, or folders.")
+    ] = None,
     kind: Annotated[
         str, typer.Option("--kind", help="auto, or the name of a layout (docs/data.md).")
     ] = "auto",
@@ -47,25 +53,41 @@ def import_files(
     instruments: Annotated[
         bool, typer.Option(help="Add NSE_EQ rows to the instrument master for stocks it lacks.")
     ] = True,
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Also what the daemons recorded on past days and is new.")
+    ] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Recordings of a sandbox may go into this store.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import price files; refused rows are counted by reason and kept in the store's manifest."""
     from adapters.calendar import load_calendar
     from adapters.ticks.importers import import_prices, price_instruments
+    from adapters.ticks.recordings import split_recordings
     from adapters.uploads.profiles import load_aliases
 
+    files, named = split_recordings(paths or ())
+    if not files and not named and not recorded:
+        raise ConfigFault("Nothing to import: name files or folders, or give --recorded.")
     with ExitStack() as stack:
         # without the database the instrument rows could not follow: ask before anything is written
-        engine = stack.enter_context(_database()) if instruments else None
+        engine = stack.enter_context(_database()) if instruments and files else None
         target = _open_store(store)
-        with _progress() as tell:
-            reports = import_prices(target, paths, load_calendar(), load_aliases(), kind=kind, progress=tell)
+        reports: list[FileReport] = []
+        if files:
+            with _progress() as tell:
+                reports = import_prices(
+                    target, files, load_calendar(), load_aliases(), kind=kind, progress=tell
+                )
         events = _find_events(target, reports)
         added = 0
         if engine is not None:
             from adapters.db.repos.instruments import add_price_instruments
 
             added = add_price_instruments(engine, price_instruments(reports))
+    found, faults = _import_recordings(target, named, is_sandbox_taken=sandbox, is_all=recorded)
+    reports += found
     if as_json:
         emit(
             {
@@ -73,10 +95,40 @@ def import_files(
                 "files": [r.as_dict() for r in reports],
                 "count_instruments": added,
                 "count_actions": events,
+                "faults": faults,
             }
         )
-        return
+    else:
+        _tell_import(target, reports, added, events, faults)
+    if faults:
+        raise typer.Exit(1)
+
+
+def _import_recordings(
+    target: "ParquetPriceStore", named: list[Path], *, is_sandbox_taken: bool, is_all: bool
+) -> "tuple[list[FileReport], list[str]]":
+    """Import the recordings named, and of all those that are new; one that cannot be taken stops no other."""
+    from adapters.clock import SystemClock
+    from adapters.settings import load_settings
+    from adapters.ticks.recorded_import import SandboxPrices, import_recordings, new_recordings
+    from adapters.ticks.recordings import past_recordings
+    from propdesk.core.calendar import ist_date
+
+    today = ist_date(SystemClock().now_ns())
+    new = new_recordings(target, past_recordings(load_settings().home, today)) if is_all else []
+    reports, faults = import_recordings(
+        target, dict.fromkeys((*named, *new)), target.calendar, today, is_sandbox_taken=is_sandbox_taken
+    )
+    told = [str(fault) for path, fault in faults if path in named or not isinstance(fault, SandboxPrices)]
+    return reports, told
+
+
+def _tell_import(
+    target: "ParquetPriceStore", reports: "list[FileReport]", added: int, events: int, faults: list[str]
+) -> None:
     _show_reports(reports)
+    for fault in faults:
+        say(fault)
     outages = _outage_days(target, reports)
     say(
         f"{sum(r.accepted for r in reports)} of {sum(r.rows for r in reports)} rows are in {target.url}; "
@@ -107,15 +159,20 @@ def gaps(
                  for c in found for a, b in c.gaps.get(symbol, ())]  # fmt: skip
     rows.sort()
     lacking = _days_without(target, kind, [c.day for c in found], symbol) if symbol else []
+    watched = {
+        str(kind): [day for day in lacking if symbol in target.symbols(kind, day)] for kind in _RECORDED
+    }
     if as_json:
         names = ("day", "what", "from", "to", "minutes")
         emit({"store": target.url, "gaps": [dict(zip(names, row, strict=True)) for row in rows],
-              "missing_days": missing, "days_without_symbol": lacking})  # fmt: skip
+              "missing_days": missing, "days_without_symbol": lacking, **watched})  # fmt: skip
         return
-    if kind != "daily":
+    if rows or kind in ("minute", "tick"):
         show_table("Silence in market hours", ("day", "what", "from", "to", "minutes"), rows)
     _say_days(missing, f"market days between the first and the last one have no {kind} file")
     _say_days(lacking, f"days with a {kind} file between the first and the last one of {symbol} lack it")
+    for what, days in watched.items():
+        _say_days(days, f"of these days are {what.replace('_', ' ')}")
     if not rows and not missing and not lacking:
         say("Nothing is missing.")
 
@@ -207,22 +264,48 @@ def coverage(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show rows and symbols per day, or what became of each imported file."""
+    """Show rows and symbols per day, and recorded series beside minutes; or what each imported file gave."""
     target = _open_store(store)
     if files:
         _show_files(target, as_json)
         return
-    found = _coverage(target, kind, first, last)
-    rows = [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages)) for c in found]
-    names = ("day", "rows", "symbols", "symbols with gaps", "outages")
+    names, rows = (
+        _minute_rows(target, first, last) if kind == "minute" else _kind_rows(target, kind, first, last)
+    )
     if as_json:
-        emit(
-            {"store": target.url, "kind": kind, "days": [dict(zip(names, row, strict=True)) for row in rows]}
-        )
+        days = [dict(zip(names, row, strict=True)) for row in rows]
+        emit({"store": target.url, "kind": kind, "days": days})
         return
     show_table(f"Coverage of {target.url} ({kind})", names, rows[-_ROWS_SHOWN:])
     if len(rows) > _ROWS_SHOWN:
         say(f"The last {_ROWS_SHOWN} of {len(rows)} days; --json gives all.")
+
+
+_COUNTED = ("day", "rows", "symbols", "symbols with gaps", "outages")
+
+
+def _kind_rows(
+    target: "ParquetPriceStore", kind: str, first: str, last: str
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    found = _coverage(target, kind, first, last)
+    return _COUNTED, [(str(c.day), c.rows, c.symbols, len(c.gaps), len(c.outages)) for c in found]
+
+
+def _minute_rows(
+    target: "ParquetPriceStore", first: str, last: str
+) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Count imported minutes, and the series that were recorded, for each day that has any."""
+    beside = [{c.day: c.symbols for c in target.coverage(kind, *_range(first, last))} for kind in _RECORDED]
+    recorded_days = {day for counts in beside for day in counts}
+    found = {
+        c.day: (c.rows, c.symbols, len(c.gaps), len(c.outages))
+        for c in _coverage(target, "minute", first, last, is_needed=not recorded_days)
+    }
+    rows = [
+        (str(day), *found.get(day, (0, 0, 0, 0)), *(counts.get(day, 0) for counts in beside))
+        for day in sorted(recorded_days | found.keys())
+    ]
+    return (*_COUNTED, "series recorded", "recorded in part"), rows
 
 
 def _show_files(target: "ParquetPriceStore", as_json: bool) -> None:
@@ -264,15 +347,22 @@ def _database() -> "Iterator[Engine]":
         yield engine
 
 
-def _coverage(target: "ParquetPriceStore", kind: str, first: str, last: str) -> "list[DayCoverage]":
-    low = parse_day(first, "--first") if first else date.min
-    high = parse_day(last, "--last") if last else date.max
-    found = target.coverage(_kind_of(kind), low, high)
-    if not found:
+def _coverage(
+    target: "ParquetPriceStore", kind: str, first: str, last: str, *, is_needed: bool = True
+) -> "list[DayCoverage]":
+    found = target.coverage(_kind_of(kind), *_range(first, last))
+    if not found and is_needed:
         raise ConfigFault(
             f"{target.url} has no {kind} prices in that range; use `propdesk prices import PATH` first."
         )
     return found
+
+
+def _range(first: str, last: str) -> tuple[date, date]:
+    return (
+        parse_day(first, "--first") if first else date.min,
+        parse_day(last, "--last") if last else date.max,
+    )
 
 
 def _kind_of(text: str) -> "Kind":
@@ -280,7 +370,7 @@ def _kind_of(text: str) -> "Kind":
 
     found = next((kind for kind in KINDS if kind == text), None)
     if found is None:
-        raise ConfigFault(f"--kind: {text!r} is not stored; use minute, tick or daily.")
+        raise ConfigFault(f"--kind: {text!r} is not stored; use {', '.join(KINDS)}.")
     return found
 
 

@@ -24,6 +24,7 @@ from orchestration.jobs import (
     PREMARKET,
     SIGNALS_TO_EXCURSIONS,
     collect,
+    recordings,
     retention,
     upload,
 )
@@ -47,7 +48,16 @@ configure_logging("pipeline", SystemClock(), level=_settings.log_level, secrets=
 
 defs: Final = Definitions(
     assets=[*SOURCES, *STEPS],
-    jobs=[SIGNALS_TO_EXCURSIONS, METRICS_AND_RULES, ALL_STEPS, upload, collect, PREMARKET, retention],
+    jobs=[
+        SIGNALS_TO_EXCURSIONS,
+        METRICS_AND_RULES,
+        ALL_STEPS,
+        upload,
+        collect,
+        PREMARKET,
+        recordings,
+        retention,
+    ],
     schedules=SCHEDULES,
     sensors=SENSORS,
     # The steps of a day are short: a process for each would cost more than its work.

@@ -1,4 +1,4 @@
-"""Jobs: the daily chain, uploads, pre-market, retention."""
+"""Jobs: the daily chain, uploads, pre-market, recordings, retention."""
 
 import sys
 from collections.abc import Sequence
@@ -28,6 +28,8 @@ from dagster import (
 
 from adapters.db.repos.pipeline import oldest_referred_day
 from adapters.settings import CLONE_ROOT, Settings
+from adapters.ticks.recorded_import import SandboxPrices, import_recordings, new_recordings
+from adapters.ticks.recordings import past_recordings
 from adapters.uploads.folder import ACCEPTED, REJECTED
 from assets._shared.dress import GROUPS
 from assets._shared.resources import Database, Market
@@ -198,6 +200,33 @@ def purge_old_runs(
 def retention() -> None:
     """Purge old runs."""
     purge_old_runs()
+
+
+@op(description="Take into the price store what the daemons have recorded on past days.")
+def import_past_recordings(
+    context: OpExecutionContext, market: ResourceParam[Market], settings: ResourceParam[Settings]
+) -> None:
+    """Import every recording that is new; those that cannot be taken fail the run after the others are in."""
+    today = market.today()
+    new = new_recordings(market.prices, past_recordings(settings.home, today))
+    reports, faults = import_recordings(market.prices, new, market.calendar, today)
+    context.add_output_metadata(
+        {
+            "recordings": [str(Path(one.path).relative_to(settings.home)) for one in reports],
+            "rows": sum(one.rows for one in reports),
+            "accepted": sum(one.accepted for one in reports),
+            "left_out": [str(fault) for _, fault in faults],
+        }
+    )
+    refused = [str(fault) for _, fault in faults if not isinstance(fault, SandboxPrices)]
+    if refused:
+        raise Failure(" ".join(refused), allow_retries=False)
+
+
+@job(description="Take in what the daemons have recorded on past days.")
+def recordings() -> None:
+    """Import past recordings."""
+    import_past_recordings()
 
 
 def _premarket_op(step: str, *, is_first: bool) -> OpDefinition:

@@ -21,7 +21,7 @@ from adapters.db.repos.pipeline import oldest_open_day
 from adapters.settings import Settings
 from assets._shared.partitions import MARKET_DAYS, TIMEZONE
 from assets._shared.resources import Database, Market
-from orchestration.jobs import CHAIN, PREMARKET, SIGNALS_TO_EXCURSIONS, retention
+from orchestration.jobs import CHAIN, PREMARKET, SIGNALS_TO_EXCURSIONS, recordings, retention
 from orchestration.launch import RANGE_END, RANGE_START
 from propdesk.core.calendar import IST, MarketCalendar
 
@@ -162,4 +162,16 @@ def nightly_retention(context: ScheduleEvaluationContext) -> RunRequest:
     return RunRequest(run_key=f"retention:{context.scheduled_execution_time.date()}")
 
 
-SCHEDULES: Final = [AFTER_CLOSE, TRUE_UP, CATCH_UP, before_open, nightly_retention]
+@schedule(
+    cron_schedule="0 8 * * *",
+    execution_timezone=TIMEZONE,
+    job=recordings,
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Takes in what the daemons recorded on past days, before the previous one is caught up.",
+)
+def morning_recordings(context: ScheduleEvaluationContext) -> RunRequest:
+    """Start the import of recordings every morning."""
+    return RunRequest(run_key=f"recordings:{context.scheduled_execution_time.date()}")
+
+
+SCHEDULES: Final = [AFTER_CLOSE, TRUE_UP, CATCH_UP, before_open, morning_recordings, nightly_retention]

@@ -47,11 +47,12 @@ from trading_daemon.bus import Bus
 from trading_daemon.day import Day, day_to_trade, load_day, restore_contexts, restore_day
 from trading_daemon.dhan_day import StateSheet, stepped_dhan
 from trading_daemon.documents import Stamp
-from trading_daemon.feeds import PastFeed, ReplayFeed, StoredDay, StoreFeed
+from trading_daemon.feeds import FilledPrices, PastFeed, ReplayFeed, StoredDay, StoreFeed
 from trading_daemon.measures import Measures
 from trading_daemon.metrics import Meter
 from trading_daemon.past_day import PastDayDriver, owed_day, require_prices, session_of
 from trading_daemon.ports import Driver, Log, SignalSource
+from trading_daemon.price_watch import earlier_bars, make_recorder
 from trading_daemon.replay_driver import OPENING_MINUTE, DirectSink, ReplayDriver, Sink, Timeline
 from trading_daemon.startup import StartMode, Startup, envelope_of
 from trading_daemon.tasks.command_audit import CommandAuditor
@@ -60,6 +61,7 @@ from trading_daemon.tasks.decider import Decider, Ledgered
 from trading_daemon.tasks.order_feed import OrderFeed
 from trading_daemon.tasks.order_manager import OrderManager
 from trading_daemon.tasks.position_monitor import PositionMonitor
+from trading_daemon.tasks.price_recorder import PriceRecorder
 from trading_daemon.tasks.sentinel import Sentinel
 from trading_daemon.tasks.signal_listener import SignalListener
 
@@ -85,7 +87,7 @@ class Tasks:
     """Everything that runs; `driver` only where the day is over (a replayed or a past one).
 
     ``commands`` is None while a past day is brought to its end: nothing enters then, and what is asked of
-    today's desk waits for it.
+    today's desk waits for it. ``recorder`` is there where the running day's prices come from a real feed.
     """
 
     bus: Bus
@@ -98,12 +100,15 @@ class Tasks:
     monitor: PositionMonitor
     sentinel: Sentinel
     driver: Driver | None
+    recorder: PriceRecorder | None = None
 
     def runs(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Name each task's endless run."""
         commands = {} if self.commands is None else {"command_listener": self.commands.run}
+        recorder = {} if self.recorder is None else {"price_recorder": self.recorder.run}
         return {
             **commands,
+            **recorder,
             "command_audit": self.command_audit.run,
             "signal_listener": self.listener.run,
             "decider": self.decider.run,
@@ -172,10 +177,7 @@ class Bootstrap:
         journal = JournalRepo(await self._connection("decider"), self._settings.account_id)
         day, recovered = await self._recover(journal, trade_date, mode)
         clock = await self._clock(plan, journal, recovered, trade_date, mode)
-        feed = self._feed(day, plan, clock, recovered.minute_ns, mode)
-        if mode is StartMode.PAST and trade_date.isoformat() not in self._settings.days_without_prices:
-            first, last = _session(day)
-            require_prices(feed, recovered.state, max(first, recovered.minute_ns), last)
+        feed, recorder = await self._prices(day, plan, clock, recovered, mode)
         sheet = StateSheet(recovered, feed, clock, _session(day)[0])
         broker = await self._broker(trade_date, clock, recovered, plan, sheet)
         feed_task = OrderFeed(bus, broker[0], delivered=broker[1])
@@ -217,6 +219,7 @@ class Bootstrap:
             monitor,
             await self._sentinel(bus, lead, day, mode, measures),
             driver,
+            recorder,
         )
 
     def _measures(self, day: Day, decider: Decider) -> Measures:
@@ -362,8 +365,34 @@ class Bootstrap:
         done = -1 if mark is None else mark.position
         return ManualClock(plan.timeline.items[max(done, 0)].at_ns)
 
+    async def _prices(
+        self, day: Day, plan: ReplayPlan | None, clock: Clock, recovered: Recovered, mode: StartMode
+    ) -> tuple[ReplayFeed | PastFeed | StoreFeed, PriceRecorder | None]:
+        recorder = await self._recorder(day, mode)
+        feed = self._feed(day, plan, clock, recovered.minute_ns, mode, recorder)
+        trade_date = day.context.trade_date
+        if mode is StartMode.PAST and trade_date.isoformat() not in self._settings.days_without_prices:
+            first, last = _session(day)
+            require_prices(feed, recovered.state, max(first, recovered.minute_ns), last)
+        return feed, recorder
+
+    async def _recorder(self, day: Day, mode: StartMode) -> PriceRecorder | None:
+        """Watch a real feed where the settings name one; stored prices of a past day are not recorded."""
+        if mode is not StartMode.LIVE or self._settings.price_feed == "store":
+            return None
+        recorder = make_recorder(self._settings, day, self._system_clock, self._meter.recording, self._log)
+        self._stack.callback(recorder.close)
+        await recorder.begin()  # what an earlier life saw is there before the missed minutes are looked for
+        return recorder
+
     def _feed(
-        self, day: Day, plan: ReplayPlan | None, clock: Clock, done_ns: int, mode: StartMode
+        self,
+        day: Day,
+        plan: ReplayPlan | None,
+        clock: Clock,
+        done_ns: int,
+        mode: StartMode,
+        recorder: PriceRecorder | None,
     ) -> ReplayFeed | PastFeed | StoreFeed:
         store = ParquetPriceStore(self._settings.price_store_url, day.context.calendar)
         if mode is StartMode.REPLAY:
@@ -372,8 +401,14 @@ class Bootstrap:
             return feed
         first, last = _session(day)
         if mode is StartMode.PAST:
-            return PastFeed(store, day.context.trade_date, max(first, done_ns))
-        return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
+            prices = FilledPrices(store, earlier_bars(self._settings, day, self._log))
+            return PastFeed(prices, day.context.trade_date, max(first, done_ns))
+        if recorder is None:
+            return StoreFeed(store, day.context.trade_date, clock, first, last, done_ns=done_ns)
+        seen = FilledPrices(store, recorder.bars)
+        return StoreFeed(
+            seen, day.context.trade_date, clock, first, last, done_ns=done_ns, on_follow=recorder.follow
+        )
 
     async def _broker(
         self,

@@ -8,8 +8,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
+from propdesk.intake.minutes import filled
 from propdesk.model.messages import BarObserved
-from propdesk.ports import BarArrays, PriceSource
+from propdesk.ports import BarArrays
 from trading_daemon.ports import MinuteClosed
 
 GRACE_NS: Final = 2 * NS_PER_SECOND
@@ -24,6 +25,31 @@ class MinuteSource(Protocol):
     def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
         """Minute bars of the closed interval of IST days; a key without data is absent."""
         ...
+
+
+class FilledPrices:
+    """Stored minutes of a day, and what a watcher saw of those that the store lacks.
+
+    Parameters
+    ----------
+    prices : MinuteSource
+        The better source: of a minute that both have its bar counts.
+    seen : callable
+        Gives the watched bars of a series on that day; None = none.
+    """
+
+    def __init__(self, prices: MinuteSource, seen: Callable[[str], BarArrays | None]) -> None:
+        self._prices = prices
+        self._seen = seen
+
+    def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
+        """Minute bars of the day; a key without data is absent."""
+        found = dict(self._prices.minute_bars(price_keys, first, last))
+        for key in price_keys:
+            seen = self._seen(key)
+            if seen is not None:
+                found[key] = filled(found[key], seen) if key in found else seen
+        return found
 
 
 class StoredDay:
@@ -112,7 +138,7 @@ class DeliveredDay(StoredDay):
     minute, oldest first: a bar that is passed over would be a stop that never filled.
     """
 
-    def __init__(self, prices: PriceSource, day: date, done_ns: int) -> None:
+    def __init__(self, prices: MinuteSource, day: date, done_ns: int) -> None:
         super().__init__(prices, day)
         self._done_ns = done_ns
         self._delivered: dict[str, int] = {}
@@ -155,7 +181,7 @@ class PastFeed(DeliveredDay):
 
 
 class StoreFeed(DeliveredDay):
-    """Feed of the running day from what a recorder writes into the price store.
+    """Feed of the running day from what is written into the price store, or seen, while it goes on.
 
     Parameters
     ----------
@@ -165,6 +191,8 @@ class StoreFeed(DeliveredDay):
         Session; outside it no minute is reported.
     done_ns : int
         End of the last minute that needs no report any more (after a restart).
+    on_follow : callable
+        Told the series that are followed from now on.
     sleep : callable
         Waits so many seconds.
 
@@ -179,20 +207,27 @@ class StoreFeed(DeliveredDay):
 
     def __init__(
         self,
-        prices: PriceSource,
+        prices: MinuteSource,
         day: date,
         clock: Clock,
         open_ns: int,
         close_ns: int,
         *,
         done_ns: int = 0,
+        on_follow: Callable[[Sequence[str]], None] = lambda _keys: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         super().__init__(prices, day, max(open_ns, done_ns))
         self._clock = clock
         self._close_ns = close_ns
         self._read_ns = 0
+        self._on_follow = on_follow
         self._sleep = sleep
+
+    def follow(self, price_keys: Sequence[str]) -> None:
+        """Deliver these series from the next minute on."""
+        super().follow(price_keys)
+        self._on_follow(price_keys)
 
     def missed(self) -> Iterator[MinuteClosed]:
         """Report at once, in order, the minutes that are over by now."""

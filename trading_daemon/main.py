@@ -12,27 +12,21 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from adapters.calendar import load_calendar
 from adapters.clock import SystemClock
-from adapters.db.live import connect
 from adapters.db.repos.leader import AlreadyRunning
-from adapters.db.repos.projections import write_notice
-from adapters.log import get_logger, redact
+from adapters.log import get_logger
 from adapters.settings import Settings
 from propdesk.core.clock import NS_PER_SECOND, Clock
 from propdesk.core.errors import ConfigFault, InvariantViolated
-from propdesk.model.event_text import plain
-from propdesk.model.messages import Notify
-from propdesk.model.trade_event import EVENTS, EventKind
+from propdesk.model.trade_event import EventKind
 from trading_daemon.bootstrap import Bootstrap, ReplayPlan, Tasks
 from trading_daemon.day import day_to_trade
 from trading_daemon.metrics import Meter
+from trading_daemon.notices import leave_word, words_of
 from trading_daemon.past_day import settled_ns
 from trading_daemon.tasks.sentinel import DayChanged
 
 FINISH_S: Final = 5.0
 """Longest wait for the sends in flight when the process is asked to end; the whole end takes < 10 s."""
-
-TELL_S: Final = 5.0
-"""Longest wait to leave word of a fault: a database that hangs must not hold up the new start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,23 +96,12 @@ def run_daemon(
 
 
 async def _tell_halt(settings: Settings, clock: Clock, fault: Exception) -> None:
-    """Leave word for people that the process ends by a fault; one that cannot be left changes nothing."""
+    """Leave word for people that the process ends by a fault."""
     while isinstance(fault, ExceptionGroup):
         fault = fault.exceptions[0]
-    # People read it, and it stays in the table: what a library puts into its error may hold a token.
-    reason = plain(str(redact(str(fault), settings.secret_values()))) or type(fault).__name__
-    kind = EventKind.HALT
+    reason = words_of(settings, fault)
     text = f"the trading daemon ended ({reason}); no entry leaves until it has started anew"
-    notice = Notify(kind.value, EVENTS[kind].severity.value, text, clock.now_ns())
-    try:
-        async with asyncio.timeout(TELL_S):
-            connection = await connect(settings.database_url("daemon"), "propdesk-halt")
-            async with connection:
-                await write_notice(connection, settings.account_id, notice)
-    except Exception as error:  # whatever it is: the fault that ended the process is the one to raise
-        get_logger(account_id=settings.account_id).error(
-            "halt_not_told", error=str(error) or type(error).__name__
-        )
+    await leave_word(settings, EventKind.HALT, text, clock.now_ns())
 
 
 async def _run(

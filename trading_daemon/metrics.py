@@ -116,6 +116,50 @@ def _remember(kept: "OrderedDict[_Name, _Times]", name: _Name, times: _Times) ->
         kept.popitem(last=False)
 
 
+class RecordMeter:
+    """Counts what becomes of recorded minutes.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._recorded = Counter(
+            "propdesk_recorder_minutes", "States of minutes written to the recording.", registry=registry
+        )
+        self._dropped = Counter(
+            "propdesk_recorder_dropped", "Changes of minutes given up unwritten.", registry=registry
+        )
+        self._failed = Counter("propdesk_recorder_failures", "Writes that failed.", registry=registry)
+        self._old = Counter(
+            "propdesk_recorder_old_trades", "Quotes that repeat an old trade: no bar.", registry=registry
+        )
+        self._unknown = Counter(
+            "propdesk_recorder_unknown_series", "Wanted series the feed does not know.", registry=registry
+        )
+
+    def recorded(self, minutes: int) -> None:
+        """Count states of minutes that were written."""
+        self._recorded.inc(minutes)
+
+    def dropped(self, minutes: int) -> None:
+        """Count changes that were given up unwritten."""
+        self._dropped.inc(minutes)
+
+    def failed(self) -> None:
+        """Count a write that failed."""
+        self._failed.inc()
+
+    def old_trades(self, count: int) -> None:
+        """Count quotes whose trade was too old, or too new, for a bar."""
+        self._old.inc(count)
+
+    def unknown_series(self, count: int) -> None:
+        """Count wanted series that the feed does not know."""
+        self._unknown.inc(count)
+
+
 class Meter:
     """Counts what the decider commits.
 
@@ -128,6 +172,7 @@ class Meter:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.laps = Laps(registry)
+        self.recording = RecordMeter(registry)
         self.journal_rows = 0
         self.chain_hash = ""
         self._rows = Counter("propdesk_journal_rows", "Committed journal rows.", registry=registry)

@@ -1,11 +1,12 @@
 """What the daemon's tasks ask of the outside world; `trading_daemon.bootstrap` plugs adapters in."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from propdesk.engine.batch import Batch
+from propdesk.intake.minutes import MinuteSeen, PriceSeen
 from propdesk.model.live import (
     ClaimOutcome,
     InboxRow,
@@ -147,6 +148,68 @@ class MarketFeed(Protocol):
 
     def minutes(self) -> AsyncIterator[MinuteClosed]:
         """One message per minute of the session."""
+        ...
+
+
+class QuoteFeed(Protocol):
+    """A real feed of last trades, bids and asks."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is there, and nothing was missed since the last price given."""
+        ...
+
+    @property
+    def trouble(self) -> str:
+        """Why it is not connected; empty while it is, or is tried for the first time."""
+        ...
+
+    async def subscribe(self, price_keys: Sequence[str]) -> tuple[str, ...]:
+        """Want prices of series, now and after every reconnect; gives those it does not know."""
+        ...
+
+    def prices(self) -> AsyncGenerator[PriceSeen | None]:
+        """Prices until cancelled; None: something may have been missed before the next."""
+        ...
+
+
+class PriceLog(Protocol):
+    """A durable log of the day's minutes; its calls block."""
+
+    def open(self) -> tuple[MinuteSeen, ...]:
+        """Begin to write, alone; gives what is recorded of the day already."""
+        ...
+
+    def append(self, minutes: Sequence[MinuteSeen], watch: tuple[int, int] | None) -> None:
+        """Write states of minutes, and from when to when the feed was heard; all of it or nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class RecordCounts(Protocol):
+    """Counts what became of recorded minutes."""
+
+    def recorded(self, minutes: int) -> None:
+        """Count states of minutes that were written."""
+        ...
+
+    def dropped(self, minutes: int) -> None:
+        """Count changes that were given up unwritten."""
+        ...
+
+    def failed(self) -> None:
+        """Count a write that failed."""
+        ...
+
+    def old_trades(self, count: int) -> None:
+        """Count quotes whose trade was of another minute than they were told in, or the one beside it."""
+        ...
+
+    def unknown_series(self, count: int) -> None:
+        """Count wanted series that the feed does not know."""
         ...
 
 

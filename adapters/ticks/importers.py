@@ -1,17 +1,10 @@
 """Brings price files into the store: streaming, refused rows counted and kept, all of a file or nothing."""
 
-import csv
-import hashlib
-import io
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,19 +12,17 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from adapters.ticks.columns import (
-    COUNTED_ONLY,
     IST_OFFSET_NS,
-    NO_PRICE,
-    NO_TIME,
     Batch,
     Context,
     Defect,
     Int64Array,
     Kind,
 )
+from adapters.ticks.file_reports import FileReport, Rejects, count_defects, judge, note_report
 from adapters.ticks.layouts import Layout, count_rows, find_layout, read_tables
 from adapters.ticks.store import COLUMNS, ParquetPriceStore, Stage
-from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_text
+from propdesk.core.calendar import MarketCalendar
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault
 from propdesk.intake.aliases import Aliases
@@ -47,55 +38,6 @@ SPILL_ROWS = 3_000_000
 _ENDINGS = (".parquet", ".csv", ".csv.gz", ".csv.zip", ".zip")
 _GAP_NS = 15 * NS_PER_MINUTE
 _LEAP_RATIO = 0.03
-
-
-@dataclass(slots=True)
-class FileReport:
-    """What became of one file.
-
-    Attributes
-    ----------
-    rows, accepted : int
-        Rows read and written.
-    defects : Counter of str
-        Refused rows by reason; all but `COUNTED_ONLY` stand in the file ``rejects`` with their row number.
-    notes : Counter of str
-        Oddities of rows that were taken all the same (`_notes_of`).
-    rejects : str
-        Address of that file; empty where nothing was refused.
-    spans : dict of str to (date, date)
-        First and last imported day per price key.
-    has_base_prices : bool
-        Daily rows named the exchange's previous close: corporate actions can be looked for in them.
-    """
-
-    path: str
-    layout: str
-    rows: int = 0
-    accepted: int = 0
-    defects: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
-    rejects: str = ""
-    days: set[date] = field(default_factory=set)
-    spans: dict[str, tuple[date, date]] = field(default_factory=dict)
-    has_base_prices: bool = False
-
-    def as_dict(self) -> dict[str, object]:
-        """Say the same in plain values, as the store's manifest keeps it."""
-        days = sorted(self.days)
-        return {
-            "file": self.path,
-            "layout": self.layout,
-            "rows": self.rows,
-            "accepted": self.accepted,
-            "defects": dict(sorted(self.defects.items())),
-            "notes": dict(sorted(self.notes.items())),
-            "rejects": self.rejects or None,
-            "first": days[0].isoformat() if days else None,
-            "last": days[-1].isoformat() if days else None,
-            "days": len(days),
-            "symbols": len(self.spans),
-        }
 
 
 def expand(paths: Sequence[Path]) -> list[Path]:
@@ -176,7 +118,7 @@ def _import_file(
     try:
         with (
             tempfile.TemporaryDirectory(prefix="propdesk-import-") as folder,
-            _Rejects(Path(folder)) as rejects,
+            Rejects(Path(folder)) as rejects,
         ):
             buckets = _DayBuckets(Path(folder), layout.kind)
             for table in read_tables(path, ragged):
@@ -185,7 +127,7 @@ def _import_file(
                 rejects.add(batch, defect, report.rows)
                 buckets.add(batch, defect == Defect.NONE, report.rows)
                 report.rows += len(batch.codes)
-                report.defects.update(_counts(defect))
+                report.defects.update(count_defects(defect))
                 report.notes.update(batch.notes)
                 report.has_base_prices |= bool((batch.prev_close > 0).any())
                 tell(str(path), report.rows, total)
@@ -198,7 +140,7 @@ def _import_file(
             with store.stage() as stage:
                 _publish(stage, buckets, rejects, layout.kind, report)
                 report.notes += Counter()  # without what was looked for and not found
-                _note_report(stage, rejects, report, path)
+                note_report(stage, rejects, report, path)
     except OSError as error:
         raise DataFault(
             f"{path} could not be imported into {store.url} ({error.strerror or error}); "
@@ -207,19 +149,7 @@ def _import_file(
     return report
 
 
-def _note_report(stage: Stage, rejects: "_Rejects", report: FileReport, path: Path) -> None:
-    """Keep what became of the file in the manifest, with the rows that were refused."""
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]  # equal names in two folders
-    refused = rejects.payload()
-    if refused:
-        report.rejects = stage.add_file(f"manifest/rejects/{path.name}-{place}.csv", refused)
-    told = json.dumps(report.as_dict(), indent=1)
-    stage.add_file(f"manifest/imports/{path.name}-{place}.json", told.encode())
-
-
-def _publish(
-    stage: Stage, buckets: "_DayBuckets", rejects: "_Rejects", kind: Kind, report: FileReport
-) -> None:
+def _publish(stage: Stage, buckets: "_DayBuckets", rejects: Rejects, kind: Kind, report: FileReport) -> None:
     for day, columns in buckets.days():
         kept, repeated = _without_repeats(columns, kind)
         rejects.add_repeats(buckets.keys, columns, repeated)
@@ -232,49 +162,6 @@ def _publish(
         for code in np.unique(kept["code"]).tolist():
             first, last = report.spans.get(buckets.keys[code], (day, day))
             report.spans[buckets.keys[code]] = (min(first, day), max(last, day))
-
-
-def judge(batch: Batch, kind: Kind, calendar: MarketCalendar) -> NDArray[np.int8]:
-    """Tell what is wrong with each row of a batch.
-
-    Parameters
-    ----------
-    batch : Batch
-        n rows.
-    kind : str
-        minute, daily or tick.
-    calendar : MarketCalendar
-        Days and hours.
-
-    Returns
-    -------
-    ndarray of int8, shape (n,)
-        `Defect` per row; 0 = nothing found. Repeats are found later, when a whole day is known.
-    """
-    result = np.zeros(len(batch.codes), np.int8)
-    no_time = batch.ts == NO_TIME
-    ts = np.where(no_time, 0, batch.ts)
-    day_number = (ts + IST_OFFSET_NS) // NS_PER_DAY
-    for number in np.unique(day_number[~no_time]).tolist():
-        day = ist_date(number * NS_PER_DAY - IST_OFFSET_NS)
-        on_day = (day_number == number) & ~no_time
-        if not calendar.is_market_day(day):
-            result[on_day] = Defect.OFF_DAY
-        elif kind != "daily":
-            inside = np.zeros(len(ts), bool)
-            for first, last in calendar.hours(day, Segment.DERIVATIVES).parts:
-                inside |= (ts >= first) & (ts < last)
-            result[on_day & ~inside] = Defect.OUT_OF_HOURS
-    if len(batch.prices) > 1:
-        opened, high, low, close = batch.prices
-        result[(high < np.maximum(opened, close)) | (low > np.minimum(opened, close))] = (
-            Defect.IMPOSSIBLE_OHLC
-        )
-    for price in batch.prices:
-        result[price == NO_PRICE] = Defect.BAD_PRICE
-    result[no_time] = Defect.BAD_TIME
-    result[batch.marked != Defect.NONE] = batch.marked[batch.marked != Defect.NONE]
-    return result
 
 
 def _notes_of(columns: dict[str, Int64Array], kind: Kind) -> Counter[str]:
@@ -344,13 +231,6 @@ def price_instruments(reports: Sequence[FileReport]) -> list[Instrument]:
         for key, (first, last) in sorted(spans.items())
         if key.startswith(prefix)
     ]
-
-
-def _counts(defect: NDArray[np.int8]) -> dict[str, int]:
-    codes, counts = np.unique(defect[defect != Defect.NONE], return_counts=True)
-    return {
-        Defect(code).name: int(count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
-    }
 
 
 def _columns_of(kind: Kind) -> tuple[str, ...]:
@@ -444,58 +324,3 @@ class _DayBuckets:
                 parts.append({name: table[name].to_numpy() for name in self._names})
             day = date(1970, 1, 1) + timedelta(days=number)
             yield day, {name: np.concatenate([part[name] for part in parts]) for name in self._names}
-
-
-class _Rejects:
-    """Writes refused rows to a CSV file beside the day's manifest."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "rejects.csv"
-        self._count = 0
-        self._file: io.TextIOWrapper | None = None
-
-    def __enter__(self) -> Self:
-        self._file = self._path.open("w", encoding="utf-8", newline="")
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(("row", "reason", "key", "time", "prices_paise"))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(self, batch: Batch, defect: NDArray[np.int8], first_row: int) -> None:
-        """Write the refused rows of a batch; those of `COUNTED_ONLY` are counted only."""
-        at = np.flatnonzero(~np.isin(defect, (Defect.NONE, *COUNTED_ONLY)))
-        for n in at.tolist():
-            time = "" if batch.ts[n] == NO_TIME else ist_text(int(batch.ts[n]))
-            prices = "/".join(str(int(price[n])) for price in batch.prices)
-            reason = Defect(int(defect[n])).name
-            self._writer.writerow((first_row + n + 1, reason, batch.keys[batch.codes[n]], time, prices))
-        self._count += len(at)
-
-    def add_repeats(
-        self, keys: list[str], columns: dict[str, Int64Array], repeated: NDArray[np.bool_]
-    ) -> None:
-        """Write the repeats of a day."""
-        names = [name for name in columns if name not in ("code", "row", "ts", "volume", "prev_close")]
-        for n in np.flatnonzero(repeated).tolist():
-            prices = "/".join(str(int(columns[name][n])) for name in names)
-            key, time = keys[int(columns["code"][n])], ist_text(int(columns["ts"][n]))
-            self._writer.writerow((int(columns["row"][n]) + 1, Defect.DUPLICATE.name, key, time, prices))
-            self._count += 1
-
-    def add_ragged(self, rows: Sequence[str]) -> None:
-        """Write rows that have another number of cells than the header, whole; their place is not known."""
-        for text in rows:
-            self._writer.writerow(("", Defect.RAGGED.name, "", "", text.strip()))
-        self._count += len(rows)
-
-    def payload(self) -> bytes:
-        """Give the file as bytes; empty where nothing was refused."""
-        if not self._count or self._file is None:
-            return b""
-        self._file.flush()
-        return self._path.read_bytes()

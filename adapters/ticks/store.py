@@ -1,6 +1,6 @@
-"""Minute bars, daily bars and ticks as Parquet files by (kind, date), on a folder or an object store.
+"""Bars, ticks and quotes as Parquet files by (kind, date), in a folder or an object store.
 
-Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: minute, daily, tick; the date is the IST day), rows
+Layout: ``<root>/<kind>/<YYYY-MM-DD>.parquet`` (kind: see `Kind`; the date is the IST day), rows
 sorted by (symbol, ts), plus ``<root>/manifest/<kind>/<YYYY-MM-DD>.json`` with what is missing in that day and
 ``<root>/actions/<source>.json`` with the corporate actions. Bars are kept and read as they traded.
 Days written together are staged beside their places, and a list of moves is the moment from which they count:
@@ -33,11 +33,17 @@ from propdesk.core.calendar import MarketCalendar, Segment, ist_date, ist_midnig
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, SchemaFault
 from propdesk.core.invariant import require
+from propdesk.intake.minutes import filled
 from propdesk.model.corporate_action import Actions, CorporateAction
 from propdesk.ports import BarArrays
 
-Kind = Literal["minute", "daily", "tick"]
+Kind = Literal["minute", "daily", "tick", "recorded", "recorded_in_part", "quote"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+IMPORTED_KINDS: tuple[Kind, ...] = ("minute", "daily", "tick")
+"""What files and the broker's candles bring: only these say how far the market is known."""
+BESIDE_KINDS: tuple[Kind, ...] = ("recorded", "recorded_in_part", "quote")
+"""What a daemon saw: minute bars of series that it watched for a whole session, those of the others, and
+last bids and asks. Of these only the first are read as prices (`ParquetPriceStore.minute_bars`)."""
 Int64Array = NDArray[np.int64]
 
 OUTAGE_NS = 30 * NS_PER_MINUTE
@@ -57,6 +63,9 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "minute": BAR_COLUMNS,
     "daily": (*BAR_COLUMNS, PREV_CLOSE),
     "tick": TICK_COLUMNS,
+    "recorded": BAR_COLUMNS,
+    "recorded_in_part": BAR_COLUMNS,
+    "quote": ("ts", "bid", "ask"),
 }
 """Columns of a file beside ``symbol``; ``prev_close`` may be left out when writing (-1, unknown)."""
 _ACTION_SOURCES = ("prev_close", "file")
@@ -186,6 +195,8 @@ class ParquetPriceStore:
             names = pa.array(table["symbol"].unique().to_pylist(), pa.string())
             replaced = pc.is_in(old["symbol"].cast(pa.string()), value_set=names)
             kept = old.filter(pc.invert(replaced))
+            if kind in BESIDE_KINDS:
+                table = _filled_up(old.filter(replaced), table, kind)
             if kept.num_rows:
                 table = pa.concat_tables([kept, table])
         return _sorted(table)
@@ -194,6 +205,9 @@ class ParquetPriceStore:
 
     def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
         """Read minute bars of the closed interval of IST days; a key without data is absent.
+
+        Of a series that a daemon watched for a whole session, recorded bars stand in the minutes of which
+        nothing was imported.
 
         Parameters
         ----------
@@ -212,8 +226,12 @@ class ParquetPriceStore:
         DataFault
             If a file of the range cannot be read.
         """
-        found = self._gather("minute", price_keys, first, last)
-        return {key: _bar_arrays(columns, NS_PER_MINUTE) for key, columns in found.items()}
+        gathered = self._gather("minute", price_keys, first, last)
+        found = {key: _bar_arrays(columns, NS_PER_MINUTE) for key, columns in gathered.items()}
+        for key, columns in self._gather("recorded", price_keys, first, last).items():
+            seen = _bar_arrays(columns, NS_PER_MINUTE)
+            found[key] = filled(found[key], seen) if key in found else seen
+        return found
 
     def ticks(
         self, price_keys: Sequence[str], first: date, last: date
@@ -222,10 +240,17 @@ class ParquetPriceStore:
         found = self._gather("tick", price_keys, first, last)
         return {key: (columns["ts"], columns["price"]) for key, columns in found.items()}
 
+    def quotes(
+        self, price_keys: Sequence[str], first: date, last: date
+    ) -> dict[str, tuple[Int64Array, Int64Array, Int64Array]]:
+        """Read start (ns UTC, rising), last bid and last ask (paise, -1 unknown) of recorded minutes."""
+        found = self._gather("quote", price_keys, first, last)
+        return {key: (columns["ts"], columns["bid"], columns["ask"]) for key, columns in found.items()}
+
     def daily_bars(
         self, price_keys: Sequence[str], first: date, last: date, *, from_minutes: bool = True
     ) -> dict[str, BarArrays]:
-        """Read daily bars (start = IST midnight), built from minutes where no daily row stands.
+        """Read daily bars (start = IST midnight), built from imported minutes where no daily row stands.
 
         Parameters
         ----------
@@ -511,7 +536,7 @@ class Stage:
         return self
 
     def add(self, kind: Kind, day: date, table: pa.Table) -> None:
-        """Prepare one day.
+        """Prepare one day: the table's symbols are replaced on it, or of `BESIDE_KINDS` filled up.
 
         Parameters
         ----------
@@ -612,6 +637,20 @@ def bars_table(rows: Iterable[tuple[str, BarArrays]]) -> pa.Table:
     return pa.table({"symbol": symbol, **columns})
 
 
+def _filled_up(held: pa.Table, table: pa.Table, kind: Kind) -> pa.Table:
+    """Join what a day holds of some symbols with more of them; what is there stays.
+
+    Of a whole session the one who saw it first tells all: volumes of two watchers do not add up.
+    """
+    if kind == "recorded":
+        known = pa.array(held["symbol"].unique().to_pylist(), pa.string())
+        table = table.filter(pc.invert(pc.is_in(table["symbol"].cast(pa.string()), value_set=known)))
+    both = _sorted(pa.concat_tables([held, table]))
+    _, codes = _encoded(both["symbol"])
+    is_first = (np.diff(codes, prepend=-1) != 0) | (np.diff(both["ts"].to_numpy(), prepend=-1) != 0)
+    return both.filter(pa.array(is_first))
+
+
 def _conform(table: pa.Table, kind: Kind, day: date) -> pa.Table:
     names = ("symbol", *COLUMNS[kind])
     if kind == "daily" and PREV_CLOSE not in table.column_names:
@@ -641,6 +680,9 @@ def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
     ts = table["ts"].to_numpy()
     if ist_date(int(ts.min())) != day or ist_date(int(ts.max())) != day:
         raise SchemaFault(f"a {kind} table of {day} has rows of another IST day")
+    if kind == "quote":
+        _check_quotes(table, day)
+        return
     prices = [table[name].to_numpy() for name in (("price",) if kind == "tick" else _BAR_PRICES)]
     if any(int(column.min()) <= 0 for column in prices):
         raise SchemaFault(f"a {kind} table of {day} has a price that is not positive")
@@ -648,6 +690,12 @@ def _check_values(table: pa.Table, kind: Kind, day: date) -> None:
         opened, high, low, close = prices
         if (high < np.maximum(opened, close)).any() or (low > np.minimum(opened, close)).any():
             raise SchemaFault(f"a {kind} table of {day} has a bar whose high or low does not hold its prices")
+
+
+def _check_quotes(table: pa.Table, day: date) -> None:
+    bid, ask = (table[name].to_numpy() for name in ("bid", "ask"))
+    if (((bid <= 0) & (bid != -1)) | ((ask <= 0) & (ask != -1)) | (np.maximum(bid, ask) <= 0)).any():
+        raise SchemaFault(f"a quote table of {day} has a row without a positive bid or ask")
 
 
 def _check_unique(table: pa.Table, kind: Kind, day: date) -> None:
@@ -746,7 +794,7 @@ def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) 
     ts = table["ts"].to_numpy()
     runs = list(_runs(table["symbol"]))
     gaps: dict[str, list[tuple[int, int]]] = {}
-    if kind != "daily":
+    if kind not in ("daily", "quote"):
         for key, start, end in runs:
             spans = _silences(ts[start:end] // NS_PER_MINUTE * NS_PER_MINUTE, GAP_MINUTES * NS_PER_MINUTE)
             if spans:
@@ -754,7 +802,7 @@ def _manifest(table: pa.Table, kind: Kind, day: date, calendar: MarketCalendar) 
     return {
         "rows": table.num_rows,
         "symbols": len(runs),
-        "outages": [] if kind == "daily" else _outages(ts, day, calendar),
+        "outages": _outages(ts, day, calendar) if kind in ("minute", "tick") else [],
         "gaps": gaps,
     }
 

@@ -152,7 +152,12 @@ class FolderTurns(_Waiting):
     """Turns at a store in a folder, by locks on files in it."""
 
     def __init__(self, folder: Path, say: Say | None = None, wait_s: float = WAIT_S) -> None:
-        super().__init__(str(folder), lambda name: _FileLock(folder / "locks" / name), say, wait_s)
+        super().__init__(
+            str(folder),
+            lambda name: FileLock(folder / "locks" / name, f"The price store {folder}"),
+            say,
+            wait_s,
+        )
 
 
 class DatabaseTurns(_Waiting):
@@ -186,15 +191,31 @@ class FreeTurns:
         """Do nothing: there is nothing to lose."""
 
 
-class _FileLock:
-    """A lock of the operating system; the file stays."""
+class FileLock:
+    """A lock of the operating system; the file stays.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path : Path
+        One called ``writer`` names who holds it.
+    what : str
+        What it guards, as a sentence begins.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
         self._path = path
+        self._what = what
         self._file = -1
         self._is_named = True
 
     def take(self, *, shared: bool) -> bool:
+        """Try; never waits.
+
+        Raises
+        ------
+        DataFault
+            If the file cannot be opened or written.
+        """
         # Readers share a lock and leave no name: whoever waits to replace files would read an old one.
         self._is_named = shared or self._path.name == "writer"
         if self._file < 0 and not self._open(shared=shared):
@@ -224,11 +245,10 @@ class _FileLock:
         remedy = "make room or move it." if done == "written" else "repeat this when that is mended."
         if isinstance(error, PermissionError):
             remedy = f"give this account the right to have {self._path} {done}, or to make it."
-        return DataFault(
-            f"The price store {self._path.parent.parent} cannot be {done} ({error.strerror}): {remedy}"
-        )
+        return DataFault(f"{self._what} cannot be {done} ({error.strerror}): {remedy}")
 
     def holder(self) -> str:
+        """Say who has it."""
         written = os.pread(self._file, 200, 0).decode(errors="replace")
         return written if self._is_named and written else "another process"
 
@@ -236,6 +256,7 @@ class _FileLock:
         """Do nothing: the system keeps the lock as long as this process lives."""
 
     def release(self) -> None:
+        """Give it back, or up."""
         if self._file >= 0:
             # Closing alone would leave the lock with a child that was forked meanwhile.
             fcntl.flock(self._file, fcntl.LOCK_UN)

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import psycopg
 from sqlalchemy import Engine
@@ -15,7 +15,7 @@ from adapters.clock import SystemClock
 from adapters.db.engine import begin, create_engine
 from adapters.settings import Settings
 from adapters.ticks.opening import open_store
-from adapters.ticks.store import Kind, ParquetPriceStore
+from adapters.ticks.store import IMPORTED_KINDS, ParquetPriceStore
 from propdesk.core.calendar import MarketCalendar, ist_date, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, Clock
 
@@ -159,6 +159,6 @@ class Market:
         past day that is computed again must give what it gave before. Beyond the store's end nothing is
         known: what is still open there stays open instead of ending at a price nobody saw.
         """
-        stored = [days[-1] for kind in get_args(Kind) if (days := self.prices.days(kind))]
+        stored = [days[-1] for kind in IMPORTED_KINDS if (days := self.prices.days(kind))]
         now = self.clock.now_ns()
         return min(ist_midnight_ns(max(stored)) + NS_PER_DAY, now) if stored else now

@@ -13,7 +13,7 @@ from dagster import (
 )
 
 from adapters.db.frames.quality import write_daily_results
-from adapters.ticks.store import KINDS, Kind, ParquetPriceStore
+from adapters.ticks.store import IMPORTED_KINDS, Kind, ParquetPriceStore
 from assets._shared.partitions import DayRange, worked_days
 from assets._shared.report import Judged
 from assets._shared.resources import Writing
@@ -100,7 +100,8 @@ def _is_broken(results: list[dict[str, Any]]) -> bool:
 
 def _day_prices(store: ParquetPriceStore, day: date) -> DayPrices:
     """Read the manifest of a day: of its minutes, else of its ticks, as outages are judged."""
-    known = {kind: store.symbols(kind, day) for kind in KINDS}
+    kinds: tuple[Kind, ...] = (*IMPORTED_KINDS, "recorded")
+    known = {kind: store.symbols(kind, day) for kind in kinds}
     held = {key for symbols in known.values() for key in symbols}
     kind: Kind = "minute" if known["minute"] else "tick"
     if not known[kind]:

@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     DAILY_SUMMARY = "DAILY_SUMMARY"
     RUN_FAILURE = "RUN_FAILURE"
     STALE = "STALE"
+    FEED_TROUBLE = "FEED_TROUBLE"
     NAKED = "NAKED"
     UNPROTECTED = "UNPROTECTED"
     EXCESS = "EXCESS"
@@ -81,6 +82,9 @@ EVENTS: Final[dict[EventKind, EventFacts]] = {
         _WARNING, "a run of the pipeline failed; critical where pre-market did"
     ),
     EventKind.STALE: EventFacts(_WARNING, "tables lack the newest market day that is due"),
+    EventKind.FEED_TROUBLE: EventFacts(
+        _WARNING, "the price feed is away, or what it shows cannot be recorded; trading goes on"
+    ),
     EventKind.NAKED: EventFacts(_CRITICAL, "something is held under no live stop"),
     EventKind.UNPROTECTED: EventFacts(
         _CRITICAL, "changes of a group are refused again and again: it is closed"

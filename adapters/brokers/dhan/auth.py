@@ -15,6 +15,7 @@ import pyotp
 from adapters.brokers.dhan.config import DhanConfig
 from adapters.brokers.dhan.faults import Refusal, response_fault
 from adapters.brokers.dhan.transport import Answer, Transport, parse_json
+from adapters.settings import ENV_PREFIX
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock, from_ns
 from propdesk.core.errors import AuthExpired, BrokerFault, ConfigFault, Retryable
 
@@ -38,6 +39,72 @@ class TokenStore(Protocol):
     def save(self, token: str) -> None:
         """Keep a token."""
         ...
+
+
+class Tokens(Protocol):
+    """Who gives a token to connect with."""
+
+    async def token(self) -> str:
+        """Give a token that is not known to be dead; BrokerFault if there is none now."""
+        ...
+
+    async def refuse(self, token: str) -> str:
+        """Tell that the broker refused ``token``; gives another one, or BrokerFault."""
+        ...
+
+
+REFUSED_NS: Final = 30 * NS_PER_SECOND
+"""How long a refused token that cannot be replaced is left alone."""
+
+
+class GivenToken:
+    """The token of the settings as it is: never renewed, never replaced by a login.
+
+    For whoever only listens: renewing ends the token that another process may be trading with. One that was
+    refused is given again `REFUSED_NS` later: a server that is busy refuses good ones.
+
+    Parameters
+    ----------
+    config : DhanConfig
+        With an access token.
+    clock : Clock
+    """
+
+    def __init__(self, config: DhanConfig, clock: Clock) -> None:
+        self._token = config.access_token.get_secret_value() if config.access_token else ""
+        self._clock = clock
+        self._refused_ns: int | None = None
+
+    async def token(self) -> str:
+        """Give the token.
+
+        Raises
+        ------
+        AuthExpired
+            If its life is over, or the broker has just refused it.
+        """
+        now_ns, expiry_ns = self._clock.now_ns(), token_expiry_ns(self._token)
+        is_over = expiry_ns is not None and expiry_ns <= now_ns
+        is_refused = self._refused_ns is not None and now_ns < self._refused_ns + REFUSED_NS
+        if not self._token or is_over or is_refused:
+            done = "was refused and is tried again" if is_refused else "has ended"
+            raise AuthExpired(
+                f"The token that Dhan's prices are read with {done}: if it stays so, set a new one "
+                f"({ENV_PREFIX}DHAN_DATA_TOKEN) and start again."
+            )
+        return self._token
+
+    async def refuse(self, token: str) -> str:
+        """Note that the broker refused the token: there is no other one.
+
+        Raises
+        ------
+        AuthExpired
+            Where it is the one that was given.
+        """
+        if token == self._token:
+            self._refused_ns = self._clock.now_ns()
+        return await self.token()
 
 
 class FileTokenStore:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from websockets.asyncio.client import ClientConnection
 
-from adapters.brokers.dhan.auth import Session
+from adapters.brokers.dhan.auth import Tokens
 from adapters.brokers.dhan.config import DhanConfig
 from adapters.brokers.dhan.packets import Disconnected, Packet, packets
 from adapters.brokers.dhan.stream import Stream, StreamTiming
@@ -46,7 +46,7 @@ class MarketFeed:
     def __init__(
         self,
         config: DhanConfig,
-        session: Session,
+        session: Tokens,
         *,
         is_open: Callable[[], bool],
         on_change: Callable[[str, bool, str], None] | None = None,

@@ -57,8 +57,9 @@ async def alive(
     ``also`` names tasks that run besides.
     """
     async with started(settings, clock, day) as tasks:
-        names = ("decider", "order_manager", "order_feed", "position_monitor", *also)
-        running = [asyncio.create_task(tasks.runs()[name]()) for name in names]  # type: ignore[arg-type]
+        names = ("decider", "order_manager", "order_feed", "position_monitor", "price_recorder", *also)
+        runs = tasks.runs()
+        running = [asyncio.create_task(runs[name]()) for name in names if name in runs]  # type: ignore[arg-type]
         try:
             yield tasks
         finally:

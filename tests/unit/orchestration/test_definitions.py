@@ -116,6 +116,7 @@ def test_jobs_schedules_and_sensors_are_there() -> None:
         "upload",
         "collect",
         "premarket",
+        "recordings",
         "retention",
     }
     assert {sensor.name for sensor in REPOSITORY.sensor_defs} == {
@@ -132,6 +133,7 @@ def test_jobs_schedules_and_sensors_are_there() -> None:
         "true_up",
         "catch_up",
         "before_open",
+        "morning_recordings",
         "nightly_retention",
     }
 

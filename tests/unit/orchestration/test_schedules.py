@@ -60,6 +60,7 @@ def test_every_schedule_runs_on_indian_time() -> None:
         "true_up": "30 19 * * *",
         "catch_up": "30 8 * * *",
         "before_open": "45 8 * * *",
+        "morning_recordings": "0 8 * * *",
         "nightly_retention": "0 3 * * *",
     }
     assert {schedule.execution_timezone for schedule in SCHEDULES} == {"Asia/Kolkata"}

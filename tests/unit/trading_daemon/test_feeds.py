@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, ManualClock
+from propdesk.intake.minutes import LATE_NS, MinuteBook, PriceSeen
+from propdesk.model.messages import BarObserved
 from propdesk.ports import BarArrays
-from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, PastFeed, ReplayFeed, StoreFeed
+from trading_daemon.feeds import GRACE_NS, LAST_GRACE_NS, FilledPrices, PastFeed, ReplayFeed, StoreFeed
 from trading_daemon.ports import MinuteClosed
 
 DAY = date(2025, 7, 1)
@@ -271,3 +273,63 @@ async def test_the_store_is_read_outside_the_event_loop() -> None:
 def test_before_the_open_nothing_is_missed() -> None:
     clock = ManualClock(minute(OPEN))
     assert list(running(clock, Growing(clock)).missed()) == []
+
+
+# ------------------------------------------------------------ a watched day
+
+
+def test_what_was_seen_fills_the_minutes_that_the_store_lacks() -> None:
+    seen = {"B": _bars([0, 1, 3]), "C": _bars([2])}
+    seen["B"].close_paise[:] = 7
+    found = FilledPrices(Prices(), seen.get).minute_bars(["A", "B", "C", "D"], DAY, DAY)
+    assert {key: (one.start_ns // NS_PER_MINUTE).tolist() for key, one in found.items()} == {
+        "A": [0, 1, 2],
+        "B": [0, 1, 2, 3],
+        "C": [2],
+    }
+    assert found["B"].close_paise.tolist() == [100, 7, 102, 7], (
+        "of a minute that both have the store's counts"
+    )
+
+
+def test_whoever_watches_is_told_what_is_followed() -> None:
+    told: list[Sequence[str]] = []
+    clock = ManualClock(minute(OPEN))
+    feed = StoreFeed(Growing(clock), DAY, clock, minute(OPEN), minute(CLOSE), on_follow=told.append)
+    feed.follow(["A", "B"])
+    assert told == [["A", "B"]]
+
+
+async def test_nothing_told_before_the_open_and_every_late_trade_reaches_the_decider() -> None:
+    """Two minutes before the open orders are collected; a trade is told 3 s after the end of its minute."""
+    open_ns, close_ns = minute(OPEN), minute(CLOSE)
+    book = MinuteBook(lambda _key: ((open_ns, close_ns),))
+    clock = ManualClock(open_ns - 5 * NS_PER_MINUTE)
+    feed = StoreFeed(FilledPrices(Prices(), book.bars), DAY, clock, open_ns, close_ns)
+    feed.follow(["X"])
+    feed.resume({"X": 0})  # carried, without a bar today
+    delivered: list[BarObserved] = []
+    minutes = feed.minutes()
+    for told_s, traded_s, price in (
+        (-120, -120, 5_000),
+        (65, 65, 10_000),
+        (123, 119, 9_700),
+        (130, 130, 9_990),
+    ):
+        while clock.now_ns() < open_ns + told_s * NS_PER_SECOND:
+            clock.advance_to(min(_due(feed), open_ns + told_s * NS_PER_SECOND))
+            if clock.now_ns() == _due(feed):
+                delivered += (await anext(minutes)).bars
+        at_ns, traded_ns = (open_ns + second * NS_PER_SECOND for second in (told_s, traded_s))
+        book.add(PriceSeen("X", at_ns, traded_ns, price, told_s + 1_000))
+    clock.advance_to(_due(feed))
+    delivered += (await anext(minutes)).bars
+    assert [((bar.start_ns - open_ns) // NS_PER_MINUTE, bar.low_paise) for bar in delivered] == [
+        (1, 10_000),
+        (2, 9_700),
+    ]
+    assert LATE_NS < GRACE_NS, "what is told before a bar is handed on must be in it"
+
+
+def _due(feed: StoreFeed) -> int:
+    return feed._due_ns

@@ -14,7 +14,7 @@ from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.step import initial_state
 from propdesk.model.messages import Notify, TimerFired
 from tests.support.engine_day import at, make_context
-from trading_daemon import main
+from trading_daemon import main, notices
 from trading_daemon.bootstrap import Tasks
 from trading_daemon.bus import Bus, Envelope
 from trading_daemon.metrics import Laps
@@ -93,8 +93,8 @@ async def test_what_a_halt_tells_people_holds_no_secret_and_is_short(monkeypatch
     async def write(_: object, __: str, notice: Notify) -> None:
         told.append(notice.text)
 
-    monkeypatch.setattr(main, "connect", _open)
-    monkeypatch.setattr(main, "write_notice", write)
+    monkeypatch.setattr(notices, "connect", _open)
+    monkeypatch.setattr(notices, "write_notice", write)
     settings = Settings(_env_file=None, postgres_url=NOWHERE, telegram_bot_token="123456:canary")
     fault = RuntimeError(f"POST https://x/bot123456:canary failed\n{'x' * 5_000}")
     await main._tell_halt(settings, ManualClock(0), ExceptionGroup("tasks", [fault]))
@@ -118,9 +118,9 @@ async def test_word_of_a_halt_that_cannot_be_left_holds_up_nothing_and_raises_no
         raise OSError("no such host")
 
     settings = Settings(_env_file=None, postgres_url=NOWHERE)
-    monkeypatch.setattr(main, "TELL_S", 0.01)
+    monkeypatch.setattr(notices, "TELL_S", 0.01)
     for attempt in (hang, break_down):
-        monkeypatch.setattr(main, "connect", attempt)
+        monkeypatch.setattr(notices, "connect", attempt)
         async with asyncio.timeout(5):
             await main._tell_halt(settings, ManualClock(0), RuntimeError("it broke"))
     assert tried == ["hang", "break"]

@@ -17,7 +17,8 @@ from adapters.calendar import load_calendar
 from adapters.config_files import load_charges, load_margins, load_slippage
 from adapters.contract_sizes import load_contract_sizes
 from adapters.ticks.actions import find_actions
-from adapters.ticks.importers import FileReport, import_prices
+from adapters.ticks.file_reports import FileReport
+from adapters.ticks.importers import import_prices
 from adapters.ticks.store import ParquetPriceStore
 from adapters.uploads.profiles import load_aliases
 from propdesk.core.calendar import ist_date

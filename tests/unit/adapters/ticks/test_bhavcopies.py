@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.ticks.importers import FileReport, import_prices
+from adapters.ticks.file_reports import FileReport
+from adapters.ticks.importers import import_prices
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment
 from propdesk.core.errors import DataFault, SchemaFault

@@ -9,7 +9,8 @@ import pytest
 
 from adapters.ticks import importers
 from adapters.ticks.columns import price_key
-from adapters.ticks.importers import FileReport, import_prices, price_instruments
+from adapters.ticks.file_reports import FileReport
+from adapters.ticks.importers import import_prices, price_instruments
 from adapters.ticks.store import ParquetPriceStore
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession
 from propdesk.core.errors import DataFault, SchemaFault

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from adapters.ticks.store import ParquetPriceStore, bars_table
+from adapters.ticks.store import Kind, ParquetPriceStore, bars_table
 from propdesk.core.calendar import HoursRule, MarketCalendar, Segment, SpecialSession, ist_midnight_ns
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE
 from propdesk.core.errors import DataFault, InvariantViolated, SchemaFault
@@ -240,3 +240,86 @@ def test_a_store_shown_as_of_a_day_knows_no_later_one_and_takes_nothing(store: P
     assert past.actions_of("file") == learnt[:1]
     with pytest.raises(InvariantViolated, match="cannot be written"):
         past.write_ticks(DAY, ticks(DAY, [1], [1]))
+
+
+# ------------------------------------------------------------ recorded minutes and quotes
+
+
+def recorded(store: ParquetPriceStore, kind: Kind, minutes: dict[str, list[int]], close: int) -> None:
+    with store.stage() as stage:
+        stage.add(kind, DAY, bars_table([(key, bars(DAY, places, close)) for key, places in minutes.items()]))
+
+
+def closes(store: ParquetPriceStore, key: str) -> dict[int, int]:
+    found = store.minute_bars([key], DAY, DAY).get(key)
+    if found is None:
+        return {}
+    minutes = (found.start_ns - ist_midnight_ns(DAY)) // NS_PER_MINUTE - OPEN
+    return dict(zip(minutes.tolist(), found.close_paise.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("is_recorded_first", [True, False])
+def test_a_recorded_session_fills_the_minutes_that_were_not_imported(
+    store: ParquetPriceStore, is_recorded_first: bool
+) -> None:
+    imported = bars_table([("NSE_EQ:A", bars(DAY, [1, 2, 3], 900)), ("NSE_EQ:B", bars(DAY, [0], 900))])
+    if not is_recorded_first:
+        store.write_minutes(DAY, imported)
+    recorded(store, "recorded", {"NSE_EQ:A": [0, 1, 2, 5], "NSE_EQ:C": [4]}, 700)
+    if is_recorded_first:
+        store.write_minutes(DAY, imported)
+    assert closes(store, "NSE_EQ:A") == {0: 700, 1: 900, 2: 900, 3: 900, 5: 700}
+    assert closes(store, "NSE_EQ:C") == {4: 700}
+    assert store.symbols("minute", DAY) == ["NSE_EQ:A", "NSE_EQ:B"]
+
+
+def test_of_a_whole_session_the_first_watcher_counts_and_of_parts_the_minutes_of_all(
+    store: ParquetPriceStore,
+) -> None:
+    for close in (700, 800):
+        recorded(store, "recorded", {"NSE_EQ:A": [0, close // 100]}, close)
+        recorded(store, "recorded_in_part", {"NSE_EQ:A": [0, close // 100], f"NSE_EQ:{close}": [1]}, close)
+    assert closes(store, "NSE_EQ:A") == {0: 700, 7: 700}
+    assert store.day_coverage("recorded_in_part", DAY).rows == 5
+    assert store.symbols("recorded_in_part", DAY) == ["NSE_EQ:700", "NSE_EQ:800", "NSE_EQ:A"]
+
+
+def test_what_was_recorded_says_nothing_of_the_feed_and_makes_no_daily_bar(store: ParquetPriceStore) -> None:
+    store.write_minutes(DAY, bars_table([("NSE_EQ:A", bars(DAY, [*range(100), *range(200, 375)]))]))
+    silent = store.outages(DAY, DAY)
+    assert len(silent[DAY]) == 1
+    recorded(store, "recorded", {"NSE_EQ:B": [0, 374]}, 900)
+    recorded(store, "recorded_in_part", {"NSE_EQ:C": list(range(375)), "NSE_EQ:D": [0, 100]}, 900)
+    assert store.outages(DAY, DAY) == silent
+    assert store.daily_bars(["NSE_EQ:B", "NSE_EQ:C"], DAY, DAY) == {}
+    assert closes(store, "NSE_EQ:C") == {}
+    covered = store.day_coverage("recorded_in_part", DAY)
+    assert (covered.symbols, list(covered.gaps), covered.outages) == (2, ["NSE_EQ:D"], ())
+
+
+def quotes(day: date, rows: list[tuple[str, int, int, int]]) -> pa.Table:
+    base = ist_midnight_ns(day) + OPEN * NS_PER_MINUTE
+    return pa.table(
+        {
+            "symbol": [row[0] for row in rows],
+            "ts": pa.array([base + row[1] * NS_PER_MINUTE for row in rows], pa.int64()),
+            "bid": pa.array([row[2] for row in rows], pa.int64()),
+            "ask": pa.array([row[3] for row in rows], pa.int64()),
+        }
+    )
+
+
+def test_quotes_are_kept_minute_by_minute(store: ParquetPriceStore) -> None:
+    with store.stage() as stage:
+        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 0, 99, 101), ("NSE_EQ:A", 1, -1, 102)]))
+    with store.stage() as stage:
+        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 1, 98, 99), ("NSE_EQ:A", 4, 97, -1)]))
+    _, bid, ask = store.quotes(["NSE_EQ:A"], DAY, DAY)["NSE_EQ:A"]
+    assert (bid.tolist(), ask.tolist()) == ([99, -1, 97], [101, 102, -1])
+    assert store.outages(DAY, DAY) == {}
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(-1, -1), (0, 5), (5, -2)])
+def test_a_quote_without_a_price_is_refused(store: ParquetPriceStore, bid: int, ask: int) -> None:
+    with pytest.raises(SchemaFault, match="bid or ask"), store.stage() as stage:
+        stage.add("quote", DAY, quotes(DAY, [("NSE_EQ:A", 0, bid, ask)]))

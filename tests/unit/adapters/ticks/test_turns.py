@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ticks.store import ParquetPriceStore, bars_table
-from adapters.ticks.turns import FolderTurns, FreeTurns, _FileLock, _SessionLock
+from adapters.ticks.turns import FileLock, FolderTurns, FreeTurns, _SessionLock
 from propdesk.core.errors import DataFault
 from tests.unit.adapters.ticks.test_store import CALENDAR, DAY, NEXT, bars
 
@@ -155,7 +155,7 @@ def test_only_where_nothing_can_be_written_is_read_without_a_lock(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("adapters.ticks.turns.os.open", refuse)
-    lock = _FileLock(tmp_path / "locks" / "content")
+    lock = FileLock(tmp_path / "locks" / "content", "The store")
     if is_read:
         assert lock.take(shared=True)
         lock.release()
@@ -168,7 +168,7 @@ def test_only_where_nothing_can_be_written_is_read_without_a_lock(
 
 def test_a_turn_that_was_given_back_stays_with_no_forked_child(tmp_path: Path) -> None:
     path = tmp_path / "locks" / "writer"
-    first, second = _FileLock(path), _FileLock(path)
+    first, second = FileLock(path, "The store"), FileLock(path, "The store")
     assert first.take(shared=False)
     of_child = os.dup(first._file)  # a child that is forked now has the same: the lock as it is open
     try:
