@@ -28,8 +28,9 @@ def test_what_the_triggers_and_the_sensors_raise_is_known() -> None:
     events = [sql for sql in TRIGGERS if "INSERT INTO trading.trade_events" in sql]
     raised = {word for sql in events for word in re.findall(r"'([A-Z]+_[A-Z_]+)'", sql)}
     raised -= {"TRAILED_STOP"}  # a reason to exit
-    sensors = (ROOT / "orchestration" / "sensors.py").read_text(encoding="utf-8")
-    alerts = set(re.findall(r'"([A-Z]+_[A-Z]+|STALE)"', sensors))
+    places = (ROOT / "orchestration" / "sensors.py", ROOT / "adapters" / "db" / "repos" / "dead_man.py")
+    said = "".join(place.read_text(encoding="utf-8") for place in places)
+    alerts = set(re.findall(r'"([A-Z]+_[A-Z]+|STALE)"', said))
     assert len(events) == 5
     assert alerts == {"RUN_FAILURE", "HEARTBEAT_LOST", "STALE"}
     elsewhere = {"ENTRY_REJECTED", "KILL_SWITCH", "HALT", "HEARTBEAT_LOST"}
