@@ -11,8 +11,8 @@ from assets.dbt import RUNNER
 from orchestration.lookahead import SHOWN_MAX, Difference, TableReport, compared_parts, rerun_environment
 
 BY_NOBODY = {"research.quality_results", "research.trial_ledger"}
-"""Verdicts on the rows of other tables, which are compared themselves; each names the run that gave it. And what
-was ever tried on a day, also by runs that were put right since: rows are only added."""
+"""Verdicts on the rows of other tables, which are compared themselves; each names the run that gave it. And
+what was ever tried on a day, also by runs that were put right since: rows are only added."""
 OF_STEP_1 = {"raw.raw_signals"}
 OF_OTHERS = {
     "ref.alerts", "ref.contract_lots", "ref.instruments", "ref.instrument_files", "ref.instrument_rejects",
