@@ -133,27 +133,30 @@ def whole_series(recording: Recording, calendar: MarketCalendar) -> frozenset[st
     """Tell which series were watched for every part of their session, from its start to its end.
 
     A series counts as watched from its first quote on, so long as the feed told something of any series with
-    no hole of more than `SILENCE_NS`. Lines that cannot be read may be what a minute lacks: then none was.
+    no hole of more than `SILENCE_NS`, and of this one with none of more than `QUIET_NS` (each of its minutes
+    says since when). Lines that cannot be read may be what a minute lacks: then none was.
     """
     if recording.unreadable or not calendar.is_market_day(recording.day):
         return frozenset()
-    since: dict[str, set[int]] = {}
-    for one in recording.minutes:
-        since.setdefault(one.price_key, set()).add(one.since_ns)
+    series = groupby(recording.minutes, lambda one: one.price_key)
     return frozenset(
         key
-        for key, begun in since.items()
+        for key, minutes in ((key, list(found)) for key, found in series)
         if all(
-            _is_watched(recording.watches, begun, part)
+            _is_watched(recording.watches, minutes, part)
             for part in session_parts(key, recording.day, calendar)
         )
     )
 
 
-def _is_watched(watches: Sequence[tuple[int, int]], begun: set[int], part: tuple[int, int]) -> bool:
+def _is_watched(
+    watches: Sequence[tuple[int, int]], minutes: Sequence[MinuteSeen], part: tuple[int, int]
+) -> bool:
+    since = [one.since_ns for one in minutes if part[0] <= one.start_ns < part[1]]
     return any(
-        last >= part[1] - SILENCE_NS and any(first <= since <= part[0] for since in begun)
+        last >= part[1] - SILENCE_NS and first <= min(since) and max(since) <= part[0]
         for first, last in watches
+        if since
     )
 
 
@@ -165,8 +168,8 @@ def _publish(
     # of a whole session the last minute is whole as well, though nothing need be told at its very end
     in_full = [replace(one, is_broken=False) for one in traded if one.price_key in whole]
     tables: list[tuple[Kind, pa.Table]] = [
-        ("recorded", _bars(in_full, is_from_open=True)),
-        ("recorded_in_part", _bars(in_part, is_from_open=False)),
+        ("recorded", _bars(in_full)),
+        ("recorded_in_part", _bars(in_part)),
         ("quote", _quotes(quoted)),
     ]
     for kind, table in tables:
@@ -184,10 +187,10 @@ def _publish(
     report.notes.update({name: count for name, count in notes.items() if count})
 
 
-def _bars(traded: Sequence[MinuteSeen], *, is_from_open: bool) -> pa.Table:
+def _bars(traded: Sequence[MinuteSeen]) -> pa.Table:
     """Make bars of minutes by key and start; `bars_table` keeps their order."""
     series = groupby(traded, lambda one: one.price_key)
-    return bars_table((key, bars_of(list(found), is_from_open=is_from_open)) for key, found in series)
+    return bars_table((key, bars_of(list(found))) for key, found in series)
 
 
 def _quotes(quoted: Sequence[MinuteSeen]) -> pa.Table:

@@ -31,6 +31,12 @@ LATE_NS: Final = NS_PER_SECOND
 SILENCE_NS: Final = 15 * NS_PER_SECOND
 """Longest hole of a session in what a feed tells of all its series; beyond it something may be missed."""
 
+QUIET_NS: Final = NS_PER_MINUTE
+"""Longest hole of a session in what a feed tells of one series; beyond it its own watch has ended."""
+
+_LOOK_NS: Final = 5 * NS_PER_SECOND
+"""How often it is looked for series that went quiet."""
+
 Spans = Sequence[tuple[int, int]]
 """Spans [from, to) in ns UTC, rising and apart."""
 
@@ -192,23 +198,34 @@ class MinuteBook:
         Changes that were never handed out to be written.
     old_trades : int
         Quotes whose trade was too old, or too new, to say which minute it belongs to.
+    lost_trades : int
+        Those of them that nobody had told before: trades of the watch that are in no bar.
 
     Notes
     -----
-    A trade counts in the minute in which it was made. One that is told more than `LATE_NS` after that minute,
-    and changes it, counts in the minute in which it is told: the bar may have been handed on already, and a
-    trade that reached no bar would be a stop that never filled.
+    A trade counts in the minute in which it was made. Of one that is told more than `LATE_NS` after that
+    minute, and changes it, only what is written says so: `bars` show it in the minute in which it is told,
+    since the bar may have been handed on already, and a trade that reached no bar would be a stop that never
+    filled.
+
+    The watch of one series ends alone where a trade of it was lost, or where more than `QUIET_NS` of its
+    session went by without a word of it, though others were heard.
     """
 
     def __init__(self, parts_of: Callable[[str], Spans], *, unwritten_max: int = UNWRITTEN_MAX) -> None:
         self._parts_of = parts_of
         self._unwritten_max = unwritten_max
         self._minutes: dict[str, dict[int, MinuteSeen]] = {}
+        self._shown: dict[str, dict[int, MinuteSeen]] = {}
         self._since: dict[str, int] = {}
+        self._heard: dict[str, int] = {}
+        self._traded: dict[str, int] = {}
+        self._look_ns = 0
         self._watch: tuple[int, int] | None = None
         self._unwritten: OrderedDict[tuple[str, int], None] = OrderedDict()
         self.given_up = 0
         self.old_trades = 0
+        self.lost_trades = 0
 
     @property
     def watch(self) -> tuple[int, int] | None:
@@ -216,12 +233,24 @@ class MinuteBook:
         return self._watch
 
     def add(self, seen: PriceSeen) -> None:
-        """Take one quote, in the order heard; more than `SILENCE_NS` of session without any is a break."""
-        if self._is_after_silence(seen):
+        """Take one quote, in the order heard.
+
+        A break is more than `SILENCE_NS` of session without any, and a clock that was set back: how long
+        nothing was heard is not known then.
+        """
+        if self._is_after_silence(seen) or (self._watch is not None and seen.seen_ns < self._watch[1]):
             self.break_off()
-        first_ns, last_ns = self._watch or (seen.seen_ns, seen.seen_ns)
-        self._watch = first_ns, max(last_ns, seen.seen_ns)
+        self._watch = (self._watch or (seen.seen_ns, 0))[0], seen.seen_ns
+        self._look_for_quiet(seen)
+        is_lost = self._is_lost(seen)
+        if is_lost:
+            self.lost_trades += 1
+            self._end_watch_of(seen.price_key, seen.seen_ns)
         since_ns = self._since.setdefault(seen.price_key, seen.seen_ns)
+        self._heard[seen.price_key] = seen.seen_ns
+        if seen.traded_ns is not None:
+            known_ns = self._traded.get(seen.price_key, seen.traded_ns)
+            self._traded[seen.price_key] = max(known_ns, min(seen.traded_ns, seen.seen_ns))
         told_ns = _minute_of(seen.seen_ns)
         quote = MinuteSeen(
             seen.price_key, told_ns, since_ns, bid_paise=seen.bid_paise, ask_paise=seen.ask_paise
@@ -231,7 +260,7 @@ class MinuteBook:
         if seen.traded_ns is None:
             return
         traded_ns = _minute_of(seen.traded_ns)
-        if abs(traded_ns - told_ns) > LAG_NS:
+        if _is_out_of_time(seen.traded_ns, seen.seen_ns):
             self.old_trades += 1
             return
         price = seen.price_paise
@@ -248,17 +277,57 @@ class MinuteBook:
             for first, end in self._parts_of(key)
         )
 
+    def _look_for_quiet(self, seen: PriceSeen) -> None:
+        """End the watch of each series of which nothing was heard for too long, and of this one at once."""
+        is_due = not 0 <= seen.seen_ns - self._look_ns < _LOOK_NS
+        if is_due:
+            self._look_ns = seen.seen_ns
+        for key in list(self._heard) if is_due else [seen.price_key]:
+            heard_ns = self._heard.get(key, seen.seen_ns)
+            if seen.seen_ns - heard_ns > QUIET_NS and any(
+                min(seen.seen_ns, end) - max(heard_ns, first) > QUIET_NS for first, end in self._parts_of(key)
+            ):
+                self._end_watch_of(key, seen.seen_ns)
+
+    def _is_lost(self, seen: PriceSeen) -> bool:
+        """Say whether a trade of this watch is first told too late, or by a clock that goes wrong."""
+        if seen.traded_ns is None or not _is_out_of_time(seen.traded_ns, seen.seen_ns):
+            return False
+        if seen.traded_ns > seen.seen_ns:
+            return True
+        known_ns = self._traded.get(seen.price_key)
+        since_ns = self._since.get(seen.price_key, seen.seen_ns)
+        is_new = seen.traded_ns >= since_ns if known_ns is None else seen.traded_ns > known_ns
+        return is_new and self._is_in_session(seen.price_key, _minute_of(seen.traded_ns))
+
+    def _end_watch_of(self, price_key: str, at_ns: int) -> None:
+        """Begin a series anew, and leave word in its last minute: nothing more may ever be told of it."""
+        for known in (self._since, self._heard, self._traded):
+            known.pop(price_key, None)
+        held = self._minutes.get(price_key)
+        if held:
+            last_ns = max(held)
+            held[last_ns] = replace(held[last_ns], since_ns=at_ns, is_broken=True)
+            self._is_to_write(price_key, last_ns)
+
     def _put_trade(self, part: MinuteSeen, seen_ns: int, told_ns: int) -> None:
-        known = self._minutes.get(part.price_key, {}).get(part.start_ns)
-        is_late = seen_ns - part.start_ns - NS_PER_MINUTE > LATE_NS
-        if is_late and known is not None and known.is_traded:
-            if _bar_of(join(known, part)) == _bar_of(known):
-                return
-            if self._is_in_session(
-                part.price_key, told_ns
-            ):  # else it was the last minute, which waits for it
-                part = replace(part, start_ns=told_ns)
-        self._put(part)
+        key, start_ns = part.price_key, part.start_ns
+        known = self._shown_at(key, start_ns)
+        is_late = seen_ns - start_ns - NS_PER_MINUTE > LATE_NS
+        # after the session's end nothing was handed on yet: its last minute waits for such a trade
+        is_late = is_late and self._is_in_session(key, told_ns)
+        if known is None or not (is_late and known.is_traded):
+            self._put(part)
+        elif _bar_of(join(known, part)) != _bar_of(known):
+            shown, moved = self._shown.setdefault(key, {}), replace(part, start_ns=told_ns)
+            there = self._shown_at(key, told_ns)
+            shown[start_ns] = known
+            shown[told_ns] = moved if there is None else join(there, moved)
+            self._keep(part)
+
+    def _shown_at(self, price_key: str, start_ns: int) -> MinuteSeen | None:
+        kept = self._minutes.get(price_key, {}).get(start_ns)
+        return self._shown.get(price_key, {}).get(start_ns, kept)
 
     def break_off(self) -> None:
         """Note that something may have been missed since the last quote: what is seen next is a new watch."""
@@ -274,7 +343,8 @@ class MinuteBook:
                     self._is_to_write(price_key, minute.start_ns)
 
     def _begin_anew(self) -> None:
-        self._since.clear()
+        for known in (self._since, self._heard, self._traded):
+            known.clear()
         self._watch = None
 
     def restore(self, minutes: Iterable[MinuteSeen]) -> None:
@@ -285,6 +355,9 @@ class MinuteBook:
             held = self._minutes.setdefault(minute.price_key, {})
             known = held.get(minute.start_ns)
             held[minute.start_ns] = minute if known is None else join(minute, known)
+            shown = self._shown.get(minute.price_key, {})
+            if minute.start_ns in shown:
+                shown[minute.start_ns] = join(minute, shown[minute.start_ns])
             if minute.is_broken:  # nothing that is written says so yet
                 self._is_to_write(minute.price_key, minute.start_ns)
 
@@ -308,12 +381,20 @@ class MinuteBook:
 
     def _held(self, price_key: str) -> Iterator[MinuteSeen]:
         # A copy in one step of the interpreter: a feed is read in a thread beside the one that adds quotes.
+        # What is kept comes before what is shown in its place, which is changed first.
         held = self._minutes.get(price_key, {}).copy()
+        held |= self._shown.get(price_key, {}).copy()
         return (held[start_ns] for start_ns in sorted(held))
 
     def _put(self, part: MinuteSeen) -> None:
         if not self._is_in_session(part.price_key, part.start_ns):
             return
+        shown = self._shown.get(part.price_key, {})
+        if part.start_ns in shown:
+            shown[part.start_ns] = join(shown[part.start_ns], part)
+        self._keep(part)
+
+    def _keep(self, part: MinuteSeen) -> None:
         held = self._minutes.setdefault(part.price_key, {})
         known = held.get(part.start_ns)
         joined = part if known is None else join(known, part)
@@ -343,27 +424,23 @@ def filled(better: BarArrays, other: BarArrays) -> BarArrays:
     return BarArrays(**joined, interval_ns=better.interval_ns).take(np.argsort(joined["start_ns"]))
 
 
-def bars_of(minutes: Sequence[MinuteSeen], *, is_from_open: bool = False) -> BarArrays:
+def bars_of(minutes: Sequence[MinuteSeen]) -> BarArrays:
     """Make bars of the traded minutes of one series.
 
     Parameters
     ----------
     minutes : sequence of MinuteSeen
         Each with a trade, start strictly rising.
-    is_from_open : bool
-        The series was watched from before the open on: nothing but its first bar can hold what the day
-        counted up to there.
 
     Returns
     -------
     BarArrays
-        Volume -1 where it is not known what was traded before: the first bar of any other watch.
+        Volume -1 where it is not known what was traded before: the first bar of each watch, also of one from
+        before the open on, since the day's count holds what the opening auction traded.
     """
     names = ("start_ns", "open_paise", "high_paise", "low_paise", "close_paise")
     columns = {name: np.array([getattr(one, name) for one in minutes], np.int64) for name in names}
     volume = np.array(list(_volumes(minutes)), np.int64)
-    if is_from_open and minutes and not minutes[0].is_broken:
-        volume[0] = minutes[0].volume_to
     return BarArrays(**columns, volume=volume, interval_ns=NS_PER_MINUTE)
 
 
@@ -384,6 +461,10 @@ def _volumes(minutes: Sequence[MinuteSeen]) -> Iterator[int]:
 
 def _bar_of(minute: MinuteSeen) -> tuple[int, ...]:
     return minute.open_paise, minute.high_paise, minute.low_paise, minute.close_paise, minute.volume_to
+
+
+def _is_out_of_time(traded_ns: int, seen_ns: int) -> bool:
+    return abs(_minute_of(traded_ns) - _minute_of(seen_ns)) > LAG_NS
 
 
 def _minute_of(at_ns: int) -> int:

@@ -146,8 +146,8 @@ def test_volumes_add_up_to_what_the_day_counted_while_nothing_was_missed(rises: 
     assert bars is not None
     assert bars.volume[0] == UNKNOWN  # what had traded in its minute before the first quote nobody told
     assert bars.volume[1:].sum() == counted[-1] - counted[min(4, len(counted) - 1)]
-    whole = bars_of(sorted(book.take_unwritten(), key=lambda one: one.start_ns), is_from_open=True)
-    assert whole.volume.sum() == counted[-1]
+    kept = bars_of(sorted(book.take_unwritten(), key=lambda one: one.start_ns))
+    assert kept.volume.tolist() == bars.volume.tolist()
 
 
 def at(minute: int, second: int = 0) -> int:
@@ -186,9 +186,81 @@ def test_a_hole_in_what_is_heard_is_a_break_of_all_series(*, hole_s: int, is_who
     book = empty_book()
     book.add(PriceSeen(KEYS[0], at(0), at(0), 5))
     beat(book, 0, 31)
-    beat(book, 30 + hole_s, 70)
-    assert book.watch == (at(0) if is_whole else at(0, 30 + hole_s), at(0, 60 + hole_s % 10))
+    beat(book, 30 + hole_s, 60)
+    assert book.watch == (at(0) if is_whole else at(0, 30 + hole_s), at(0, 50 + hole_s % 10))
+    book.add(PriceSeen(KEYS[1], at(1), None, 0))
     assert whole_minutes(book) == [is_whole]
+
+
+@pytest.mark.parametrize(("quiet_s", "is_whole"), [(60, True), (61, False)])
+def test_the_watch_of_a_series_that_went_quiet_ends_alone(*, quiet_s: int, is_whole: bool) -> None:
+    book = empty_book()
+    for second in range(80):
+        if second in (0, quiet_s):
+            book.add(PriceSeen(KEYS[0], at(0, second), at(0, second), 5))
+        book.add(PriceSeen(KEYS[1], at(0, second), at(0, second), 7))
+    found = book.take_unwritten()
+    newest = {key: max(one.since_ns for one in found if one.price_key == key) for key in KEYS}
+    assert newest == {KEYS[0]: at(0) if is_whole else at(0, quiet_s), KEYS[1]: at(0)}
+    assert book.watch == (at(0), at(0, 79))
+
+
+def test_a_series_of_which_nothing_more_is_told_is_marked_in_its_last_minute() -> None:
+    book = empty_book()
+    book.add(PriceSeen(KEYS[0], at(0), at(0), 5))
+    for second in range(0, 70, 5):
+        book.add(PriceSeen(KEYS[1], at(0, second), at(0, second), 7))
+    (minute,) = [one for one in book.take_unwritten() if one.price_key == KEYS[0]]
+    assert (minute.since_ns, minute.is_broken) == (at(1, 5), True)
+
+
+def test_a_series_may_be_quiet_outside_its_session() -> None:
+    book = MinuteBook(lambda _key: ((at(10), at(20)), (at(30), at(40))))
+    for second in range(9 * 60, 31 * 60, 5):
+        book.add(PriceSeen(KEYS[1], at(0, second), None, 0))
+        if not (20 * 60 <= second < 30 * 60 + 5 or (second < 10 * 60 + 55 and second > 9 * 60)):
+            book.add(PriceSeen(KEYS[0], at(0, second), at(0, second), 5))
+    assert {one.since_ns for one in book.take_unwritten()} == {at(9)}
+
+
+@pytest.mark.parametrize(("ago_s", "is_lost"), [(59, False), (130, True), (-130, True)])
+def test_a_trade_that_is_told_too_late_for_a_bar_ends_the_watch_of_its_series(
+    *, ago_s: int, is_lost: bool
+) -> None:
+    book = empty_book()
+    for second in range(0, 400, 10):
+        book.add(PriceSeen(KEYS[1], at(0, second), at(0, second), 7))
+        book.add(PriceSeen(KEYS[0], at(0, second), at(0, second) if second < 200 else at(0, 190), 5))
+    for _ in range(3):  # told again with each change of its book
+        book.add(PriceSeen(KEYS[0], at(0, 395), at(0, 395 - ago_s), 3))
+    assert (book.lost_trades > 0) is is_lost
+    assert book.lost_trades == (0 if not is_lost else 1 if ago_s > 0 else 3)
+    assert book.old_trades > 0
+    found = book.take_unwritten()
+    last = max((one for one in found if one.price_key == KEYS[0]), key=lambda one: one.start_ns)
+    assert last.is_broken is is_lost
+    assert last.since_ns == (at(0, 395) if is_lost else at(0))
+    assert max(one.since_ns for one in found if one.price_key == KEYS[1]) == at(0)
+
+
+def test_an_old_trade_of_before_the_watch_or_of_no_session_is_not_lost() -> None:
+    book = MinuteBook(lambda _key: ((at(10), at(20)),))
+    book.add(PriceSeen(KEYS[0], at(8), at(1), 5))  # the day before, as it were
+    book.add(PriceSeen(KEYS[0], at(8, 10), at(5), 5))  # nobody could trade
+    book.add(PriceSeen(KEYS[1], at(15), at(12), 5))
+    book.break_off()
+    book.add(PriceSeen(KEYS[1], at(16), at(13), 5))  # of the hole, which is known as one
+    assert (book.old_trades, book.lost_trades) == (4, 0)
+
+
+def test_a_clock_that_was_set_back_is_a_break() -> None:
+    book = empty_book()
+    book.add(PriceSeen(KEYS[0], at(0, 30), at(0, 30), 5))
+    book.add(PriceSeen(KEYS[0], at(0, 30), at(0, 30), 5))
+    assert book.watch == (at(0, 30), at(0, 30))
+    book.add(PriceSeen(KEYS[0], at(0, 29), at(0, 29), 5))
+    assert book.watch == (at(0, 29), at(0, 29))
+    assert [one.is_broken for one in book.take_unwritten()] == [True]
 
 
 def test_silence_outside_the_session_is_no_break() -> None:
@@ -227,7 +299,7 @@ def test_what_is_shown_before_between_and_after_the_parts_of_a_session_is_no_bar
     assert ((bars.start_ns - DAY_NS) // NS_PER_MINUTE).tolist() == [10, 11]
 
 
-def test_a_trade_that_is_told_late_counts_once_when_it_is_told() -> None:
+def test_a_trade_that_is_told_late_is_shown_once_when_it_is_told_and_kept_where_it_was() -> None:
     book = empty_book()
     book.add(PriceSeen(KEYS[0], at(0, 10), at(0, 10), 100, 10))
     for told in (at(1, 3), at(1, 20)):  # its book changes, the trade is repeated
@@ -238,6 +310,9 @@ def test_a_trade_that_is_told_late_counts_once_when_it_is_told() -> None:
     assert bars is not None
     assert bars.low_paise.tolist() == [100, 97]
     assert bars.close_paise.tolist() == [100, 100]
+    kept = bars_of(sorted(book.take_unwritten(), key=lambda one: one.start_ns))
+    assert kept.low_paise.tolist() == [97, 100], "what is written says when it was traded"
+    assert kept.close_paise.tolist() == [97, 100]
 
 
 def test_a_late_trade_of_a_minute_without_a_bar_or_of_the_last_one_stays_where_it_was() -> None:

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from adapters.calendar import load_calendar
@@ -109,5 +110,96 @@ def test_the_traded_value_of_a_part_of_a_day_caps_nothing(
     import_recording(store, watch(tmp_path, DAY, first, "15:30", {"09:00": 10_000}), CALENDAR, NEXT)
     hours = CALENDAR.hours(DAY, Segment.CASH)
     value = average_traded_value(store.minute_bars([KEY], DAY, DAY).get(KEY), hours.open_ns, hours.close_ns)
-    traded = 100 * ((hours.close_ns - hours.open_ns) // (10 * NS_PER_SECOND) + 5)  # and before the open
+    # all but the first minute, of whose volume nobody knows how much the opening auction traded
+    traded = 100 * ((hours.close_ns - hours.open_ns) // (10 * NS_PER_SECOND) - 6)
     assert value == (10_000 * traded // 75 if first == "09:14" else None)
+
+
+INDEX = "INDEX:NIFTY"
+SECOND = NS_PER_SECOND
+
+
+def record(home: Path, told: list[PriceSeen]) -> Path:
+    """Record quotes, put into the order in which they were heard."""
+    hours = CALENDAR.hours(DAY, Segment.CASH)
+    book = MinuteBook(lambda _key: hours.parts)
+    for one in sorted(told, key=lambda one: one.seen_ns):
+        book.add(one)
+    recorder = Recorder(recordings_folder(home, "A"), DAY, "A", "dhan")
+    recorder.open()
+    recorder.append(book.take_unwritten(), book.watch)
+    recorder.close()
+    return recording_path(recordings_folder(home, "A"), DAY)
+
+
+def session() -> range:
+    """Every five seconds from a minute before the open to the close, ns UTC."""
+    hours = CALENDAR.hours(DAY, Segment.CASH)
+    return range(hours.open_ns - NS_PER_MINUTE, hours.close_ns, 5 * SECOND)
+
+
+def pulse() -> list[PriceSeen]:
+    """An index that is heard all the time."""
+    open_ns = CALENDAR.hours(DAY, Segment.CASH).open_ns
+    return [PriceSeen(INDEX, ns, ns if ns >= open_ns else None, 2_400_000) for ns in session()]
+
+
+def rising(ns: int) -> int:
+    """A price that reaches the target at 13:00."""
+    return 10_000 if ns < at(DAY, "13:00") else 10_450
+
+
+def test_a_series_that_was_silent_for_an_hour_settles_nothing_although_an_index_was_heard(
+    store: ParquetPriceStore, tmp_path: Path
+) -> None:
+    write(store, "minute", DAY, {OTHER: whole(DAY)})
+    open_ns = CALENDAR.hours(DAY, Segment.CASH).open_ns
+    told = [
+        PriceSeen(KEY, ns, ns if ns >= open_ns else None, rising(ns), 100, 9_995, 10_005)
+        for ns in session()
+        if not at(DAY, "11:00") <= ns < at(DAY, "12:00")
+    ]
+    import_recording(store, record(tmp_path, [*pulse(), *told]), CALENDAR, NEXT)
+    assert store.symbols("recorded", DAY) == [INDEX]
+    assert outcome(store, at(DAY, "23:00")) == "NO_PRICE_DATA"
+
+
+def test_trades_that_come_too_late_for_a_bar_settle_nothing(store: ParquetPriceStore, tmp_path: Path) -> None:
+    write(store, "minute", DAY, {OTHER: whole(DAY)})
+    open_ns = CALENDAR.hours(DAY, Segment.CASH).open_ns
+    told = []
+    for ns in session():
+        is_late = at(DAY, "11:00") <= ns < at(DAY, "11:20")
+        traded_ns = ns - 130 * SECOND if is_late else ns
+        price = 9_600 if at(DAY, "11:02") <= traded_ns < at(DAY, "11:10") else rising(traded_ns)
+        told.append(PriceSeen(KEY, ns, traded_ns if traded_ns >= open_ns else None, price))
+    import_recording(store, record(tmp_path, [*pulse(), *told]), CALENDAR, NEXT)
+    assert store.symbols("recorded", DAY) == [INDEX]
+    assert outcome(store, at(DAY, "23:00")) == "NO_PRICE_DATA"
+
+
+def test_an_idea_is_not_filled_by_a_trade_of_before_it_came_that_was_told_late(
+    store: ParquetPriceStore, tmp_path: Path
+) -> None:
+    write(store, "minute", DAY, {OTHER: whole(DAY)})
+    open_ns, dip_ns = CALENDAR.hours(DAY, Segment.CASH).open_ns, at(DAY, "10:00") + 50 * SECOND
+    told = [
+        PriceSeen(
+            KEY,
+            ns + (12 * SECOND if ns == dip_ns else 0),
+            ns if ns >= open_ns else None,
+            10_000 if ns == dip_ns else 10_200,
+        )
+        for ns in session()
+        if not dip_ns < ns < dip_ns + 12 * SECOND
+    ]
+    import_recording(store, record(tmp_path, [*pulse(), *told]), CALENDAR, NEXT)
+    bars = store.minute_bars([KEY], DAY, DAY)[KEY]
+    low = dict(zip(bars.start_ns.tolist(), bars.low_paise.tolist(), strict=True))
+    assert (low[at(DAY, "10:00")], low[at(DAY, "10:01")]) == (10_000, 10_200)
+    received = pd.Timestamp(dip_ns + 2 * SECOND, unit="ns", tz="UTC")
+    row = signal_row("s", DAY, "10:00", received_at=received)
+    trades = build_trades(
+        signal_frame([row]), followup_frame([]), store, small_calendar(), CONFIG, at(DAY, "23:00")
+    ).trades
+    assert trades["exit_reason"].tolist() == ["NOT_TRIGGERED"]
