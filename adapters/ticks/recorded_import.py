@@ -55,7 +55,8 @@ def import_recording(
     -------
     FileReport
         A row per minute and series. Taken are minutes with a trade, a bid or an ask within the session;
-        noted are PART_OF_SESSION (minutes of series that were not watched for all of it), PART_OF_MINUTE,
+        noted are PART_OF_SESSION (minutes of series that were not watched for all of it, or whose daily bar
+        holds a price beyond them), PART_OF_MINUTE,
         QUOTE_ONLY and CROSSED_QUOTE.
 
     Raises
@@ -87,7 +88,8 @@ def import_recording(
                 rejects.add_ragged(recording.unreadable)
                 report.defects[Defect.RAGGED.name] = len(recording.unreadable)
             with store.stage() as stage:
-                _publish(stage, recording, taken, whole_series(recording, calendar), report)
+                whole = _uncontradicted(store, recording, taken, whole_series(recording, calendar))
+                _publish(stage, recording, taken, whole, report)
                 note_report(stage, rejects, report, path)
     except OSError as error:
         raise DataFault(
@@ -158,6 +160,15 @@ def _is_watched(
         for first, last in watches
         if since
     )
+
+
+def _uncontradicted(
+    store: ParquetPriceStore, recording: Recording, taken: Sequence[MinuteSeen], whole: frozenset[str]
+) -> frozenset[str]:
+    """Leave out series of which the day's own bar tells a price that the feed did not."""
+    traded = [one for one in taken if one.is_traded and one.price_key in whole]
+    seen = {key: bars_of(list(found)) for key, found in groupby(traded, lambda one: one.price_key)}
+    return whole - store.contradicted(recording.day, seen)
 
 
 def _publish(

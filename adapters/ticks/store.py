@@ -206,8 +206,8 @@ class ParquetPriceStore:
     def minute_bars(self, price_keys: Sequence[str], first: date, last: date) -> dict[str, BarArrays]:
         """Read minute bars of the closed interval of IST days; a key without data is absent.
 
-        Of a series that a daemon watched for a whole session, recorded bars stand in the minutes of which
-        nothing was imported.
+        Recorded bars of a series that a daemon watched for a whole session stand for days of which nothing
+        was imported, unless a daily bar tells of a price that they lack (`contradicted`).
 
         Parameters
         ----------
@@ -228,10 +228,52 @@ class ParquetPriceStore:
         """
         gathered = self._gather("minute", price_keys, first, last)
         found = {key: _bar_arrays(columns, NS_PER_MINUTE) for key, columns in gathered.items()}
-        for key, columns in self._gather("recorded", price_keys, first, last).items():
+        for key, parts in self._recorded(price_keys, first, last, found).items():
+            columns = {name: np.concatenate([part[name] for part in parts]) for name in BAR_COLUMNS}
             seen = _bar_arrays(columns, NS_PER_MINUTE)
             found[key] = filled(found[key], seen) if key in found else seen
         return found
+
+    def _recorded(
+        self, keys: Sequence[str], first: date, last: date, imported: Mapping[str, BarArrays]
+    ) -> dict[str, list[dict[str, Int64Array]]]:
+        """Columns per key of the recorded days that nothing speaks against, a part per day."""
+        found: dict[str, list[dict[str, Int64Array]]] = {}
+        for day in self._days_between("recorded", first, last):
+            midnight, stands = ist_midnight_ns(day), self._read("recorded", day, keys, BAR_COLUMNS)
+            missing = {
+                key: part
+                for key, part in stands.items()
+                if key not in imported or not _has_bars(imported[key], midnight)
+            }
+            seen = {key: _bar_arrays(part, NS_PER_MINUTE) for key, part in missing.items()}
+            for key in sorted(missing.keys() - self.contradicted(day, seen)):
+                found.setdefault(key, []).append(missing[key])
+        return found
+
+    def contradicted(self, day: date, seen: Mapping[str, BarArrays]) -> frozenset[str]:
+        """Tell of which series the day's own bar holds a higher or a lower price than any of its minutes.
+
+        Parameters
+        ----------
+        day : date
+            IST day.
+        seen : mapping of str to BarArrays
+            Minutes of that day, paise, each with a bar at least; what has no daily bar is not contradicted.
+
+        Raises
+        ------
+        DataFault
+            If the day's file cannot be read.
+        """
+        if not self._shows(day):
+            return frozenset()
+        stands = self._read("daily", day, list(seen), ("high", "low"))
+        return frozenset(
+            key
+            for key, row in stands.items()
+            if row["high"].max() > seen[key].high_paise.max() or row["low"].min() < seen[key].low_paise.min()
+        )
 
     def ticks(
         self, price_keys: Sequence[str], first: date, last: date
@@ -774,6 +816,11 @@ def _bar_arrays(columns: Mapping[str, Int64Array], interval_ns: int) -> BarArray
         volume=columns["volume"],
         interval_ns=interval_ns,
     )
+
+
+def _has_bars(bars: BarArrays, midnight_ns: int) -> bool:
+    first, end = np.searchsorted(bars.start_ns, [midnight_ns, midnight_ns + NS_PER_DAY])
+    return bool(end > first)
 
 
 def _daily_from_minutes(part: dict[str, Int64Array], midnight_ns: int) -> dict[str, Int64Array]:

@@ -115,6 +115,38 @@ def test_the_traded_value_of_a_part_of_a_day_caps_nothing(
     assert value == (10_000 * traded // 75 if first == "09:14" else None)
 
 
+@pytest.mark.parametrize("is_daily_first", [True, False])
+@pytest.mark.parametrize(
+    ("prices", "is_taken"),
+    [((10_000, 10_100, 9_600, 9_650), False), ((10_000, 10_450, 9_990, 10_450), True),
+     ((10_000, 10_451, 9_990, 10_450), False), ((10_000, 10_450, 9_989, 10_450), False)],
+)  # fmt: skip
+def test_a_daily_bar_beyond_what_was_watched_counts_before_it(
+    store: ParquetPriceStore, tmp_path: Path, prices: tuple[int, ...], *, is_taken: bool, is_daily_first: bool
+) -> None:
+    write(store, "minute", NEXT, {OTHER: whole(NEXT)})
+    path = watch(tmp_path, NEXT, "09:14", "15:30", {"09:00": 9_990, "12:00": 10_450})
+    if is_daily_first:
+        write(store, "daily", NEXT, {KEY: daily(NEXT, *prices)})
+    notes = import_recording(store, path, CALENDAR, THIRD).notes
+    assert ("PART_OF_SESSION" in notes) is (is_daily_first and not is_taken)
+    if not is_daily_first:
+        assert KEY in store.minute_bars([KEY], NEXT, NEXT)
+        write(store, "daily", NEXT, {KEY: daily(NEXT, *prices)})
+    assert (KEY in store.minute_bars([KEY], NEXT, NEXT)) is is_taken
+
+
+def test_a_stop_in_a_daily_bar_is_not_hidden_by_a_session_that_missed_it(
+    store: ParquetPriceStore, tmp_path: Path
+) -> None:
+    write(store, "minute", DAY, {KEY: whole(DAY), OTHER: whole(DAY)})
+    write(store, "minute", NEXT, {OTHER: whole(NEXT)})
+    write(store, "daily", NEXT, {KEY: daily(NEXT, 10_000, 10_100, 9_600, 9_650)})
+    write(store, "minute", THIRD, {KEY: whole(THIRD, 10_450)})
+    import_recording(store, watch(tmp_path, NEXT, "09:14", "15:30", {"09:00": 10_020}), CALENDAR, THIRD)
+    assert outcome(store, at(THIRD, "23:00"), "SWING") == "STOPLOSS"
+
+
 INDEX = "INDEX:NIFTY"
 SECOND = NS_PER_SECOND
 

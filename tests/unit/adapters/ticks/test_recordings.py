@@ -342,7 +342,7 @@ def test_the_same_recording_twice_changes_no_byte(store: ParquetPriceStore, tmp_
 
 
 @pytest.mark.parametrize("is_recorded_first", [True, False])
-def test_a_better_source_counts_minute_by_minute(
+def test_of_a_series_and_day_that_was_imported_no_recorded_minute_counts(
     store: ParquetPriceStore, tmp_path: Path, is_recorded_first: bool
 ) -> None:
     path = record(tmp_path / "paper", [minute(place) for place in range(4)])
@@ -352,7 +352,7 @@ def test_a_better_source_counts_minute_by_minute(
     store.write_minutes(DAY, better)
     if not is_recorded_first:
         import_recording(store, path, CALENDAR, TOMORROW)
-    assert store.minute_bars([SHARE], DAY, DAY)[SHARE].close_paise.tolist() == [100, 500, 500, 100]
+    assert store.minute_bars([SHARE], DAY, DAY)[SHARE].close_paise.tolist() == [500, 500]
     _, bid, _ = store.quotes([SHARE], DAY, DAY)[SHARE]
     assert bid.tolist() == [99] * 4
 

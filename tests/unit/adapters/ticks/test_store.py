@@ -259,7 +259,7 @@ def closes(store: ParquetPriceStore, key: str) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("is_recorded_first", [True, False])
-def test_a_recorded_session_fills_the_minutes_that_were_not_imported(
+def test_a_recorded_session_stands_for_a_series_and_day_of_which_nothing_was_imported(
     store: ParquetPriceStore, is_recorded_first: bool
 ) -> None:
     imported = bars_table([("NSE_EQ:A", bars(DAY, [1, 2, 3], 900)), ("NSE_EQ:B", bars(DAY, [0], 900))])
@@ -268,8 +268,11 @@ def test_a_recorded_session_fills_the_minutes_that_were_not_imported(
     recorded(store, "recorded", {"NSE_EQ:A": [0, 1, 2, 5], "NSE_EQ:C": [4]}, 700)
     if is_recorded_first:
         store.write_minutes(DAY, imported)
-    assert closes(store, "NSE_EQ:A") == {0: 700, 1: 900, 2: 900, 3: 900, 5: 700}
+    store.write_minutes(NEXT, bars_table([("NSE_EQ:C", bars(NEXT, [0], 800))]))
+    assert closes(store, "NSE_EQ:A") == {1: 900, 2: 900, 3: 900}
     assert closes(store, "NSE_EQ:C") == {4: 700}
+    both = store.minute_bars(["NSE_EQ:C"], DAY, NEXT)["NSE_EQ:C"]
+    assert both.close_paise.tolist() == [700, 800]
     assert store.symbols("minute", DAY) == ["NSE_EQ:A", "NSE_EQ:B"]
 
 
