@@ -373,7 +373,11 @@ class Bootstrap:
         trade_date = day.context.trade_date
         if mode is StartMode.PAST and trade_date.isoformat() not in self._settings.days_without_prices:
             first, last = _session(day)
-            require_prices(feed, recovered.state, max(first, recovered.minute_ns), last)
+            # what was seen may end where the watcher died: it says nothing of what followed
+            stored = StoredDay(
+                ParquetPriceStore(self._settings.price_store_url, day.context.calendar), trade_date
+            )
+            require_prices(stored, recovered.state, max(first, recovered.minute_ns), last)
         return feed, recorder
 
     async def _recorder(self, day: Day, mode: StartMode) -> PriceRecorder | None:

@@ -80,7 +80,7 @@ def require_prices(feed: StoredDay, state: EngineState, done_ns: int, close_ns: 
     Parameters
     ----------
     feed : StoredDay
-        The day's stored bars.
+        The day's bars of the price store alone, without what a daemon's recording of it holds.
     state : EngineState
         As the journal ends.
     done_ns, close_ns : int

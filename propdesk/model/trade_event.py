@@ -83,7 +83,9 @@ EVENTS: Final[dict[EventKind, EventFacts]] = {
     ),
     EventKind.STALE: EventFacts(_WARNING, "tables lack the newest market day that is due"),
     EventKind.FEED_TROUBLE: EventFacts(
-        _WARNING, "the price feed is away, or what it shows cannot be recorded; trading goes on"
+        _WARNING,
+        "the price feed is away, its trades come too late for a bar, or what it shows cannot be recorded; "
+        "trading goes on",
     ),
     EventKind.NAKED: EventFacts(_CRITICAL, "something is held under no live stop"),
     EventKind.UNPROTECTED: EventFacts(

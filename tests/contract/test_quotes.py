@@ -101,6 +101,26 @@ async def test_an_index_has_a_price_and_no_book(listener: Listener, desk: Desk) 
     assert (level.volume, level.bid_paise, level.ask_paise) == (UNKNOWN, UNKNOWN, UNKNOWN)
 
 
+async def test_a_frame_that_cannot_be_read_is_told_before_the_next_price(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quotes = DhanQuotes(given(desk), {KEY: ("NSE_EQ", "11536")}, desk.clock, is_open=lambda: True)
+    await quotes.subscribe([KEY])
+
+    def tick(rupees: float) -> bytes:
+        return struct.pack("<BHBI", 2, 16, 1, 11536) + struct.pack("<fI", rupees, 1_751_345_400)
+
+    async def frames() -> AsyncIterator[bytes]:
+        yield tick(100.0)
+        yield b"\x02\x10\x00\x01" + tick(96.0)[:9]
+        yield tick(101.0)
+        yield tick(102.0)
+
+    monkeypatch.setattr(quotes._feed.stream, "frames", frames)
+    heard = [None if one is None else one.price_paise async for one in quotes.prices()]
+    assert heard == [10_000, None, 10_100, 10_200]
+
+
 async def test_a_lost_connection_is_told_before_the_next_price(listener: Listener, desk: Desk) -> None:
     assert listener.quotes.is_connected
     assert None not in listener.heard

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from propdesk.core.clock import NS_PER_SECOND, Clock
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND, Clock
 from propdesk.core.errors import PropdeskError
 from propdesk.intake.minutes import MinuteBook
 from propdesk.ports import BarArrays
@@ -23,6 +23,8 @@ END_S: Final = 2.0
 """Longest wait for the last write when the process ends."""
 AWAY_NS: Final = 60 * NS_PER_SECOND
 """A feed that is away for longer in market hours is told to people."""
+CALM_NS: Final = 15 * NS_PER_MINUTE
+"""So long no trade may come too late until one that does is told to people again."""
 ANEW_S: Final = 5.0
 """Seconds until a reading of the feed that failed is begun anew."""
 
@@ -80,7 +82,8 @@ class PriceRecorder:
         self._is_begun = False
         self._write: asyncio.Task[int] | None = None
         self._written: tuple[int, int] | None = None
-        self._given_up = self._old_trades = 0
+        self._given_up = self._old_trades = self._lost_trades = 0
+        self._lost_ns = 0
         self._troubles: dict[str, str] = {}
 
     def bars(self, price_key: str) -> BarArrays | None:
@@ -167,6 +170,7 @@ class PriceRecorder:
         while True:
             await self.keep()
             await self._look_at_feed()
+            await self._look_at_trades()
             end_if_cancelled()
             await asyncio.sleep(KEEP_S)
 
@@ -222,6 +226,19 @@ class PriceRecorder:
             self._heard_ns = now_ns
         elif now_ns - self._heard_ns >= AWAY_NS:
             await self._in_trouble("feed", f"the price feed is away ({self._quotes.trouble or 'no answer'})")
+
+    async def _look_at_trades(self) -> None:
+        """Tell people of trades that are in no bar, neither here nor in what is recorded."""
+        now_ns, lost = self._clock.now_ns(), self._book.lost_trades
+        if lost != self._lost_trades:
+            self._lost_trades, self._lost_ns = lost, now_ns
+            await self._in_trouble(
+                "trades",
+                "trades are told minutes from the time of this host and are in no bar, so that stops may not "
+                "be met: check its clock, else the feed is late",
+            )
+        elif now_ns - self._lost_ns >= CALM_NS:
+            self._out_of_trouble("trades")
 
     async def _in_trouble(self, what: str, words: str) -> None:
         if what not in self._troubles:

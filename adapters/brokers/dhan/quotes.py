@@ -87,12 +87,16 @@ class DhanQuotes:
         return tuple(key for key in price_keys if key not in self._listings)
 
     async def prices(self) -> AsyncGenerator[PriceSeen | None]:
-        """Give what is heard until cancelled; None: something may have been missed before the next."""
+        """Give what is heard until cancelled; None: something may have been missed before the next.
+
+        That is a connection that was lost, and a frame that cannot be read.
+        """
         level, contracts = PULSE
         await self.subscribe([level, *sorted(key for key in self._listings if key.startswith(contracts))[:1]])
+        unreadable = self._feed.unreadable
         async for packet in self._feed.packets():
-            if self._is_broken:
-                self._is_broken = False
+            if self._is_broken or self._feed.unreadable != unreadable:
+                self._is_broken, unreadable = False, self._feed.unreadable
                 yield None
             seen = self._seen(packet)
             if seen is not None:

@@ -1,5 +1,6 @@
 """Where a day's prices come from: what is watched, what was, and what is never recorded."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,11 @@ from adapters.ticks.recordings import Recorder, recording_path, recordings_folde
 from adapters.ticks.store import ParquetPriceStore, bars_table
 from propdesk.core.calendar import Segment, ist_text
 from propdesk.core.clock import NS_PER_MINUTE, ManualClock
+from propdesk.core.errors import GapFault
+from propdesk.engine.recover import Recovered
 from propdesk.intake.minutes import MinuteSeen, bars_of
 from tests.unit.trading_daemon.tasks.test_price_recorder import Lines
+from tests.unit.trading_daemon.test_past_day import open_day
 from trading_daemon.bootstrap import Bootstrap
 from trading_daemon.day import Day
 from trading_daemon.metrics import Meter
@@ -78,6 +82,28 @@ async def test_a_day_that_is_ended_is_met_with_what_was_seen_and_a_replay_only_w
     moments = [OPEN_NS + n * NS_PER_MINUTE for n in (1, 2)]
     found = [feed.latest(KEY, moment) for moment in moments]
     assert [bar.close_paise for bar in found if bar is not None] == closes
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_a_recording_that_ends_early_does_not_close_a_day(
+    tmp_path: Path, day: Day, *, is_stored: bool
+) -> None:
+    minutes = [replace(minute(place, 100), price_key="NSE_EQ:ALPHA") for place in range(340)]
+    recorder = Recorder(recordings_folder(tmp_path, "paper"), DAY, "paper", "dhan")
+    recorder.open()
+    recorder.append(minutes, (OPEN_NS, OPEN_NS + 340 * NS_PER_MINUTE))
+    recorder.close()
+    settings = settings_of(tmp_path)
+    if is_stored:
+        store = ParquetPriceStore(str(tmp_path / "prices"), CALENDAR)
+        store.write_minutes(DAY, bars_table([("NSE_EQ:ALPHA", bars_of(minutes))]))
+    recovered = cast(Recovered, SimpleNamespace(state=open_day().state, minute_ns=OPEN_NS))
+    prices = bootstrap_of(settings)._prices(day, None, ManualClock(OPEN_NS), recovered, StartMode.PAST)
+    if is_stored:
+        assert (await prices)[1] is None
+    else:
+        with pytest.raises(GapFault, match="NSE_EQ:ALPHA"):
+            await prices
 
 
 @pytest.mark.parametrize("mode", [StartMode.PAST, StartMode.REPLAY])

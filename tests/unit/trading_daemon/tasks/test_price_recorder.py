@@ -190,6 +190,55 @@ async def test_quotes_that_repeat_an_old_trade_are_counted() -> None:
     assert desk.count("old_trades") == 1
 
 
+@pytest.mark.parametrize("ago_s", [125, -125])
+async def test_trades_that_come_too_late_for_a_bar_are_told_once_per_spell(ago_s: int) -> None:
+    desk = Desk(Log())
+    for start_s in (0, 300):
+        for second in range(start_s, start_s + 300, 10):
+            at_ns = TEN_NS + second * NS_PER_SECOND
+            desk.clock.advance_to(at_ns)
+            desk.book.add(PriceSeen(KEY, at_ns, at_ns - ago_s * NS_PER_SECOND, 100))
+        await desk.recorder._look_at_trades()
+    assert len(desk.told) == 1
+    assert "check its clock" in desk.told[0]
+    for minutes in (14, 1):
+        assert "prices_out_of_trouble" not in desk.lines.events
+        desk.clock.advance_to(desk.clock.now_ns() + minutes * NS_PER_MINUTE)
+        await desk.recorder._look_at_trades()
+    assert desk.lines.events[-1] == "prices_out_of_trouble"
+
+
+async def test_the_recorder_looks_for_lost_trades_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_recorder, "KEEP_S", 0.0)
+    desk = Desk(Log())
+    task = asyncio.create_task(desk.recorder.run())
+    desk.quotes.put.put_nowait(PriceSeen(KEY, TEN_NS, TEN_NS + NS_PER_HOUR, 100))
+    async with asyncio.timeout(5):
+        while not desk.told:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert len(desk.told) == 1
+
+
+async def test_a_reading_that_failed_ends_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(price_recorder, "ANEW_S", 0.0)
+    desk = Desk(Log())
+    task = asyncio.create_task(desk.recorder.run())
+    for told in (
+        PriceSeen(KEY, TEN_NS, TEN_NS, 100),
+        RuntimeError("a bug"),
+        PriceSeen(KEY, TEN_NS + NS_PER_SECOND, TEN_NS + NS_PER_SECOND, 101),
+    ):
+        desk.quotes.put.put_nowait(told)
+    async with asyncio.timeout(5):
+        while (watch := desk.book.watch) is None or watch[1] == TEN_NS:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert watch == (TEN_NS + NS_PER_SECOND, TEN_NS + NS_PER_SECOND)
+
+
 async def test_what_waits_is_bounded_and_what_is_given_up_is_counted() -> None:
     log = Log(None, *[OSError(errno.EROFS, "Read-only file system")] * 2)
     desk = Desk(log)
