@@ -48,7 +48,7 @@ _RAW_MAX: Final = 10_000
 class Reading:
     """A file taken apart: documents to put down, and rows that cannot be, each with its reason."""
 
-    documents: list[dict[str, str]]
+    documents: list[dict[str, object]]
     bad: list[dict[str, object]]
 
 
@@ -178,7 +178,7 @@ def read_file(
     """
     if path.is_symlink():
         raise UploadFault("it is a link, which may lead anywhere: put the file itself here")
-    documents: list[dict[str, str]] = []
+    documents: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
     for row in UploadReader(path, profile, limits):
         if isinstance(row, BadRow):
@@ -195,7 +195,7 @@ def read_file(
             if judged.is_history:
                 bad.append(_bad(row.number, ["HISTORY"], judged.problem, json.dumps(row.fields)))
             else:
-                documents.append(record.content)
+                documents.append(judged.document)
     return Reading(documents, bad)
 
 

@@ -20,7 +20,7 @@ from adapters.settings import Settings
 from propdesk.core.clock import Clock
 from propdesk.core.errors import SchemaFault
 from propdesk.intake.signature import SignatureFault, signature_fault
-from trading_daemon.landing import Judged, Landing, judge_document
+from trading_daemon.landing import ForeignSource, Judged, Landing, judge_document
 from trading_daemon.ports import Log
 
 SOURCE_HEADER: Final = "x-propdesk-source"
@@ -107,9 +107,8 @@ class Webhook:
         try:
             body = await self._body(request)
             self._require_genuine(request, source, body)
-            documents = read_documents(body)
-            judged = self._judge(documents)
-            landed = await self._landing.land(f"webhook:{source}", documents)
+            judged = self._judge(source, read_documents(body))
+            landed = await self._landing.land(f"webhook:{source}", [one.document for one in judged])
         except ClientDisconnect:
             return _answer(HTTPStatus.BAD_REQUEST, "The body did not come whole.")
         except _Refused as refused:
@@ -172,12 +171,18 @@ class Webhook:
             detail = _NOT_GENUINE if fault is SignatureFault.NOT_GENUINE else _OUTSIDE
             raise _Refused(HTTPStatus.UNAUTHORIZED, detail)
 
-    def _judge(self, documents: Sequence[Mapping[str, object]]) -> list[Judged]:
+    def _judge(self, source: str, documents: Sequence[Mapping[str, object]]) -> list[Judged]:
+        """Judge what would be stored; a key speaks for its own source alone."""
         now_ns = self._clock.now_ns()
-        judged = [judge_document(one, now_ns, self._age_max_s) for one in documents]
-        for number, one in enumerate(judged, start=1):
+        judged: list[Judged] = []
+        for number, document in enumerate(documents, start=1):
+            try:
+                one = judge_document(document, now_ns, self._age_max_s, source=source)
+            except ForeignSource as fault:
+                raise _Refused(HTTPStatus.FORBIDDEN, f"Document {number}: {fault}.") from None
             if one.is_history:
                 raise _Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"Document {number}: {one.problem}.")
+            judged.append(one)
         return judged
 
 

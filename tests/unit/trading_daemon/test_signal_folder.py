@@ -13,6 +13,7 @@ from propdesk.core.clock import NS_PER_SECOND, ManualClock
 from propdesk.intake.document import document_to_record
 from propdesk.model.signal import Signal
 from tests.support.landing import NOW_NS, MemoryLanding, idea
+from trading_daemon.landing import judge_document
 from trading_daemon.signal_folder import SignalFolder, is_being_written
 
 LIMITS = UploadLimits(1_000, 1_000_000, 100, 4_096)
@@ -89,6 +90,20 @@ async def test_a_file_that_somebody_still_writes_is_left_alone_however_long_it_r
         writer.write(",".join(idea(2).values()) + "\r\n")
     await desk.look()
     assert desk.heard() == ["d1", "d2"]
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+@pytest.mark.parametrize("posted_at", ["2025-07-01T09:59:00+05:30", "2025-07-01T04:29:00Z"])
+async def test_the_same_words_by_webhook_and_by_file_are_one_document(
+    desk: Desk, name: str, posted_at: str
+) -> None:
+    document = idea(1, posted_at=posted_at)
+    judged = judge_document({**document, "remark": "x"}, NOW_NS, 86_400, source="feed")
+    (put,) = await desk.landing.land("webhook:feed", [judged.document])
+    desk.drop(name, document)
+    await desk.look()
+    assert list(desk.landing.documents) == [put.document_id]
+    assert desk.landing.doors == ["webhook:feed", "folder:sample"]
 
 
 async def test_unfinished_names_and_files_put_away_are_not_read(desk: Desk) -> None:
