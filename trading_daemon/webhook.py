@@ -22,6 +22,7 @@ from propdesk.core.errors import SchemaFault
 from propdesk.intake.signature import SignatureFault, signature_fault
 from trading_daemon.landing import ForeignSource, Judged, Landing, judge_document
 from trading_daemon.ports import Log
+from trading_daemon.webhook_protocol import GuardedProtocol
 
 SOURCE_HEADER: Final = "x-propdesk-source"
 TIME_HEADER: Final = "x-propdesk-timestamp"
@@ -33,8 +34,19 @@ RETRY_S: Final = 5
 _DEPTH_MAX: Final = 8
 _BODY_S: Final = 10.0
 """A body that drips in longer is not waited for."""
-_CONNECTIONS_MAX: Final = 64
+_CONNECTIONS_MAX: Final = 256
+"""Of these at most `WAITING_MAX` have sent no request: the others keep their room."""
 _STOP_GRACE_S: Final = 10
+SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "http": GuardedProtocol,
+    "limit_concurrency": _CONNECTIONS_MAX,
+    "timeout_graceful_shutdown": _STOP_GRACE_S,
+    "proxy_headers": False,
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+}
+"""How uvicorn serves the webhook."""
 _NOT_GENUINE: Final = (
     "The request is not signed by a key of the source that it names: HMAC-SHA256 over timestamp, full stop "
     "and body, in hexadecimal."
@@ -231,17 +243,7 @@ def serve_webhook(settings: Settings, clock: Clock, log: Log, host: str, port: i
         bytes_max=settings.webhook_bytes_max,
         age_max_s=settings.door_age_max_s,
     )
-    uvicorn.run(
-        webhook.app(),
-        host=host,
-        port=port,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_graceful_shutdown=_STOP_GRACE_S,
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    uvicorn.run(webhook.app(), host=host, port=port, **SERVER_OPTIONS)
 
 
 def _answer(status: HTTPStatus, detail: str) -> Response:
