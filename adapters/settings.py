@@ -296,6 +296,12 @@ class Settings(BaseSettings):
     trading_mode: Literal["paper", "live"] = Field(
         default="paper", description="Paper fills, or orders at the broker."
     )
+    preflight_age_max_s: int = Field(
+        default=10_800,
+        ge=60,
+        le=86_400,
+        description="In live mode a day starts only on a passed preflight that began no longer ago, s.",
+    )
     broker: Literal["paper", "dhan"] = Field(
         default="paper", description="Who takes the orders; dhan in paper mode is a sandbox on this machine."
     )
@@ -642,6 +648,14 @@ class Settings(BaseSettings):
         """Whether every address that sees credentials is on this machine: a sandbox, no live broker."""
         urls = (self.dhan_rest_url, self.dhan_auth_url, self.dhan_order_update_url, self.dhan_feed_url)
         return all(is_loopback(url) for url in urls)
+
+    @property
+    def broker_identity(self) -> str:
+        """Which account at which broker is traded: ``paper``, or the client id and every address."""
+        if self.broker == "paper" and self.trading_mode == "paper":
+            return "paper"
+        urls = (self.dhan_rest_url, self.dhan_auth_url, self.dhan_order_update_url, self.dhan_feed_url)
+        return f"client {self.dhan_client_id or 'none'} at {' '.join(urls)}"
 
     def database_url(self, role: DatabaseRole = "owner") -> str:
         """Give the SQLAlchemy URL (with its password) for one role.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from propdesk.risk.preflight import Check, Outcome
 
+_APPLICATION: Final = "propdesk-preflight"
+_RECORD: Final = "daemon's books"
 _WORDS: Final = {
     "PASSED": "may be traded",
     "UNKNOWN": "may NOT be traded live: not everything could be found out",
@@ -39,9 +41,12 @@ def register(app: typer.Typer) -> None:
 
         settings, now_ns = load_settings(), SystemClock().now_ns()
         chosen = day_to_trade(load_calendar(), now_ns) if day is None else parse_day(day, "DAY")
-        checks = run_preflight(settings, chosen)
+        number, begun = _begin(settings, chosen, now_ns)
+        checks = [*run_preflight(settings, chosen), begun]
         outcome = outcome_of(checks, is_live=settings.trading_mode == "live")
-        is_kept = _keep(settings, chosen, now_ns, outcome, checks)
+        if number is not None and (unkept := _end(settings, chosen, number, outcome, checks)) is not None:
+            number, outcome = None, Outcome.FAILED
+            checks[-1] = unkept
         if as_json:
             emit(
                 {
@@ -49,7 +54,7 @@ def register(app: typer.Typer) -> None:
                     "trade_date": chosen,
                     "mode": settings.trading_mode,
                     "outcome": outcome.value,
-                    "is_recorded": is_kept,
+                    "is_recorded": number is not None,
                     "checks": [asdict(one) for one in checks],
                 }
             )
@@ -64,21 +69,45 @@ def register(app: typer.Typer) -> None:
             raise typer.Exit(EXIT_FAILURE)
 
 
-def _keep(settings: Settings, day: "date", now_ns: int, outcome: "Outcome", checks: "list[Check]") -> bool:
-    """Record the verdict, which the daemon asks for in live mode; one that cannot be recorded is said so."""
+def _begin(settings: Settings, day: "date", now_ns: int) -> "tuple[int | None, Check]":
+    """Note the beginning by the daemon's own role: from here on no older verdict stands."""
     import psycopg
 
-    from adapters.db.repos.preflights import PreflightRecord, add_preflight
+    from adapters.db.repos.preflights import PreflightRecord, begin_preflight
+    from cli.database import open_transaction
+    from propdesk.core.errors import PropdeskError
+    from propdesk.risk.preflight import Check, Verdict
+
+    record = PreflightRecord(now_ns, settings.trading_mode, settings.broker_identity, None)
+    try:
+        with open_transaction(settings, "daemon", _APPLICATION) as connection:
+            number = begin_preflight(connection, settings.account_id, day, record)
+    except (PropdeskError, psycopg.Error) as fault:
+        return None, _unkept(fault)
+    return number, Check(_RECORD, Verdict.GREEN, "the daemon's role can write the books")
+
+
+def _end(
+    settings: Settings, day: "date", number: int, outcome: "Outcome", checks: "list[Check]"
+) -> "Check | None":
+    """Record the verdict, which the daemon asks for in live mode; gives what is wrong if it cannot be."""
+    import psycopg
+
+    from adapters.db.repos.preflights import end_preflight
     from cli.database import open_transaction
     from propdesk.core.errors import PropdeskError
 
-    is_paper = settings.broker == "paper" and settings.trading_mode == "paper"
-    broker = "paper" if is_paper else settings.dhan_rest_url
-    record = PreflightRecord(now_ns, settings.trading_mode, broker, outcome)
     try:
-        with open_transaction(settings, "daemon", "propdesk-preflight") as connection:
-            add_preflight(connection, settings.account_id, day, record, checks)
+        with open_transaction(settings, "daemon", _APPLICATION) as connection:
+            end_preflight(connection, settings.account_id, day, number, outcome, checks)
     except (PropdeskError, psycopg.Error) as fault:
-        say(f"The verdict is not recorded: {str(fault).strip().splitlines()[0]}")
-        return False
-    return True
+        return _unkept(fault)
+    return None
+
+
+def _unkept(fault: Exception) -> "Check":
+    from propdesk.risk.preflight import Check, Verdict
+
+    reason = str(fault).strip().splitlines()[0]
+    remedy = "see PROPDESK_POSTGRES_DAEMON_URL and the rights of that role"
+    return Check(_RECORD, Verdict.RED, f"the daemon's role cannot record the verdict: {reason}", remedy)

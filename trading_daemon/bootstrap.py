@@ -23,13 +23,13 @@ from adapters.db.repos.intents import IntentRepo
 from adapters.db.repos.journal import JournalRepo
 from adapters.db.repos.leader import Leadership, refusal, take_leadership
 from adapters.db.repos.paper_exchange import PaperExchangeRepo
-from adapters.db.repos.preflights import newest_preflight
+from adapters.db.repos.preflights import PreflightRecord, newest_preflight
 from adapters.db.repos.readiness import present_version
 from adapters.log import get_logger
 from adapters.mongo.source import MongoSignalSink, MongoSignalSource
 from adapters.settings import Settings
 from adapters.ticks.store import ParquetPriceStore
-from propdesk.core.calendar import ist_midnight_ns
+from propdesk.core.calendar import ist_date, ist_midnight_ns, ist_text
 from propdesk.core.clock import NS_PER_DAY, NS_PER_MINUTE, NS_PER_SECOND, Clock, ManualClock, from_ns
 from propdesk.core.errors import ConfigFault, InvariantViolated
 from propdesk.engine.batch import Batch
@@ -260,16 +260,18 @@ class Bootstrap:
         )
 
     async def _require_preflight(self, trade_date: date) -> None:
-        """Let real money be traded only on a day of which the newest preflight has passed."""
+        """Let real money be traded only today, by a newest preflight that passed here a short while ago."""
+        now_ns = self._system_clock.now_ns()
+        if trade_date != ist_date(now_ns):
+            raise ConfigFault(
+                f"PROPDESK_TRADING_MODE=live trades today ({ist_date(now_ns)}), not {trade_date}."
+            )
         connection = await self._connection("preflight")
         found = await newest_preflight(connection, self._settings.account_id, trade_date)
-        asked_of = ("live", self._settings.dhan_rest_url, Outcome.PASSED)
-        if found is None or (found.mode, found.broker, found.outcome) != asked_of:
-            seen = "none was made"
-            if found is not None:
-                seen = f"the newest, in {found.mode} mode at {found.broker}, is {found.outcome}"
+        fault = _preflight_fault(found, self._settings, now_ns)
+        if fault is not None:
             raise ConfigFault(
-                f"PROPDESK_TRADING_MODE=live needs a passed preflight of {trade_date} ({seen}): run "
+                f"PROPDESK_TRADING_MODE=live needs a passed preflight of {trade_date} ({fault}): run "
                 "`propdesk preflight` and mend what it names."
             )
 
@@ -621,3 +623,16 @@ def _to_bus(bus: Bus, aliases: Aliases) -> Callable[[InboxRow], Awaitable[None]]
         await bus.events.put(envelope_of(row, aliases))
 
     return deliver
+
+
+def _preflight_fault(found: PreflightRecord | None, settings: Settings, now_ns: int) -> str | None:
+    """Say why a preflight is not good enough for real money now; None if it is."""
+    if found is None:
+        return "none was made"
+    if (found.mode, found.broker) != ("live", settings.broker_identity):
+        return f"the newest, in {found.mode} mode, is for {found.broker}"
+    if found.outcome is not Outcome.PASSED:
+        return "the newest has not ended" if found.outcome is None else f"the newest is {found.outcome}"
+    if not 0 <= now_ns - found.checked_ns <= settings.preflight_age_max_s * NS_PER_SECOND:
+        return f"the newest began at {ist_text(found.checked_ns)}, which is too long ago or to come"
+    return None

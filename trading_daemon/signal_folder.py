@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +28,8 @@ from adapters.uploads.folder import (
 )
 from adapters.uploads.limits import UploadFault, UploadLimits
 from adapters.uploads.profiles import load_profile
-from adapters.uploads.readers import BadRow, UploadReader
-from propdesk.core.clock import Clock, from_ns
+from adapters.uploads.readers import BadRow, UploadFormat, UploadReader
+from propdesk.core.clock import NS_PER_SECOND, Clock, from_ns
 from propdesk.core.errors import ConfigFault
 from propdesk.intake.parse import IntakeTimes, land_row
 from propdesk.intake.profile import SourceProfile
@@ -40,6 +41,15 @@ TAKEN: Final = "taken"
 """Subfolder of files that are being read."""
 LOOK_S: Final = 1.0
 """A file that did not change between two looks, and that nobody has open for writing, is complete."""
+REST_S: Final = 30
+"""How long a file is left unchanged where nobody can be asked who writes it, s."""
+UNENDED_S: Final = 600
+"""A file whose last line has not ended is waited for so long, s, and then put aside."""
+RETRY_S: Final = 60
+"""A file that could not be moved is tried again after this, s."""
+_ACCEPTED_MAX: Final = 1_000
+"""Accepted files that are watched for late writers."""
+_COMPRESSED: Final = (b"\x1f\x8b", b"PK")
 _BATCH: Final = 500
 _RAW_MAX: Final = 10_000
 
@@ -48,8 +58,17 @@ _RAW_MAX: Final = 10_000
 class Reading:
     """A file taken apart: documents to put down, and rows that cannot be, each with its reason."""
 
-    documents: list[dict[str, str]]
+    documents: list[dict[str, object]]
     bad: list[dict[str, object]]
+
+
+class Writer(StrEnum):
+    """Whether somebody of this machine writes a file."""
+
+    NOBODY = "nobody"
+    SOMEBODY = "somebody"
+    UNKNOWN = "unknown"
+    """Whoever looks may not ask: the file is another user's, or its file system does not tell."""
 
 
 class SignalFolder:
@@ -78,6 +97,10 @@ class SignalFolder:
         self._limits = limits
         self._age_max_s = age_max_s
         self._seen: dict[str, Stamp] = {}
+        self._since: dict[Path, tuple[Stamp, int]] = {}
+        self._stuck: dict[Path, int] = {}
+        self._told: set[Path] = set()
+        self._accepted: dict[Path, Stamp] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look again and again until asked to stop."""
@@ -101,25 +124,99 @@ class SignalFolder:
         MongoUnreachable
             The file at hand stays where it is, and comes first at the next look.
         """
+        self._watch_accepted()
         for left in sorted((*self._folder.glob(f"{TAKEN}/*"), *self._folder.glob(f"*/{TAKEN}/*"))):
-            await self._bring(left)
-        now = look_at_folder(self._folder, put_away=(ACCEPTED, REJECTED, TAKEN))
+            if self._is_complete(left):
+                await self._bring(left)
+        now = look_at_folder(self._folder, put_away=(ACCEPTED, REJECTED, TAKEN), on_fault=self._pass_over)
         before, self._seen = self._seen, now
-        for name in choose_stable(now, before):
-            if not is_being_written(self._folder / name):
-                await self._bring(self._folder / name)
+        known = {self._folder / name for name in now}
+        self._since = {p: since for p, since in self._since.items() if p in known or p.parent.name == TAKEN}
+        complete = {
+            name: stamp
+            for name, stamp in now.items()
+            if before.get(name) == stamp and self._is_complete(self._folder / name)
+        }
+        for name in choose_stable(complete, complete):
+            await self._bring(self._folder / name)
+
+    def _is_complete(self, path: Path) -> bool:
+        """Tell whether a file has rested long enough, and is not one that cannot be moved."""
+        now_ns = self._clock.now_ns()
+        if self._stuck.get(path, 0) > now_ns:
+            return False
+        try:
+            stamp, writer, has_end = _stamp(path), writer_of(path), self._has_end(path)
+        except OSError:
+            return True  # taking it says what is wrong
+        held, since_ns = self._since.get(path, (stamp, now_ns))
+        if held != stamp:
+            since_ns = now_ns
+        self._since[path] = (stamp, since_ns)
+        if writer is Writer.SOMEBODY:
+            return False
+        wanted_s = (0 if writer is Writer.NOBODY else REST_S) if has_end else UNENDED_S
+        if wanted_s and now_ns == since_ns:
+            self._log.warning(
+                "signal_file_rests", file=path.name, rest_s=wanted_s, writer=writer.value, has_end=has_end
+            )
+        return now_ns - since_ns >= wanted_s * NS_PER_SECOND
+
+    def _has_end(self, path: Path) -> bool:
+        """Tell whether the last line of a file of lines has ended; other formats say themselves."""
+        try:
+            profile = load_profile(profile_of(self._name(path)))
+            kind = UploadReader(path, profile, self._limits).format
+        except (UploadFault, ConfigFault):
+            return True  # reading it says what is wrong
+        return kind not in (UploadFormat.CSV, UploadFormat.JSON_LINES) or _ends_a_line(path)
+
+    def _name(self, path: Path) -> str:
+        """Name a file below the folder as if it had not been taken."""
+        home = path.parent.parent if path.parent.name == TAKEN else path.parent
+        return (home.relative_to(self._folder) / path.name).as_posix()
+
+    def _pass_over(self, place: Path, fault: OSError) -> None:
+        if place not in self._told:
+            self._told.add(place)
+            self._log.error("signal_place_passed_over", place=str(place), reason=str(fault))
+
+    def _watch_accepted(self) -> None:
+        """Cry out where somebody wrote on after a file had been read: those rows are not heard."""
+        for path, stamp in list(self._accepted.items()):
+            try:
+                is_same = _stamp(path) == stamp
+                if not is_same:
+                    sentence = (
+                        "it was written to after it had been read: drop what is new as a file of its own\n"
+                    )
+                    _write(path.parent.parent / REJECTED / f"{path.name}.reason.txt", sentence)
+            except OSError:
+                is_same = False  # moved on by a person
+            else:
+                if not is_same:
+                    self._log.error("signal_file_grew_after_it_was_read", file=path.name)
+            if not is_same:
+                del self._accepted[path]
 
     async def _bring(self, path: Path) -> None:
         """Bring one file in; one that cannot be moved holds up no other."""
         try:
             await self._put_down(path if path.parent.name == TAKEN else self._take(path))
         except OSError as fault:
-            self._log.error("signal_file_stuck", file=path.name, reason=str(fault))
+            if path not in self._stuck:
+                self._log.error("signal_file_stuck", file=path.name, reason=str(fault))
+            self._stuck[path] = self._clock.now_ns() + RETRY_S * NS_PER_SECOND
+        else:
+            self._stuck.pop(path, None)
 
     def _take(self, path: Path) -> Path:
         """Rename a file, so that the same name can be dropped again and nobody takes it twice."""
         stamp = from_ns(self._clock.now_ns()).strftime("%Y%m%dT%H%M%S.%fZ")
-        return _moved(path, path.parent / TAKEN, f"{stamp}-{path.name}")
+        taken = _moved(path, path.parent / TAKEN, f"{stamp}-{path.name}")
+        if path in self._since:
+            self._since[taken] = self._since.pop(path)
+        return taken
 
     async def _read(self, taken: Path, profile: SourceProfile) -> Reading:
         now_ns = self._clock.now_ns()
@@ -133,6 +230,10 @@ class SignalFolder:
         stamp = _stamp(taken)
         try:
             profile = load_profile(profile_of(taken.parent.relative_to(self._folder).as_posix()))
+            if not self._has_end(taken):
+                raise UploadFault(
+                    "its last line has not ended, so that part of it may be missing: end the line"
+                )
             read = await self._read(taken, profile)
             for first in range(0, len(read.documents), _BATCH):
                 await self._landing.land(f"folder:{profile.name}", read.documents[first : first + _BATCH])
@@ -147,7 +248,10 @@ class SignalFolder:
             rows = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in read.bad)
             _write(home / REJECTED / f"{taken.name}.rows.jsonl", rows)
             self._log.warning("signal_rows_rejected", file=taken.name, rows=len(read.bad))
-        _moved(taken, home / ACCEPTED, taken.name)
+        self._accepted[_moved(taken, home / ACCEPTED, taken.name)] = stamp
+        self._since.pop(taken, None)
+        if len(self._accepted) > _ACCEPTED_MAX:
+            del self._accepted[next(iter(self._accepted))]
         self._log.info("signal_file_taken", file=taken.name, documents=len(read.documents))
 
 
@@ -178,7 +282,7 @@ def read_file(
     """
     if path.is_symlink():
         raise UploadFault("it is a link, which may lead anywhere: put the file itself here")
-    documents: list[dict[str, str]] = []
+    documents: list[dict[str, object]] = []
     bad: list[dict[str, object]] = []
     for row in UploadReader(path, profile, limits):
         if isinstance(row, BadRow):
@@ -195,27 +299,34 @@ def read_file(
             if judged.is_history:
                 bad.append(_bad(row.number, ["HISTORY"], judged.problem, json.dumps(row.fields)))
             else:
-                documents.append(record.content)
+                documents.append(judged.document)
     return Reading(documents, bad)
 
 
-def is_being_written(path: Path) -> bool:
-    """Tell whether a process of this machine has a file open for writing.
+def writer_of(path: Path) -> Writer:
+    """Ask whether a process of this machine has a file open for writing.
 
     Notes
     -----
-    Linux grants a read lease only on a file that nobody writes. Where the file system grants none at all, or
-    the file is somebody else's, the two looks have to do.
+    Linux grants a read lease only on a file that nobody writes, to its owner or a privileged process.
     """
     try:
         with path.open("rb") as file:
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:
-        return True
+        return Writer.SOMEBODY
     except OSError:
-        return False
-    return False
+        return Writer.UNKNOWN
+    return Writer.NOBODY
+
+
+def _ends_a_line(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(2) in _COMPRESSED:
+            return True  # it says itself where it ends
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) in b"\r\n"
 
 
 def watch_folder(settings: Settings, clock: Clock, log: Log) -> None:

@@ -20,8 +20,9 @@ from adapters.settings import Settings
 from propdesk.core.clock import Clock
 from propdesk.core.errors import SchemaFault
 from propdesk.intake.signature import SignatureFault, signature_fault
-from trading_daemon.landing import Judged, Landing, judge_document
+from trading_daemon.landing import ForeignSource, Judged, Landing, judge_document
 from trading_daemon.ports import Log
+from trading_daemon.webhook_protocol import GuardedProtocol
 
 SOURCE_HEADER: Final = "x-propdesk-source"
 TIME_HEADER: Final = "x-propdesk-timestamp"
@@ -33,8 +34,19 @@ RETRY_S: Final = 5
 _DEPTH_MAX: Final = 8
 _BODY_S: Final = 10.0
 """A body that drips in longer is not waited for."""
-_CONNECTIONS_MAX: Final = 64
+_CONNECTIONS_MAX: Final = 256
+"""Of these at most `WAITING_MAX` have sent no request: the others keep their room."""
 _STOP_GRACE_S: Final = 10
+SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "http": GuardedProtocol,
+    "limit_concurrency": _CONNECTIONS_MAX,
+    "timeout_graceful_shutdown": _STOP_GRACE_S,
+    "proxy_headers": False,
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+}
+"""How uvicorn serves the webhook."""
 _NOT_GENUINE: Final = (
     "The request is not signed by a key of the source that it names: HMAC-SHA256 over timestamp, full stop "
     "and body, in hexadecimal."
@@ -107,9 +119,8 @@ class Webhook:
         try:
             body = await self._body(request)
             self._require_genuine(request, source, body)
-            documents = read_documents(body)
-            judged = self._judge(documents)
-            landed = await self._landing.land(f"webhook:{source}", documents)
+            judged = self._judge(source, read_documents(body))
+            landed = await self._landing.land(f"webhook:{source}", [one.document for one in judged])
         except ClientDisconnect:
             return _answer(HTTPStatus.BAD_REQUEST, "The body did not come whole.")
         except _Refused as refused:
@@ -172,12 +183,18 @@ class Webhook:
             detail = _NOT_GENUINE if fault is SignatureFault.NOT_GENUINE else _OUTSIDE
             raise _Refused(HTTPStatus.UNAUTHORIZED, detail)
 
-    def _judge(self, documents: Sequence[Mapping[str, object]]) -> list[Judged]:
+    def _judge(self, source: str, documents: Sequence[Mapping[str, object]]) -> list[Judged]:
+        """Judge what would be stored; a key speaks for its own source alone."""
         now_ns = self._clock.now_ns()
-        judged = [judge_document(one, now_ns, self._age_max_s) for one in documents]
-        for number, one in enumerate(judged, start=1):
+        judged: list[Judged] = []
+        for number, document in enumerate(documents, start=1):
+            try:
+                one = judge_document(document, now_ns, self._age_max_s, source=source)
+            except ForeignSource as fault:
+                raise _Refused(HTTPStatus.FORBIDDEN, f"Document {number}: {fault}.") from None
             if one.is_history:
                 raise _Refused(HTTPStatus.UNPROCESSABLE_ENTITY, f"Document {number}: {one.problem}.")
+            judged.append(one)
         return judged
 
 
@@ -226,17 +243,7 @@ def serve_webhook(settings: Settings, clock: Clock, log: Log, host: str, port: i
         bytes_max=settings.webhook_bytes_max,
         age_max_s=settings.door_age_max_s,
     )
-    uvicorn.run(
-        webhook.app(),
-        host=host,
-        port=port,
-        limit_concurrency=_CONNECTIONS_MAX,
-        timeout_graceful_shutdown=_STOP_GRACE_S,
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
+    uvicorn.run(webhook.app(), host=host, port=port, **SERVER_OPTIONS)
 
 
 def _answer(status: HTTPStatus, detail: str) -> Response:

@@ -159,10 +159,10 @@ async def _insert_new(collection: Any, rows: Sequence[_Document]) -> int:
 
 def _storable(document: Mapping[str, object], number: int) -> _Document:
     kept = {key: value for key, value in document.items() if key not in ("_id", "received_at")}
+    key = _unusable_key(kept)
+    if key is not None:
+        raise DocumentFault(f"Document {number} has a key {key[:40]!r}: name it, without $ and full stops.")
     try:
-        for key in kept:
-            if key.startswith("$") or "." in key:
-                raise DocumentFault(f"Document {number} has a key {key[:40]!r}: leave out $ and full stops.")
         bson.encode(kept)
     except (BSONError, OverflowError, RecursionError, UnicodeError) as error:
         reason = str(error)[:200]
@@ -170,3 +170,17 @@ def _storable(document: Mapping[str, object], number: int) -> _Document:
             f"Document {number} cannot be stored ({reason}): send text and numbers."
         ) from None
     return kept
+
+
+def _unusable_key(value: object) -> str | None:
+    """Find a key, however deep, that is empty or that MongoDB or a driver gives a meaning of its own."""
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            if not key or key.startswith("$") or "." in key:
+                return str(key)
+            found = _unusable_key(part)
+            if found is not None:
+                return found
+    elif isinstance(value, list):
+        return next((key for part in value if (key := _unusable_key(part)) is not None), None)
+    return None

@@ -1,6 +1,6 @@
 """A folder that files are dropped into: which of them are complete, and where they go afterwards."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,12 @@ Stamp = tuple[int, int]
 """Size and modification time (ns) of a file."""
 
 
-def look_at_folder(folder: Path, *, put_away: Collection[str] = (ACCEPTED, REJECTED)) -> dict[str, Stamp]:
+def look_at_folder(
+    folder: Path,
+    *,
+    put_away: Collection[str] = (ACCEPTED, REJECTED),
+    on_fault: Callable[[Path, OSError], None] | None = None,
+) -> dict[str, Stamp]:
     """List the files that wait in a folder.
 
     Parameters
@@ -25,6 +30,9 @@ def look_at_folder(folder: Path, *, put_away: Collection[str] = (ACCEPTED, REJEC
         Files may lie in it or in a subfolder named after a source profile.
     put_away : collection of str
         Subfolders of files that have been taken.
+    on_fault : callable, optional
+        Told of a place below the folder that cannot be looked at, which is then passed over; without it the
+        fault is raised.
 
     Returns
     -------
@@ -36,11 +44,22 @@ def look_at_folder(folder: Path, *, put_away: Collection[str] = (ACCEPTED, REJEC
         return found
     places = [folder, *(p for p in folder.iterdir() if p.is_dir() and p.name not in put_away)]
     for place in places:
-        for file in place.iterdir():
-            if file.name.startswith(".") or file.suffix in UNFINISHED or not file.is_file():
-                continue
-            stat = file.stat()
-            found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
+        try:
+            found.update(_files_of(place, folder))
+        except OSError as fault:
+            if on_fault is None or place == folder:
+                raise
+            on_fault(place, fault)
+    return found
+
+
+def _files_of(place: Path, folder: Path) -> dict[str, Stamp]:
+    found: dict[str, Stamp] = {}
+    for file in place.iterdir():
+        if file.name.startswith(".") or file.suffix in UNFINISHED or not file.is_file():
+            continue
+        stat = file.stat()
+        found[file.relative_to(folder).as_posix()] = (stat.st_size, stat.st_mtime_ns)
     return found
 
 

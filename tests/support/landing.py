@@ -21,7 +21,7 @@ def idea(number: int, **changes: Any) -> dict[str, Any]:
     """A signal that was posted a minute ago."""
     return {
         "kind": "SIGNAL",
-        "source": "test",
+        "source": "feed",
         "source_message_id": f"d{number}",
         "advisor_id": "A01",
         "advisor_name": "Test Advisor",

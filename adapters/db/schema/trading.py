@@ -483,15 +483,19 @@ preflights = Table(
     metadata,
     text("account_id", pk=True),
     day("trade_date", pk=True),
-    big("checked_ns", pk=True),
+    Column("number", BigInteger, Identity(), primary_key=True),
+    big("checked_ns"),
     text("mode"),
     text("broker"),
-    text("outcome"),
+    text("outcome", null=True),
     document("checks"),
     CheckConstraint("outcome IN ('PASSED', 'UNKNOWN', 'FAILED')", name="outcome"),
     schema="trading",
 )
-"""What each preflight found; the newest of a day decides whether it may be traded live."""
+"""What each preflight found; the newest of a day, by its number, decides whether it may be traded live.
+
+One without an outcome was begun and has not ended.
+"""
 
 leader_epochs = Table(
     "leader_epochs",

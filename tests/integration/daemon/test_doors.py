@@ -129,7 +129,10 @@ async def test_who_dies_between_two_writes_is_made_whole_by_the_same_again(
     assert all(one.is_repeat for one in found) == (call == 1 and when == "after")
 
 
-@pytest.mark.parametrize("bad", [{"$set": 1}, {"a.b": 1}, {"n": 1 << 64}, {"t": "\ud800"}, {"k\0": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [{"$set": 1}, {"a.b": 1}, {"x": [{"$ref": 5}]}, {"": 1}, {"n": 1 << 64}, {"t": "\ud800"}, {"k\0": 1}],
+)
 async def test_what_cannot_be_stored_is_refused_and_nothing_with_it(
     desk: Settings, bad: dict[str, object]
 ) -> None:

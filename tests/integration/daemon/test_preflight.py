@@ -187,7 +187,12 @@ def test_a_full_disk_and_servers_that_are_away_are_named_and_what_they_hold_is_u
     outcome, found = ask()
     assert outcome == "FAILED"
     verdicts = {name: check["verdict"] for name, check in found.items()}
-    assert {name for name, one in verdicts.items() if one == "RED"} == {"disk", "PostgreSQL", "Redis"}
+    assert {name for name, one in verdicts.items() if one == "RED"} == {
+        "disk",
+        "PostgreSQL",
+        "Redis",
+        "daemon's books",
+    }
     unknown = {"readiness", "ruleset", "protection", "kill levels", "rate limits", "prices"}
     assert {name for name, one in verdicts.items() if one == "UNKNOWN"} == unknown
     assert "hidden" not in json.dumps(found)
@@ -212,37 +217,111 @@ def test_the_sandbox_is_asked_and_its_faults_are_told(
     assert ask()[0] == "UNKNOWN", "the same is not good enough for real money"
 
 
+class Gate:
+    """An account with real money at nine o'clock, and the refusals that it gets."""
+
+    def __init__(self, desk: Settings, connection: Connection) -> None:
+        changes = {
+            "trading_mode": "live",
+            "broker": "dhan",
+            "account_id": "gate",
+            "dhan_client_id": "1000000001",
+        }
+        self.live = desk.model_copy(update=changes)
+        self._connection = connection
+
+    def add(self, outcome: str | None, day: date = DAY, **changes: Any) -> None:
+        """Record a preflight of ten minutes ago."""
+        row = {"checked_ns": at(8 * 60 + 50), "mode": "live", "broker": self.live.broker_identity, **changes}
+        self._connection.execute(
+            "INSERT INTO trading.preflights "
+            "(account_id, trade_date, checked_ns, mode, broker, outcome, checks) "
+            "VALUES (%s, %s, %s, %s, %s, %s, '[]')",
+            (self.live.account_id, day, row["checked_ns"], row["mode"], row["broker"], outcome),
+        )
+
+    async def is_shut(self, now_ns: int = at(9 * 60), **changes: Any) -> bool:
+        """What is beyond the gate is that this version trades none."""
+        with pytest.raises(ConfigFault) as caught:
+            async with started(self.live.model_copy(update=changes), ManualClock(now_ns)):
+                pass
+        told = str(caught.value)
+        is_shut = f"needs a passed preflight of {DAY}" in told or f"not {DAY}" in told
+        assert is_shut != ("needs a live broker" in told)
+        return is_shut
+
+
 async def test_real_money_needs_a_preflight_of_the_day_that_passed(
     desk: Settings, connection: Connection
 ) -> None:
-    live = desk.model_copy(update={"trading_mode": "live", "broker": "dhan", "account_id": "live-preflight"})
-    ours = ("live", live.dhan_rest_url, "PASSED")
-    number = 0
+    gate = Gate(desk, connection)
+    assert await gate.is_shut()
+    gate.add("PASSED", load_calendar().previous_day(DAY))
+    assert await gate.is_shut()
+    gate.add("PASSED", broker="paper")
+    assert await gate.is_shut()
+    gate.add("PASSED", mode="paper")
+    assert await gate.is_shut()
+    gate.add("PASSED")
+    assert not await gate.is_shut()
+    for outcome in ("UNKNOWN", "FAILED", None):
+        gate.add(outcome, checked_ns=at(8 * 60))
+        assert await gate.is_shut(), "the newest decides, though a clock that was set back says otherwise"
 
-    async def refusal(day: date, *record: str) -> str:
-        nonlocal number
-        number += 1
-        if record:
-            connection.execute(
-                "INSERT INTO trading.preflights "
-                "(account_id, trade_date, checked_ns, mode, broker, outcome, checks) "
-                "VALUES (%s, %s, %s, %s, %s, %s, '[]')",
-                (live.account_id, day, number, *record),
-            )
-        with pytest.raises(ConfigFault) as caught:
-            async with started(live, ManualClock(at(9 * 60))):
-                pass
-        return str(caught.value)
 
-    needed = "needs a passed preflight of 2025-07-01"
-    assert needed in await refusal(DAY)
-    assert needed in await refusal(load_calendar().previous_day(DAY), *ours)
-    for record in (
-        ("live", live.dhan_rest_url, "UNKNOWN"),
-        ("live", live.dhan_rest_url, "FAILED"),
-        ("paper", live.dhan_rest_url, "PASSED"),
-        ("live", "http://127.0.0.1:1/v2", "PASSED"),
-    ):
-        assert needed in await refusal(DAY, *record)
-    assert needed not in await refusal(DAY, *ours), "what is left is that this version trades none"
-    assert needed in await refusal(DAY, "live", live.dhan_rest_url, "FAILED"), "the newest decides"
+async def test_a_passed_preflight_holds_for_a_while_for_its_day_and_for_its_account_at_the_broker(
+    desk: Settings, connection: Connection
+) -> None:
+    gate = Gate(desk, connection)
+    gate.add("PASSED")
+    assert await gate.is_shut(dhan_client_id="2000000002")
+    assert await gate.is_shut(dhan_feed_url="wss://elsewhere.invalid")
+    assert await gate.is_shut(preflight_age_max_s=599)
+    assert not await gate.is_shut(preflight_age_max_s=600)
+    assert await gate.is_shut(at(8 * 60 + 49)), "made in the future: the clock was set back"
+    gate.add("PASSED", checked_ns=at(8 * 60 + 50) - NS_PER_DAY)
+    assert await gate.is_shut(at(8 * 60 + 55) - NS_PER_DAY), "another day than today"
+
+
+def outcomes(connection: Connection, desk: Settings) -> list[str | None]:
+    rows = connection.execute(
+        "SELECT outcome FROM trading.preflights WHERE account_id = %s AND trade_date = %s ORDER BY number",
+        (desk.account_id, DAY),
+    )
+    return [outcome for (outcome,) in rows]
+
+
+def test_what_failed_is_recorded_as_failed(desk: Settings, ask: Ask, connection: Connection) -> None:
+    connection.execute("DELETE FROM ref.readiness")
+    assert ask()[0] == "FAILED"
+    assert outcomes(connection, desk)[-1:] == ["FAILED"]
+
+
+def test_a_verdict_that_cannot_be_recorded_is_red_and_no_older_one_stands(
+    desk: Settings, ask: Ask, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask() == ("PASSED", {})
+
+    def lost(*_: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("adapters.db.repos.preflights.end_preflight", lost)
+        outcome, found = ask()
+    assert (outcome, set(found)) == ("FAILED", {"daemon's books"})
+    assert outcomes(connection, desk)[-2:] == ["PASSED", None]
+    monkeypatch.setenv("PROPDESK_POSTGRES_DAEMON_URL", "postgresql+psycopg://x:hidden@127.0.0.1:9/x")
+    outcome, found = ask()
+    assert (outcome, set(found)) == ("FAILED", {"daemon's books"})
+    assert found["daemon's books"]["verdict"] == Verdict.RED
+
+
+def test_without_mongodb_no_signal_comes_which_real_money_does_not_bear(
+    desk: Settings, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROPDESK_MONGO_URL", "")
+    outcome, found = ask()
+    assert (outcome, found["MongoDB"]["verdict"]) == ("PASSED", Verdict.NOTE)
+    monkeypatch.setenv("PROPDESK_TRADING_MODE", "live")
+    outcome, found = ask()
+    assert (outcome, found["MongoDB"]["verdict"]) == ("FAILED", Verdict.RED)

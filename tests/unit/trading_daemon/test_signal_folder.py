@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pytest
 
 from adapters.log import get_logger
 from adapters.mongo.batch import MongoUnreachable
+from adapters.uploads.folder import FILES_MAX
 from adapters.uploads.limits import UploadLimits
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
 from propdesk.intake.document import document_to_record
 from propdesk.model.signal import Signal
 from tests.support.landing import NOW_NS, MemoryLanding, idea
-from trading_daemon.signal_folder import SignalFolder, is_being_written
+from trading_daemon.landing import judge_document
+from trading_daemon.signal_folder import REST_S, UNENDED_S, SignalFolder, Writer, writer_of
 
 LIMITS = UploadLimits(1_000, 1_000_000, 100, 4_096)
 
@@ -85,10 +88,108 @@ async def test_a_file_that_somebody_still_writes_is_left_alone_however_long_it_r
     with path.open("a") as writer:
         await desk.look(3)
         assert desk.heard() == []
-        assert is_being_written(path)
+        assert writer_of(path) is Writer.SOMEBODY
         writer.write(",".join(idea(2).values()) + "\r\n")
     await desk.look()
     assert desk.heard() == ["d1", "d2"]
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+@pytest.mark.parametrize("posted_at", ["2025-07-01T09:59:00+05:30", "2025-07-01T04:29:00Z"])
+async def test_the_same_words_by_webhook_and_by_file_are_one_document(
+    desk: Desk, name: str, posted_at: str
+) -> None:
+    document = idea(1, posted_at=posted_at)
+    judged = judge_document({**document, "remark": "x"}, NOW_NS, 86_400, source="feed")
+    (put,) = await desk.landing.land("webhook:feed", [judged.document])
+    desk.drop(name, document)
+    await desk.look()
+    assert list(desk.landing.documents) == [put.document_id]
+    assert desk.landing.doors == ["webhook:feed", "folder:sample"]
+
+
+@pytest.mark.parametrize("name", ["day.csv", "day.jsonl"])
+@pytest.mark.parametrize("is_ended_later", [True, False])
+async def test_a_last_line_without_its_end_is_not_read(desk: Desk, name: str, is_ended_later: bool) -> None:
+    path = desk.drop(name, idea(1), idea(2))
+    text = path.read_text()
+    path.write_text(text.rstrip())
+    await desk.look(5)
+    assert desk.heard() == []
+    if is_ended_later:
+        path.write_text(text)
+        await desk.look()
+        assert desk.heard() == ["d1", "d2"]
+        return
+    desk.clock.advance_to(desk.clock.now_ns() + UNENDED_S * NS_PER_SECOND)
+    await desk.look(1)
+    assert desk.heard() == []
+    (told,) = (desk.folder / "rejected").glob("*.reason.txt")
+    assert "last line" in told.read_text()
+
+
+async def test_where_nobody_can_be_asked_who_writes_a_file_rests_longer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_daemon.signal_folder.writer_of", lambda _: Writer.UNKNOWN)
+    path = desk.drop("day.csv", idea(1))
+    await desk.look(REST_S)
+    desk.drop("day.csv", idea(1), idea(2))
+    await desk.look(REST_S)
+    assert desk.heard() == []
+    assert path.exists()
+    await desk.look(3)
+    assert desk.heard() == ["d1", "d2"]
+
+
+async def test_what_is_written_after_a_file_was_read_is_told_to_people(desk: Desk) -> None:
+    desk.drop("day.csv", idea(1))
+    await desk.look()
+    (accepted,) = (desk.folder / "accepted").iterdir()
+    with accepted.open("a") as late:
+        late.write("x\n")
+    await desk.look(2)
+    (told,) = (desk.folder / "rejected").glob("*.reason.txt")
+    assert "after it had been read" in told.read_text()
+
+
+async def test_a_place_that_cannot_be_looked_at_holds_up_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.drop("private/a.csv", idea(1))
+    desk.drop("good.csv", idea(2))
+    real = Path.iterdir
+
+    def closed(self: Path) -> Any:
+        if self.name == "private":
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    await desk.look()
+    assert desk.heard() == ["d2"]
+
+
+async def test_any_number_of_files_that_cannot_be_moved_hold_up_no_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(FILES_MAX):
+        desk.drop(f"sample/{number}.csv", idea(number))
+    late = desk.drop("good.csv", idea(99))
+    os.utime(late, ns=(1 << 61, 1 << 61))
+    real, tries = Path.rename, 0
+
+    def rename(self: Path, target: Path) -> Path:
+        nonlocal tries
+        if self.parent.name == "sample":
+            tries += 1
+            raise PermissionError(13, "Permission denied")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    await desk.look(4)
+    assert desk.heard() == ["d99"]
+    assert tries == FILES_MAX, "each was tried once"
 
 
 async def test_unfinished_names_and_files_put_away_are_not_read(desk: Desk) -> None:

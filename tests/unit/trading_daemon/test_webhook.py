@@ -7,6 +7,8 @@ import pytest
 
 from adapters.log import get_logger
 from propdesk.core.clock import NS_PER_SECOND, ManualClock
+from propdesk.intake.document import document_to_record
+from propdesk.model.signal import Followup, Signal
 from tests.support.landing import KEY, NOW_NS, MemoryLanding, body_of, idea, signed
 from trading_daemon.webhook import DOCUMENTS_MAX, Webhook, read_documents
 
@@ -191,7 +193,7 @@ async def test_history_is_refused_but_a_late_follow_up_is_not(
     assert not landing.documents
     exit_ = {
         "kind": "FOLLOWUP",
-        "source": "test",
+        "source": "feed",
         "source_message_id": "f1",
         "advisor_id": "A01",
         "refers_to": "d1",
@@ -199,6 +201,44 @@ async def test_history_is_refused_but_a_late_follow_up_is_not(
         **old,
     }
     assert (await post(client, body_of(exit_))).json()["documents"][0]["problem"] is None
+
+
+async def test_a_key_speaks_for_its_own_source_alone(
+    client: httpx.AsyncClient, landing: MemoryLanding
+) -> None:
+    await post(client, body_of(idea(1)))
+    edit = idea(1, stoploss="1.00")
+    exit_ = {
+        **edit,
+        "kind": "FOLLOWUP",
+        "source_message_id": "f1",
+        "refers_to": "d1",
+        "followup_kind": "EXIT",
+    }
+    rival: dict[str, Any] = {"source": "rival", "key": "r" * 32}
+    for foreign in (edit, exit_, {**exit_, "Source ": "feed"}, {**exit_, "source": {"a": "feed"}}):
+        answer = await post(client, body_of(idea(2, source="rival"), foreign), **rival)
+        assert (answer.status_code, "Document 2" in answer.text) == (403, True)
+    assert len(landing.documents) == 1
+    del exit_["source"]
+    assert (await post(client, body_of(exit_), **rival)).status_code == 200
+    records = [document_to_record(one, received_ns=NOW_NS) for one in landing.documents.values()]
+    assert isinstance(records[0], Signal)
+    assert isinstance(records[1], Followup)
+    assert records[0].signal_id != records[1].signal_id, "an exit closes ideas of its own source"
+
+
+@pytest.mark.parametrize("name", ["received_at", "receivedAt", "Received_At", "RECEIVED AT", "_id"])
+@pytest.mark.parametrize("side", ["BUY", "SIDEWAYS"])
+async def test_nobody_stamps_the_moment_of_receipt_but_the_receiver(
+    client: httpx.AsyncClient, landing: MemoryLanding, name: str, side: str
+) -> None:
+    first = await post(client, body_of(idea(1, side=side)))
+    own = await post(client, body_of(idea(1, side=side, **{name: "2025-06-01T10:00:00+05:30"})))
+    assert own.json()["documents"][0]["is_repeat"]
+    assert own.json()["documents"][0]["id"] == first.json()["documents"][0]["id"]
+    (stored,) = landing.documents.values()
+    assert name not in stored
 
 
 def test_numbers_and_flat_lists_are_read_as_they_stand() -> None:

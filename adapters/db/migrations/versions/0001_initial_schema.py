@@ -1288,13 +1288,14 @@ def upgrade() -> None:
         "preflights",
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.Column("trade_date", sa.Date(), nullable=False),
+        sa.Column("number", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("checked_ns", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("mode", sa.Text(), nullable=False),
         sa.Column("broker", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("checks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.CheckConstraint("outcome IN ('PASSED', 'UNKNOWN', 'FAILED')", name=op.f("ck_preflights_outcome")),
-        sa.PrimaryKeyConstraint("account_id", "trade_date", "checked_ns", name=op.f("pk_preflights")),
+        sa.PrimaryKeyConstraint("account_id", "trade_date", "number", name=op.f("pk_preflights")),
         schema="trading",
     )
     op.create_table(
