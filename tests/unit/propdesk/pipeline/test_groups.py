@@ -350,6 +350,8 @@ def test_reversals_of_one_cell_by_hand(losing: RuleFrames) -> None:
         ("STOPLOSS", [10_200], before, -1.0, True, 0.1, 0.0, 2.1 / 3),
         # the day after, which nobody knows yet: neither its end nor its costs
         ("STOPLOSS", [10_200], later, -1.0, False, 0.1, 0.0, 2 / 3),
+        # costs more than the stop can ever pay: lost, not unknown
+        ("STOPLOSS", [10_200], before, -1.0, False, 1.05, 0.0, 2 / 3),
         # 60 R away: brought to 30 % of the entry, 30 R
         ("STOPLOSS", far, before, -1.0, False, 0.1, 1.0, 30.1 / 31),
     ]
