@@ -89,9 +89,7 @@ def group_facts(
     config = rules.group_config(settings, gates)
     give_back_memory()
     with database.writing() as work:
-        read = rules.read_group_inputs(
-            work.connection, calendar, days.first, days.last, config, settings.regime_scope
-        )
+        read = rules.read_group_inputs(work.connection, calendar, days.first, days.last, config)
         as_of = calendar.market_days(days.first, days.last)
 
         def write(table: str, frame: pd.DataFrame) -> None:

@@ -226,7 +226,7 @@ def replay_desk(
     with open_transaction(settings, "reader", "propdesk-desk-book") as connection:
         day = as_of or newest_as_of(connection)
         require_day(connection, day)
-        read = read_group_inputs(connection, calendar, day, day, config, settings.regime_scope)
+        read = read_group_inputs(connection, calendar, day, day, config)
         rules = {profile: read_mart_ruleset(connection, day, profile) for profile in GateProfile}
     data = prepare(read.trades, read.excursions, read.marks, calendar, [day], config)
     out: dict[str, dict[str, Any]] = {}

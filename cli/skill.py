@@ -113,7 +113,7 @@ def judge_skill(as_of: date | None, skill: "SkillConfig") -> "tuple[date, SkillT
     config = group_config(settings, load_gates(settings.gates_file))
     with open_transaction(settings, "reader", "propdesk-skill") as connection:
         day = as_of or newest_group_day(connection)
-        read = read_skill_inputs(connection, calendar, day, config, settings.regime_scope)
+        read = read_skill_inputs(connection, calendar, day, config)
     say(f"{len(read.groups.trades):,} ideas up to {day}")
     groups = read.groups
     data = prepare(groups.trades, groups.excursions, groups.marks, calendar, [day], config)
@@ -291,9 +291,9 @@ _FIGURES = {
     "named_by_e": "named by e-values",
     "n_trials_eff": "independent track records",
     "lucky_sharpe": "Sharpe ratio that luck's best would show",
-    "settings_tried": "settings tried on this as-of date",
-    "gate_tables_tried": "tables of thresholds tried, both profiles in each",
-    "rules_tried": "groups tried, all runs that differ",
+    "settings_tried": "settings tried up to this as-of date",
+    "gate_tables_tried": "tables of thresholds tried until then, both profiles in each",
+    "rules_tried": "groups tried on this as-of date, all runs that differ",
     "rules_judged": "of them with ideas enough to be judged",
     "spa_p": "chance that luck's best advisor looks as good (SPA p)",
     "joint_days": "market days in that test",

@@ -95,7 +95,6 @@ def asked_of(request: "Request", settings: "Settings") -> dict[str, str]:
         group_config(settings, gates),
         duplicate_rule(settings),
         trade_config(settings),
-        settings.regime_scope,
         settings.default_receive_lag_s,
     )
     return {

@@ -37,7 +37,8 @@ class Reversals(NamedTuple):
 
     ``p0``: chance to win without skill in either direction, costs of the reversed trade paid; ``hit``: 1 won,
     0 lost, between them the chance that it still had. NaN where either is not known. ``p0_free`` is the
-    chance before costs, which is known at the entry.
+    chance before costs, which is known at the entry. A reversal whose costs are all of its reward or more
+    breaks even on no path: it lost, whatever happened, at the chance before costs.
     """
 
     p0: FloatArray
@@ -88,6 +89,10 @@ def reversals(chains: Chains, cost_r: FloatArray, reach_r: FloatArray, ended: En
     against = (ended.targets_hit > 0) | (nearer & (ended.mfe_r >= stop)) | ended.ambiguous
     reached = (ended.stopped & (ended.targets_hit == 0)) | (nearer & (ended.mae_r >= target))
     hit = np.where(against, 0.0, np.where(reached, 1.0, left))
-    unknown = np.isnan(p0) | np.isnan(hit) | (nearer & (np.isnan(ended.mae_r) | np.isnan(ended.mfe_r)))
     free = np.where(legs > 0, safe / (safe + target), np.nan)
+    unpayable = (legs > 0) & (cost > 0.0) & (np.isnan(drift) | (p0 >= 1.0))
+    p0, hit = np.where(unpayable, free, p0), np.where(unpayable, 0.0, hit)
+    unknown = (
+        np.isnan(p0) | np.isnan(hit) | (nearer & ~unpayable & (np.isnan(ended.mae_r) | np.isnan(ended.mfe_r)))
+    )
     return Reversals(np.where(unknown, np.nan, p0), np.where(unknown, np.nan, hit), free)

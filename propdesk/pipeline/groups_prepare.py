@@ -76,6 +76,8 @@ class GroupConfig:
         Yearly rate, fraction.
     size_models : tuple of str
         Sizes to replay: ``analytical``, ``desk``.
+    regime_scope : str
+        ``market`` or ``underlying``: whose regime labels the trades that are read.
     minimum_trades : mapping of (level, category) to int
         Minimum of the gates; a cell below half of it gets sums and skill columns only.
     drawdown_draws, drawdown_block_days : int
@@ -93,6 +95,7 @@ class GroupConfig:
     hurdle_r: float = 0.05
     risk_free: float = 0.0
     size_models: tuple[str, ...] = (ANALYTICAL_SIZE,)
+    regime_scope: str = "market"
     minimum_trades: Mapping[tuple[RuleLevel, Category], int] = field(default_factory=_default_minimum)
     drawdown_draws: int = 200
     drawdown_block_days: int = 5

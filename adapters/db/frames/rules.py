@@ -75,6 +75,7 @@ def group_config(settings: Settings, gates: GateTable) -> GroupConfig:
         hurdle_r=settings.skill_hurdle_r,
         risk_free=settings.risk_free,
         size_models=(settings.size_model,),
+        regime_scope=settings.regime_scope,
         minimum_trades=gates.minimum_trades(),
     )
 
@@ -89,7 +90,7 @@ def evidence_start(calendar: MarketCalendar, first: date, config: GroupConfig) -
 
 
 def read_group_inputs(
-    connection: Connection, calendar: MarketCalendar, first: date, last: date, config: GroupConfig, scope: str
+    connection: Connection, calendar: MarketCalendar, first: date, last: date, config: GroupConfig
 ) -> GroupInputs:
     """Read the counted trades, excursions and marks that the as-of dates of a range need.
 
@@ -102,16 +103,16 @@ def read_group_inputs(
     first, last : date
         Closed range of as-of dates.
     config : GroupConfig
-        Windows.
-    scope : str
-        ``market`` or ``underlying``: whose regime labels the trades.
+        Windows, and whose regime labels the trades.
 
     Returns
     -------
     GroupInputs
         Frames for `build_group_facts`.
     """
-    params = {"first": evidence_start(calendar, first, config), "last": last, "scope": scope}
+    params = {
+        "first": evidence_start(calendar, first, config), "last": last, "scope": config.regime_scope,
+    }  # fmt: skip
     reach = {key: params[key] for key in ("first", "last")}
     return GroupInputs(
         read_frame(connection, _TRADES, params),

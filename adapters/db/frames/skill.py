@@ -39,8 +39,9 @@ _GATED = """
 """
 _TRIED = """
     SELECT count(DISTINCT settings_version), count(DISTINCT gates_version),
-        coalesce(sum(rules_tried), 0), coalesce(sum(rules_judged), 0)
-    FROM research.trial_ledger WHERE as_of_date = %s
+        coalesce(sum(rules_tried) FILTER (WHERE as_of_date = %(day)s), 0),
+        coalesce(sum(rules_judged) FILTER (WHERE as_of_date = %(day)s), 0)
+    FROM research.trial_ledger WHERE as_of_date <= %(day)s
 """
 
 
@@ -55,9 +56,11 @@ class CopyInputs:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What the trial ledger holds of one as-of date: distinct settings and tables of thresholds, and groups.
+    """What the trial ledger holds at the end of one as-of date.
 
-    ``rules_tried`` and ``rules_judged`` add up over every run that differed in settings, thresholds or data.
+    ``settings`` and ``gate_tables`` are distinct over all as-of dates up to it: who tried another setting on
+    the day before has tried it. ``rules_tried`` and ``rules_judged`` are of the date alone and add up over
+    every run that differed in settings, thresholds or data.
     """
 
     settings: int
@@ -88,7 +91,7 @@ def newest_group_day(connection: Connection) -> date:
 
 
 def read_skill_inputs(
-    connection: Connection, calendar: MarketCalendar, day: date, config: GroupConfig, scope: str
+    connection: Connection, calendar: MarketCalendar, day: date, config: GroupConfig
 ) -> SkillInputs:
     """Read what `propdesk.pipeline.skill_facts` needs of one as-of date.
 
@@ -102,8 +105,6 @@ def read_skill_inputs(
         As-of date.
     config : GroupConfig
         Step 8's settings; the first size model is read.
-    scope : str
-        ``market`` or ``underlying``: whose regime labels the trades.
 
     Returns
     -------
@@ -119,14 +120,14 @@ def read_skill_inputs(
     if metrics.empty:
         raise GapFault(f"There are no group metrics of {day}: `propdesk backfill {day} {day}` makes them.")
     everything = replace(config, skill_window_days=_EVERY_DAY, skill_window_days_positional=_EVERY_DAY)
-    groups = read_group_inputs(connection, calendar, day, day, everything, scope)
+    groups = read_group_inputs(connection, calendar, day, day, everything)
     curves = read_frame(connection, _CURVES, (day, config.size_models[0]))
     return SkillInputs(groups, metrics, curves, read_tried(connection, day))
 
 
 def read_tried(connection: Connection, day: date) -> Tried:
-    """Read the trial ledger of one as-of date; zeros where nothing was tried."""
-    ((settings, gate_tables, tried, judged),) = connection.execute(_TRIED, (day,)).fetchall()
+    """Read the trial ledger up to one as-of date; zeros where nothing was tried."""
+    ((settings, gate_tables, tried, judged),) = connection.execute(_TRIED, {"day": day}).fetchall()
     return Tried(settings, gate_tables, tried, judged)
 
 

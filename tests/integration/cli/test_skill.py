@@ -1,6 +1,7 @@
 """``skill`` as a person calls it, on tables of steps 5 to 8."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -95,6 +96,14 @@ def test_what_was_tried_stays_tried(desk: dict[str, str], capsys: pytest.Capture
     load(desk["owner"], FRAMES, DAYS[1:], other)
     twice = call(capsys, "desk")
     assert twice["settings_tried"] == 2
+    # a third, for an earlier day alone, counts from then on; on that day nobody had tried the two others
+    load(desk["owner"], FRAMES, FRAMES.days[-3:-2], replace(other, window_days=75))
+    assert call(capsys, "desk")["settings_tried"] == 1
+    load(desk["owner"], FRAMES, DAYS[1:], other)
+    thrice = call(capsys, "desk")
+    assert thrice["settings_tried"] == 3
+    assert thrice["rules_tried"] == twice["rules_tried"]
+    assert thrice["n_trials_eff"] > twice["n_trials_eff"]
     assert twice["rules_tried"] > once["rules_tried"]
     assert twice["n_trials_eff"] > once["n_trials_eff"]
     with psycopg.connect(psycopg_url(desk["pipeline"])) as connection:

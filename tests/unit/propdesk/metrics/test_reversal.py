@@ -75,7 +75,18 @@ def test_levels_brought_nearer_are_read_from_the_excursions() -> None:
 def test_no_target_or_no_cost_is_unknown() -> None:
     assert np.isnan([one().p0[0], one().p0_free[0]]).all()
     assert np.isnan(one(2.0, cost=np.nan).p0[0])
-    assert np.isnan(one(2.0, cost=1.5, stopped=True).p0[0])  # no drift pays more than it can win
+
+
+@pytest.mark.parametrize("cost", [1.0, 1.5])
+def test_what_can_never_pay_is_lost(cost: float) -> None:
+    """Costs of all that the reversal can win: on no path it breaks even, and the idea was stopped."""
+    found = one(2.0, cost=cost, stopped=True, at=-1.0)
+    assert (found.hit[0], found.p0[0]) == (0.0, pytest.approx(2 / 3))
+    # the reward is capped at half an R; excursions tell nothing that matters any more
+    near = one(2.0, cost=cost, reach=0.5, stopped=True, at=-1.0)
+    assert (near.hit[0], near.p0[0]) == (0.0, pytest.approx(0.5))
+    assert one(2.0, cost=0.95, stopped=True, at=-1.0).hit[0] == 1.0
+    assert np.isnan(one(cost=cost).hit[0])
 
 
 def test_hits_average_the_chance_where_nobody_has_skill() -> None:

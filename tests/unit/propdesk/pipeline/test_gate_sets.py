@@ -51,5 +51,9 @@ def test_trials_are_counted_by_day_and_level() -> None:
         assert (row.rules_judged, row.rules_tried) == (full, full + thin)
     assert set(found["gates_version"]) == {gates.version}
     assert set(found["settings_version"]) == {settings_version(config)}
-    for other in (replace(config, capital_paise=1), replace(config, size_models=("desk",))):
+    for other in (
+        replace(config, capital_paise=1),
+        replace(config, size_models=("desk",)),
+        replace(config, regime_scope="underlying"),
+    ):
         assert settings_version(other) != settings_version(config)

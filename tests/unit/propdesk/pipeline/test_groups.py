@@ -1,18 +1,26 @@
 """Group facts: known at the end of the day only, one day alone equals the range, planted skill is found."""
 
+import itertools
+import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from propdesk.metrics.discovery import q_values
 from propdesk.metrics.expectancy import losing_streak_max, pain_reward_ratio
 from propdesk.metrics.recency import recency_weights
 from propdesk.metrics.track_record import block_starts
 from propdesk.model.enums import Category, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
 from propdesk.pipeline.groups_kernels import ADDITIVE, additive_sums
+from propdesk.pipeline.groups_known import known_at, reverse_chances
+from propdesk.pipeline.groups_prepare import prepare
+from propdesk.replay.inputs import epoch_day
 from propdesk.rules.dimensions import cells_of
 from tests.support.rule_frames import RuleFrames, make_frames
 
@@ -24,6 +32,16 @@ def frames() -> RuleFrames:
     return make_frames(
         seed=4, first=date(2025, 1, 1), last=date(2025, 4, 30), per_day=40, advisors=6, edge={1: 0.2}
     )
+
+
+@pytest.fixture(scope="module")
+def losing() -> RuleFrames:
+    """One advisor hits far too seldom; a bar in twenty met two prices."""
+    frames = make_frames(
+        seed=4, first=date(2025, 1, 1), last=date(2025, 3, 31), per_day=40, advisors=6, edge={2: -0.4}
+    )
+    frames.trades["ambiguous_bar"] = np.random.default_rng(4).random(len(frames.trades)) < 0.05
+    return frames
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +71,10 @@ def test_one_day_alone_equals_the_range_bit_for_bit(frames: RuleFrames, tables: 
     same(build(frames, [day]), tables, day)
 
 
-def test_deleting_the_future_changes_nothing(frames: RuleFrames, tables: GroupTables) -> None:
+@pytest.mark.parametrize("world", ["frames", "losing"])
+def test_deleting_the_future_changes_nothing(request: pytest.FixtureRequest, world: str) -> None:
+    """Also where reversals are named, by ideas some of which are open and would be hits later."""
+    frames: RuleFrames = request.getfixturevalue(world)
     day = frames.days[-7]
     trades = frames.trades[frames.trades["entry_date"] <= day].copy()
     ends = pd.to_datetime(trades["exit_date"])
@@ -63,10 +84,16 @@ def test_deleting_the_future_changes_nothing(frames: RuleFrames, tables: GroupTa
     trades.loc[later, ["exit_paise", "net_pnl_paise", "desk_net_pnl_paise", "is_winning_trade"]] = pd.NA
     trades.loc[later, ["r_multiple", "gross_r", "return_ratio"]] = np.nan
     trades.loc[later, "exit_reason"] = "OPEN"
+    trades.loc[later, "ambiguous_bar"] = False
+    trades.loc[later, "targets_hit"] = 0
     excursions = frames.excursions[frames.excursions["trade_id"].isin(trades.loc[~later, "trade_id"])]
     marks = frames.marks[frames.marks["mark_date"] <= day]
     known = build_group_facts(trades, excursions, marks, frames.calendar, [day], CONFIG)
-    same(known, tables, day)
+    whole = request.getfixturevalue("tables") if world == "frames" else build(frames, [day])
+    same(known, whole, day)
+    if world == "losing":
+        assert (frames.trades["exit_reason"].eq("STOPLOSS") & later).sum() > 5
+        assert whole.metrics["reverse_q"].min() < 0.05
 
 
 def test_an_idea_counts_as_open_until_the_day_on_which_it_is_unsettled() -> None:
@@ -261,12 +288,10 @@ def test_every_cell_has_its_advisors_q(tables: GroupTables) -> None:
     assert newest["advisor_q"].drop("A01").min() > 0.05
 
 
-def test_reversals_are_one_family_of_the_day(frames: RuleFrames) -> None:
+def test_reversals_are_one_family_of_the_day(losing: RuleFrames) -> None:
     """One advisor is much worse than luck; everybody's cells of every trading level are tested together."""
-    bad = make_frames(
-        seed=4, first=frames.days[0], last=date(2025, 3, 31), per_day=40, advisors=6, edge={2: -0.4}
-    )
-    metrics = plain(build(bad, bad.days[-1:]).metrics)
+    day = losing.days[-1]
+    metrics = plain(build(losing, [day]).metrics)
     assert metrics.loc[metrics["level"] == "ADVISOR", "reverse_q"].isna().all()
     cells = metrics[metrics["level"] != "ADVISOR"]
     named = cells[cells["reverse_q"] <= 0.05]
@@ -274,6 +299,81 @@ def test_reversals_are_one_family_of_the_day(frames: RuleFrames) -> None:
     assert {"MINI", "MINI_REGIME"} <= set(named["level"])
     # a break-even advisor loses his costs, and whoever trades against him loses them too
     assert cells.loc[cells["advisor_id"] != "A02", "reverse_q"].min() > 0.2
+
+    data = prepare(losing.trades, losing.excursions, losing.marks, losing.calendar, [day], CONFIG)
+    known = known_at(data, epoch_day(day), CONFIG)
+    wide = cells[~cells["reverse_q"].isna()].set_index("rule_text")["design_effect"]
+    texts, chances = [], []
+    for level in data.levels[1:]:
+        effect = wide.reindex(level.rule_text.tolist()).to_numpy(dtype=float)
+        texts += level.rule_text.tolist()
+        chances.append(reverse_chances(data, known, level, effect))
+    together = pd.Series(q_values(np.concatenate(chances)), index=texts).dropna()
+    found = cells.set_index("rule_text")["reverse_q"].dropna()
+    assert found.nunique() > 5
+    assert found.sort_index().to_dict() == together.sort_index().to_dict()
+
+
+def reverse_chance(frames: RuleFrames, **changed: list[Any]) -> float:
+    """P of the only MINI cell of bought ideas at 100.00 with a stop at 99.00, at the end of a day."""
+    n, day = len(changed["exit_reason"]), frames.days[20]
+    begun, over = frames.days[18], frames.days[19]
+    first = frames.trades[frames.trades["is_counted"]].iloc[[0]]
+    ideas = pd.concat([first] * n, ignore_index=True).assign(
+        trade_id=[f"{k:02d}" for k in range(n)], side="BUY", entry_paise=10_000, stoploss_paise=9_900,
+        risk_paise=100, lots=10, quantity=10, entry_date=begun, trade_date=begun, exit_date=over,
+        entry_at=pd.Timestamp(begun, tz="Asia/Kolkata") + pd.Timedelta(hours=10),
+        exit_at=pd.Timestamp(over, tz="Asia/Kolkata") + pd.Timedelta(hours=12),
+        exit_paise=9_900, targets_hit=0, ambiguous_bar=False, gross_r=-1.0, is_winning_trade=False,
+    )  # fmt: skip
+    cost = np.array(changed.pop("cost_r"))
+    ideas = ideas.assign(**changed, r_multiple=lambda t: t["gross_r"] - cost)
+    moved = frames.excursions.iloc[[0] * n].assign(trade_id=ideas["trade_id"].tolist(), mae_r=1.0, mfe_r=0.1)
+    data = prepare(ideas, moved, frames.marks.iloc[:0], frames.calendar, [day], CONFIG)
+    level = data.levels[1]
+    assert level.size == 1
+    (p_value,) = reverse_chances(data, known_at(data, epoch_day(day), CONFIG), level, np.ones(1))
+    return float(p_value)
+
+
+def test_reversals_of_one_cell_by_hand(losing: RuleFrames) -> None:
+    """Each idea has its own way into the count; the nearest target is 2 R away, so that 2 : 1 breaks even."""
+    before, later = losing.days[19], losing.days[21]
+    far = [16_000]
+    ways: list[tuple[str, list[int], date, float, bool, float, float, float]] = [
+        # reason, targets, exit date, at R, ambiguous, costs R | counted hit, chance to break even
+        ("STOPLOSS", [10_200], before, -1.0, False, 0.1, 1.0, 2.1 / 3),
+        ("STOPLOSS", [10_200, 10_900], before, -1.0, False, 0.4, 1.0, 2.4 / 3),
+        ("TARGET", [10_200], before, 2.0, False, 0.1, 0.0, 2.1 / 3),
+        # moved by the advisor: as if closed by hand half an R from the entry
+        ("TRAILED_STOP", [10_200], before, 0.5, False, 0.0, 0.5, 2 / 3),
+        ("STOPLOSS", [10_200], before, -1.0, True, 0.1, 0.0, 2.1 / 3),
+        # the day after, which nobody knows yet: neither its end nor its costs
+        ("STOPLOSS", [10_200], later, -1.0, False, 0.1, 0.0, 2 / 3),
+        # costs more than the stop can ever pay: lost, not unknown
+        ("STOPLOSS", [10_200], before, -1.0, False, 1.05, 0.0, 2 / 3),
+        # 60 R away: brought to 30 % of the entry, 30 R
+        ("STOPLOSS", far, before, -1.0, False, 0.1, 1.0, 30.1 / 31),
+    ]
+    reason, targets, exits, at, ambiguous, cost, hit, chance = map(list, zip(*ways, strict=True))
+    found = reverse_chance(
+        losing, exit_reason=reason, targets_paise=targets, exit_date=exits, gross_r=at, cost_r=cost,
+        exit_at=[pd.Timestamp(end, tz="Asia/Kolkata") + pd.Timedelta(hours=12) for end in exits],
+        exit_paise=[10_000 + round(100 * r) for r in at], ambiguous_bar=ambiguous,
+        targets_hit=[int(r > 1) for r in at],
+    )  # fmt: skip
+    assert found == pytest.approx(chance_of_hits(hit, chance), abs=1e-9)
+
+
+def chance_of_hits(hit: list[float], chance: list[float]) -> float:
+    """Chance of as many hits or more, exact over all ways to hit, or by the normal curve if that is more."""
+    exact = sum(
+        math.prod(p if met else 1 - p for met, p in zip(way, chance, strict=True))
+        for way in itertools.product((0, 1), repeat=len(hit))
+        if sum(way) >= math.ceil(sum(hit))
+    )
+    spread = math.sqrt(sum(p * (1 - p) for p in chance))
+    return max(exact, 1 - NormalDist().cdf((sum(hit) - 0.5 - sum(chance)) / spread))
 
 
 def test_reshuffled_drawdown_of_one_rule_by_a_plain_loop(frames: RuleFrames, tables: GroupTables) -> None:
