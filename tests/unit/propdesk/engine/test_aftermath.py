@@ -9,7 +9,7 @@ from propdesk.engine import codec
 from propdesk.engine.state import StepResult
 from propdesk.engine.step import carry_over, initial_state
 from propdesk.model.enums import KillLevel, Side
-from propdesk.model.messages import OperatorCommand, TimerFired
+from propdesk.model.messages import BrokerUpdate, BrokerUpdateKind, OperatorCommand, TimerFired
 from propdesk.risk.kill_switch import KillLimits, next_day
 from propdesk.risk.protections import Per, Protection, ProtectionKind
 from tests.support.engine_day import (
@@ -94,6 +94,28 @@ def test_a_later_trade_makes_a_pause_longer_and_tells_nobody_twice() -> None:
         received_ns=at(604, 40),
     )
     assert code(day.signal(sold)) == "TRADED"
+
+
+def stop_out(day: Day, group_number: int, now_ns: int) -> None:
+    """The broker tells at that moment of our clock that both legs of a group were stopped."""
+    for order in list(day.state.groups.values())[group_number].orders:
+        update = BrokerUpdate(
+            f"x{order.correlation_id}", BrokerUpdateKind.STOP_FILLED, order.correlation_id, "b", 9_800,
+            order.filled_quantity, now_ns, "STOPLOSS",
+        )  # fmt: skip
+        day.feed(update, now_ns)
+
+
+def test_a_clock_set_back_between_two_ends_is_borne() -> None:
+    day = day_under(Protection(ProtectionKind.STOP_STREAK, Per.UNDERLYING, NS_PER_HOUR, NS_PER_HOUR, 2))
+    idea(day, 1, 600)
+    idea(day, 2, 600)
+    day.bars([make_bar(601, 10_050, 10_060, 9_990, 10_020)])
+    stop_out(day, 0, at(610))
+    stop_out(day, 1, at(609, 59))
+    assert all(live.is_closed for live in day.state.groups.values())
+    (cause,) = day.state.levels.causes.values()
+    assert cause.until_ns == at(669, 59)
 
 
 def test_without_protections_nothing_is_kept_and_nothing_paused() -> None:
