@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -328,7 +329,7 @@ def test_each_trade_is_judged_by_what_was_promised_at_its_entry() -> None:
 
 
 @pytest.mark.parametrize("unknown", [{"post_mean_r": math.nan}, {"prob_edge": math.nan}, {"n": 0}])
-def test_a_rule_that_promises_nothing_known_is_not_judged(unknown: dict[str, float]) -> None:
+def test_a_rule_that_promises_nothing_known_is_not_judged(unknown: dict[str, Any]) -> None:
     day = day_under()
     idea(day, 1, 600)
     plan = SimpleNamespace(rule=make_rule(**unknown), is_reverse=False)

@@ -1,6 +1,7 @@
 """The band of a rule's live result, against dice that were thrown for it."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -8,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propdesk.core.errors import InvariantViolated
-from propdesk.metrics.shrinkage import probability_above
 from propdesk.risk.drift import SPREAD_R_MIN, Promise, RuleResult, promise_of
 
 HURDLE = 0.05
@@ -34,7 +34,7 @@ def test_results_add_up_beside_what_each_was_promised() -> None:
 
 def test_one_rule_in_a_hundred_that_keeps_its_promise_is_below_its_band(rng: np.random.Generator) -> None:
     mean, unsure, n, trades, worlds = 0.3, 0.15, 100, 20, 200_000
-    prob_edge = float(probability_above(mean, unsure**2, HURDLE))
+    prob_edge = 1 - NormalDist(mean, unsure).cdf(HURDLE)
     spread = unsure * n**0.5
     true_means = rng.normal(mean, unsure, worlds)
     sums = rng.normal(true_means * trades, spread * trades**0.5)
@@ -43,7 +43,7 @@ def test_one_rule_in_a_hundred_that_keeps_its_promise_is_below_its_band(rng: np.
 
 
 def test_the_probability_is_of_exceeding_the_hurdle() -> None:
-    prob_edge = float(probability_above(0.10, 0.048**2, HURDLE))
+    prob_edge = 1 - NormalDist(0.10, 0.048).cdf(HURDLE)
     promise = promise_of(0.10, prob_edge, 400, HURDLE)
     assert (promise.mean_r, promise.unsure_r) == pytest.approx((0.10, 0.048))
     assert promise.spread_r == SPREAD_R_MIN, "a history that was narrow by luck"
