@@ -268,7 +268,8 @@ class EngineState:
     """Everything the reducer remembers. Build the first one with `initial_state`.
 
     ``entry_fates`` tells by scope which of the last entries the broker refused; ``advisor_stamps_ns`` when
-    each advisor's last ideas were received.
+    each advisor's last ideas were received; ``feed_heard_ns`` when the feed last brought
+    anything, new or old.
 
     ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened; ``doubt_fact`` names
     the fact that the broker sent something unreadable that may be of any order; ``closed_trades`` are those
@@ -284,6 +285,7 @@ class EngineState:
     prices: Mapping[str, LastPrice] = field(default_factory=dict)
     market_seen_ns: int = 0
     feed_interval_ns: int = 0
+    feed_heard_ns: int = 0
     seen: Mapping[str, SeenSignal] = field(default_factory=dict)
     pending: Mapping[str, PendingEntry] = field(default_factory=dict)
     groups: Mapping[str, LiveGroup] = field(default_factory=dict)
