@@ -249,8 +249,8 @@ def root_cause(error: SerializableErrorInfo | None) -> str:
 @sensor(
     minimum_interval_seconds=30,
     default_status=RUNNING,
-    description="Stores a critical alert when a trading daemon that has traded on this day falls silent in "
-    "market hours.",
+    description="Stores a critical alert when a trading daemon falls silent in market hours, or never lived "
+    "though its account is ready for the day or carries positions.",
 )
 def daemon_heartbeat(
     context: SensorEvaluationContext, database: ResourceParam[Database], market: ResourceParam[Market]
@@ -261,7 +261,7 @@ def daemon_heartbeat(
     if found is None:
         return SkipReason("Outside market hours.")
     if not found.watched:
-        return SkipReason("No trading daemon has run on this day.")
+        return SkipReason("No trading daemon has to run on this day.")
     return SkipReason(f"{len(found.silent)} of {found.watched} tasks of the trading daemon are silent.")
 
 

@@ -1,7 +1,7 @@
 """What the reducer may read on one day, put together from settings, tables and dated files (§4.5, §5.2)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from typing import Any, Final
 
@@ -116,7 +116,7 @@ def take_snapshot(
         ),
         limits=risk.limits,
         category_limits=risk.category_limits,
-        kill_limits=risk.kill_limits,
+        kill_limits=replace(risk.kill_limits, drift_hurdle_r=settings.skill_hurdle_r),
         crowd=CrowdConfig(
             feed=settings.crowd_feed,
             min_advisors=settings.crowd_min_advisors,

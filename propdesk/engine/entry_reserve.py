@@ -1,5 +1,6 @@
 """From a planned trade to a reserved and placed one: size, gateway, corpus, group (§5.3)."""
 
+import math
 from dataclasses import replace
 
 from propdesk.engine.context import price_key_of, segment_for
@@ -16,6 +17,7 @@ from propdesk.model.order import TradeGroup
 from propdesk.model.signal import sentiment
 from propdesk.risk import corpus_ledger
 from propdesk.risk.corpus_ledger import ADVERSE_POOL
+from propdesk.risk.drift import Promise, promise_of
 from propdesk.risk.exposure import BookView, GroupExposure, view_book
 from propdesk.risk.gateway import Allow, Halt, IntentPlan, Reduce, check
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause, strategy_scope
@@ -207,4 +209,14 @@ def _make_group(turn: Turn, idea: Idea, plan: Plan, size: Size, pool: str) -> Li
         last_entry_ns=plan.lifetime.valid_until_ns,
         signal=signal,
         labels=idea.dims,
+        promise=_promise(turn, plan),
     )
+
+
+def _promise(turn: Turn, plan: Plan) -> Promise | None:
+    """Take from the rule what it promises of the trade, where known; nothing of one against its advisor."""
+    rule = plan.rule
+    is_known = rule.n >= 1 and math.isfinite(rule.post_mean_r) and math.isfinite(rule.prob_edge)
+    if plan.is_reverse or not is_known:
+        return None
+    return promise_of(rule.post_mean_r, rule.prob_edge, rule.n, turn.context.kill_limits.drift_hurdle_r)

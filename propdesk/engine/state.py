@@ -15,7 +15,7 @@ from propdesk.model.messages import ADDED, Command, CorpusEntry, Decision, Decis
 from propdesk.model.order import TradeGroup
 from propdesk.model.signal import Signal
 from propdesk.risk.corpus_ledger import CorpusBook
-from propdesk.risk.drift import RuleResult
+from propdesk.risk.drift import Promise, RuleResult
 from propdesk.risk.kill_switch import LevelChange, RiskLevels
 from propdesk.risk.protections import ClosedTrade
 from propdesk.rules.match import SignalDims
@@ -159,6 +159,11 @@ class LiveGroup:
         The group is being left (follow-up, kill switch, group loss): asked for again until it is flat.
     cancel_goal : bool
         What waits of it is being withdrawn (follow-up): asked for again until nothing waits.
+    promise : Promise or None
+        What its rule promised of it at its entry; None where the rule promises nothing of such a trade.
+    judged_pnl_paise : int or None
+        Net result that the trades to come were judged by, once the group was over; a late fill changes the
+        difference only.
     """
 
     group: TradeGroup
@@ -184,6 +189,8 @@ class LiveGroup:
     charges_paise: int = 0
     net_pnl_paise: int = 0
     booked: tuple[Booked, ...] = ()
+    promise: Promise | None = field(default=None, metadata=ADDED)
+    judged_pnl_paise: int | None = field(default=None, metadata=ADDED)
 
     @property
     def is_closed(self) -> bool:
@@ -261,7 +268,8 @@ class EngineState:
     """Everything the reducer remembers. Build the first one with `initial_state`.
 
     ``entry_fates`` tells by scope which of the last entries the broker refused; ``advisor_stamps_ns`` when
-    each advisor's last ideas were received.
+    each advisor's last ideas were received; ``feed_heard_ns`` when the feed last brought
+    anything, new or old.
 
     ``sequence`` counts the events folded; ``opening_corpus_paise`` is 0 until DayOpened; ``doubt_fact`` names
     the fact that the broker sent something unreadable that may be of any order; ``closed_trades`` are those
@@ -277,6 +285,7 @@ class EngineState:
     prices: Mapping[str, LastPrice] = field(default_factory=dict)
     market_seen_ns: int = 0
     feed_interval_ns: int = 0
+    feed_heard_ns: int = 0
     seen: Mapping[str, SeenSignal] = field(default_factory=dict)
     pending: Mapping[str, PendingEntry] = field(default_factory=dict)
     groups: Mapping[str, LiveGroup] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from propdesk.core.clock import NS_PER_SECOND
+from propdesk.core.clock import NS_PER_MINUTE, NS_PER_SECOND
 from propdesk.engine import tracking
 from propdesk.engine.aftermath import let_lapse
 from propdesk.engine.context import price_key_of
@@ -201,9 +201,9 @@ def _check_market(turn: Turn) -> None:
 
 
 def _check_held_prices(turn: Turn) -> None:
-    """No entries in an instrument that is held and has no fresh price, by the day's own clock.
+    """No entries in an instrument that is held and that the feed looks at no more, by the day's own clock.
 
-    Lifted with the next price, or once nothing of it is held.
+    Lifted with the next look, or once nothing of it is held.
     """
     if not turn.scalar("ready") or not turn.is_session:
         return
@@ -211,18 +211,32 @@ def _check_held_prices(turn: Turn) -> None:
     stale: dict[str, str] = {}
     for live in turn.open_groups():
         key = price_key_of(live.instrument)
-        last = turn.prices.get(key)
-        seen_ns = turn.open_ns if last is None else max(last.at_ns, turn.open_ns)
-        interval_ns = turn.scalar("feed_interval_ns") if last is None else last.interval_ns
+        interval_ns, looked_ns = _last_look(turn, key)
         is_held = any(open_units_of(order) > 0 for order in live.orders)
-        if is_held and turn.now_ns - seen_ns > interval_ns + limit:
-            age_s = (turn.now_ns - seen_ns) // NS_PER_SECOND
+        if is_held and turn.now_ns - looked_ns > interval_ns + limit:
+            age_s = (turn.now_ns - looked_ns) // NS_PER_SECOND
             stale[f"INSTRUMENT:{key}"] = f"{key} is held and has had no price for {age_s} s"
     for cause in tuple(turn.levels.causes.values()):
         if cause.cause == Cause.MARKET_STALE and cause.scope != ACCOUNT_SCOPE and cause.scope not in stale:
             turn.clear(cause.scope, Cause.MARKET_STALE, "engine", "its price is fresh, or nothing is held")
     for scope, reason in stale.items():
         turn.trip(scope, Cause.MARKET_STALE, KillLevel.ENTRIES_BLOCKED, "engine", reason)
+
+
+def _last_look(turn: Turn, key: str) -> tuple[int, int]:
+    """Say how often the feed looks at a series, ns (0: at each quote), and when it last did, today.
+
+    A feed of bars has looked at all it follows when it brings any bar: a share without a trade has no bar in
+    that minute. Where it follows few series, that it brings none tells nothing of it.
+    """
+    last, heard_ns = turn.prices.get(key), turn.scalar("feed_heard_ns")
+    if heard_ns < turn.open_ns:
+        return NS_PER_MINUTE, turn.open_ns  # nothing came today: not even of what kind the feed is, is known
+    interval_ns = turn.scalar("feed_interval_ns") if last is None else last.interval_ns
+    if interval_ns == 0:
+        return 0, turn.open_ns if last is None else max(last.at_ns, turn.open_ns)
+    are_few = len(turn.subscriptions) < turn.context.kill_limits.market_series_min
+    return interval_ns, turn.now_ns if are_few else heard_ns
 
 
 def _liquidate(turn: Turn) -> None:

@@ -293,6 +293,7 @@ def remember_price(turn: Turn, bar: BarObserved) -> bool:
     bool
         Whether this is the first price of the series.
     """
+    turn.scalars["feed_heard_ns"] = turn.now_ns
     end_ns = bar.start_ns + bar.interval_ns
     old = turn.prices.get(bar.price_key)
     if old is not None and old.at_ns >= end_ns:

@@ -120,7 +120,6 @@ class Turn:
         self.corpus = state.corpus
         self.levels = state.levels
         self.scalars: dict[str, Any] = {}
-        self.judged: set[str] = set()
         self.out = _Out()
 
     # ------------------------------------------------------------ reading

@@ -121,7 +121,8 @@ class KillLimits:
     without one that long. ``exceptions_max`` unexpected exceptions are borne within ``exceptions_window_ns``.
     Our clock may differ by ``clock_skew_ns`` from another's; one that differed more must have been good
     for ``clock_good_ns``. ``protections`` pause what went badly. A
-    rule is judged by ``drift_trades_min`` live trades or more.
+    rule is judged by ``drift_trades_min`` live trades or more; ``drift_hurdle_r`` is the one that its
+    ``prob_edge`` was judged by, R.
     """
 
     day_loss_block: float = 0.03
@@ -150,6 +151,7 @@ class KillLimits:
     clock_skew_ns: int = field(default=NS_PER_SECOND, metadata=ADDED)
     clock_good_ns: int = field(default=NS_PER_MINUTE, metadata=ADDED)
     drift_trades_min: int = field(default=5, metadata=ADDED)
+    drift_hurdle_r: float = field(default=0.05, metadata=ADDED)
     protections: tuple[Protection, ...] = field(default=(), metadata=ADDED)
 
 

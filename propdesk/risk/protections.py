@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from propdesk.core.clock import NS_PER_MINUTE
-from propdesk.core.invariant import require
 
 
 class ProtectionKind(StrEnum):
@@ -99,7 +98,8 @@ def pauses_after(
     Parameters
     ----------
     trades : sequence of ClosedTrade
-        By their end, oldest first; at least those within the longest look-back. Empty: nothing follows.
+        In the order they were told; at least those within the longest look-back. Empty: nothing
+        follows.
     protections : sequence of Protection
     opening_paise : int
         Corpus at the day's start, paise; shares of nothing are not judged.
@@ -109,15 +109,13 @@ def pauses_after(
     tuple of Pause
         In the order of the protections.
 
-    Raises
-    ------
-    InvariantViolated
-        If the trades are not in order.
+    Notes
+    -----
+    A clock that was set back lets the last trade end before one that was told earlier. Their order stays the
+    one they were told in, and a pause is counted from the clock as it is now.
     """
     if not trades:
         return ()
-    ends = [trade.ended_ns for trade in trades]
-    require(ends == sorted(ends), "closed trades are not in the order of their ends")
     last = trades[-1]
     found = []
     for protection in protections:

@@ -50,6 +50,7 @@ def test_the_same_processes_as_up_are_listed() -> None:
         "dagster-webserver",
         "dagster-daemon",
         "trading-daemon",
+        "watchdog",
         "api",
         "notifier",
         "telegram",
@@ -199,7 +200,13 @@ def test_mounts_dependencies_and_health_hold_together(name: str) -> None:
         else:
             assert SERVICES[other]["restart"] == "no"
     assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
-    assert "healthcheck" in service or name in {"migrate", "trading-daemon", "notifier", "telegram"}
+    assert "healthcheck" in service or name in {
+        "migrate",
+        "trading-daemon",
+        "watchdog",
+        "notifier",
+        "telegram",
+    }
 
 
 def test_the_roles_script_makes_every_role_and_database_from_its_password() -> None:

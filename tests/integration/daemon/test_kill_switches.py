@@ -242,32 +242,37 @@ def test_clock_skew_halts_entries_and_lets_go_once_the_clocks_agree(
     assert desk.history() == [(ACCOUNT_SCOPE, "CLOCK_SKEW", "ENTRIES_BLOCKED", True)]
 
 
-def test_stale_market_data_of_a_held_instrument_takes_no_entries_on_it(desk: Desk) -> None:
-    """Its feed stops after the fill and comes back: by the day's own clock."""
-    key = "NSE_EQ:TSTA"
-    bars = desk.bars
-    stopped = stalled(desk.settings, {**bars, key: until(bars[key], at(FIRST + 2))})
+def test_stale_market_data_of_held_instruments_takes_no_entries_on_them(desk: Desk, tmp_path: Path) -> None:
+    """The feed stops after the fills and comes back, by the day's clock; one quiet share stops nothing."""
+    keys = ("NSE_EQ:TSTA", "NSE_EQ:TSTB")
+    settings = limited(desk, tmp_path, market_series_min=2, market_stale_s=3_600)
+    quiet = {**desk.bars, keys[0]: until(desk.bars[keys[0]], at(FIRST + 2))}
+    silent = {key: until(bars, at(FIRST + 4)) for key, bars in quiet.items()}
+    stopped = stalled(settings, silent)
 
     async def life() -> None:
         clock = ManualClock(at(FIRST, 3))
         async with alive(stopped, clock) as tasks:
-            await hear(tasks, document_at(bars, 1, at(FIRST, 3)), document_at(bars, 2, at(FIRST, 3), "TSTB"))
+            await hear(tasks, desk.idea(1), desk.idea(2, "TSTB"))
             for minute in (1, 2, 3, 4):
                 clock.advance_to(at(FIRST + minute, 3))
                 await settle(tasks, at(FIRST + minute))
-            levels = tasks.decider.position.state.levels
-            assert {cause.scope: cause.level for cause in levels.causes.values()} == {
-                f"INSTRUMENT:{key}": KillLevel.ENTRIES_BLOCKED
-            }
-            await hear(tasks, document_at(bars, 3, at(FIRST + 4, 3), advisor_id="A02"))
-            stalled(desk.settings, bars)
-            clock.advance_to(at(FIRST + 5, 3))
-            await settle(tasks, at(FIRST + 5))
+            assert tasks.decider.position.state.levels.causes == {}
+            clock.advance_to(at(FIRST + 6, 3))
+            for key in keys:
+                await until_level(tasks, f"INSTRUMENT:{key}", Cause.MARKET_STALE)
+            await hear(tasks, document_at(desk.bars, 3, at(FIRST + 6, 3), advisor_id="A02"))
+            assert tasks.decider.position.state.level() is KillLevel.ACTIVE
+            stalled(settings, desk.bars)
+            clock.advance_to(at(FIRST + 7, 3))
+            await settle(tasks, at(FIRST + 7))
             assert tasks.decider.position.state.levels.causes == {}
 
     asyncio.run(life())
     assert desk.codes() == ["TRADED", "TRADED", "KILL_SWITCH"]
-    assert desk.history() == [(f"INSTRUMENT:{key}", "MARKET_STALE", "ENTRIES_BLOCKED", True)]
+    assert sorted(desk.history()) == [
+        (f"INSTRUMENT:{key}", "MARKET_STALE", "ENTRIES_BLOCKED", True) for key in keys
+    ]
 
 
 def test_an_order_at_the_broker_that_no_book_explains_halts_entries_until_a_person_resets_them(

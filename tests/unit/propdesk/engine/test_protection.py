@@ -26,6 +26,7 @@ from propdesk.model.messages import (
     Notify,
     OperatorCommand,
     OrderIntent,
+    TickObserved,
     TimerFired,
     TripSwitch,
 )
@@ -148,29 +149,103 @@ def test_a_silent_feed_blocks_entries_and_the_next_price_lifts_it() -> None:
     assert day.state.level() is KillLevel.ACTIVE
 
 
-def test_a_held_instrument_without_a_price_takes_no_entry_until_it_has_one_or_is_left() -> None:
+ALPHA = "INSTRUMENT:NSE_EQ:ALPHA"
+
+
+def stale_changes(day: Day) -> list[tuple[str, bool]]:
+    return [(c.scope, c.is_open) for c in day.all("level_changes") if c.cause == "MARKET_STALE"]
+
+
+def beat(day: Day, now_ns: int) -> KillLevel:
+    """The level of the held instrument after a timer."""
+    day.feed(TimerFired("SECOND", now_ns), now_ns)
+    return day.state.level(ALPHA)
+
+
+def test_a_held_instrument_without_a_quote_takes_no_entry_until_it_has_one_or_is_left() -> None:
     day = filled(kill_limits=KillLimits(market_series_min=99))
-    scope = "INSTRUMENT:NSE_EQ:ALPHA"
-    last = day.state.prices["NSE_EQ:ALPHA"]
-    limit_ns = last.at_ns + last.interval_ns + day.context.kill_limits.position_stale_ns
-    day.feed(TimerFired("SECOND", limit_ns), limit_ns)
-    assert day.state.level(scope) is KillLevel.ACTIVE
-    day.feed(TimerFired("SECOND", limit_ns + 1), limit_ns + 1)
-    assert day.state.level(scope) is KillLevel.ENTRIES_BLOCKED
+    day.feed(TickObserved("NSE_EQ:ALPHA", at(602, 30), 10_000), at(602, 30))
+    other = TickObserved("NSE_EQ:BETA", at(602, 35), 10_000)
+    day.feed(other, other.ts_ns)
+    assert beat(day, at(602, 35)) is KillLevel.ACTIVE
+    assert beat(day, at(602, 35) + 1) is KillLevel.ENTRIES_BLOCKED, "whatever is heard of others"
     assert day.state.level() is KillLevel.ACTIVE
-    minute = (limit_ns - at(0)) // 60_000_000_000
-    day.bars([flat_bar(minute, 10_000)])
-    assert day.state.level(scope) is KillLevel.ACTIVE
-    day.feed(TimerFired("SECOND", limit_ns + 10**12), limit_ns + 10**12)
-    assert day.state.level(scope) is KillLevel.ENTRIES_BLOCKED
+    day.feed(TickObserved("NSE_EQ:ALPHA", at(602, 40), 10_000), at(602, 40))
+    assert beat(day, at(602, 41)) is KillLevel.ACTIVE
+    assert beat(day, at(610)) is KillLevel.ENTRIES_BLOCKED
     day.feed(OperatorCommand(KillLevel.LIQUIDATING, "ACCOUNT", "anna", "leave", at(640)), at(640))
     day.bars([flat_bar(640, 10_010)])
     day.bars([flat_bar(641, 10_010)])
     assert day.broker.positions() == {}
-    assert day.state.level(scope) is KillLevel.LOCKED, "by the account's own cause"
-    assert [(c.scope, c.is_open) for c in day.all("level_changes") if c.cause == "MARKET_STALE"] == [
-        (scope, True), (scope, False), (scope, True), (scope, False),
-    ]  # fmt: skip
+    assert day.state.level(ALPHA) is KillLevel.LOCKED, "by the account's own cause"
+    assert stale_changes(day) == [(ALPHA, True), (ALPHA, False), (ALPHA, True), (ALPHA, False)]
+
+
+def test_a_share_that_does_not_trade_each_minute_is_not_stale_while_the_feed_brings_bars() -> None:
+    day = filled(kill_limits=KillLimits(market_series_min=1))
+    for minute in range(602, 700):
+        quiet = [] if minute % 3 else [flat_bar(minute, 10_000)]
+        day.bars([flat_bar(minute, 10_000, "NSE_EQ:BETA"), *quiet])
+    assert stale_changes(day) == []
+    assert beat(day, at(701, 5)) is KillLevel.ACTIVE
+    assert beat(day, at(701, 5) + 1) is KillLevel.ENTRIES_BLOCKED, "now the feed brings nothing at all"
+    day.bars([flat_bar(701, 10_000, "NSE_EQ:BETA")])
+    assert stale_changes(day) == [(ALPHA, True), (ALPHA, False)]
+
+
+def test_old_minutes_that_are_caught_up_with_are_a_feed_that_lives() -> None:
+    day = filled(kill_limits=KillLimits(market_series_min=1, market_stale_ns=10**15))
+    for second, minute in enumerate(range(602, 640)):
+        day.feed(flat_bar(minute, 10_000), at(700, second))
+        if second:
+            assert beat(day, at(700, second)) is KillLevel.ACTIVE
+
+
+def test_few_series_of_bars_tell_nothing_of_their_feed() -> None:
+    day = filled(kill_limits=KillLimits(market_series_min=99))
+    assert beat(day, at(690)) is KillLevel.ACTIVE
+
+
+def carried_into(minute: int, second: int = 0) -> Day:
+    """What was filled yesterday, on a morning whose feed has brought nothing since before the open."""
+    day = filled(kill_limits=KillLimits(market_series_min=1))
+    old = day.state.prices["NSE_EQ:ALPHA"]
+    day.state = replace(
+        day.state,
+        prices={"NSE_EQ:ALPHA": replace(old, at_ns=at(500))},
+        feed_heard_ns=at(500),
+        market_seen_ns=0,
+    )
+    day.feed(TimerFired("SECOND", at(minute, second)), at(minute, second))
+    return day
+
+
+@pytest.mark.parametrize(
+    ("minute", "second", "level"),
+    [
+        (554, 59, KillLevel.ACTIVE),
+        (555, 30, KillLevel.ACTIVE),
+        (556, 5, KillLevel.ACTIVE),
+        (556, 6, KillLevel.ENTRIES_BLOCKED),
+        (930, 0, KillLevel.ACTIVE),
+        (1_000, 0, KillLevel.ACTIVE),
+    ],
+    ids=["before-the-open", "first-minute", "borne", "silent", "close", "evening"],
+)
+def test_a_price_is_awaited_in_the_session_only_and_from_its_open_on(
+    minute: int, second: int, level: KillLevel
+) -> None:
+    assert carried_into(minute, second).state.level(ALPHA) is level
+
+
+def test_a_quote_of_yesterday_is_awaited_anew_from_the_open_on() -> None:
+    day = carried_into(555)
+    quote = TickObserved("NSE_EQ:BETA", at(555, 1), 10_000)
+    old = day.state.prices["NSE_EQ:ALPHA"]
+    day.state = replace(day.state, prices={"NSE_EQ:ALPHA": replace(old, interval_ns=0)})
+    day.feed(quote, quote.ts_ns)
+    assert beat(day, at(555, 5)) is KillLevel.ACTIVE
+    assert beat(day, at(555, 6)) is KillLevel.ENTRIES_BLOCKED
 
 
 def test_nothing_that_is_only_waited_for_has_to_have_a_price() -> None:

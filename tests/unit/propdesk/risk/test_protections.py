@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from propdesk.core.clock import NS_PER_HOUR, NS_PER_MINUTE
-from propdesk.core.errors import InvariantViolated
 from propdesk.risk.protections import (
     ClosedTrade,
     Pause,
@@ -49,6 +48,7 @@ def test_a_cool_down_follows_every_trade_of_its_scope(per: Per) -> None:
         ([trade(1), trade(2)], False),
         ([trade(1), trade(2), trade(3)], True),
         ([trade(1), trade(2), trade(3, stopped=False)], False),
+        ([trade(1), trade(2), trade(3), trade(4, 500, stopped=False)], False),
         ([trade(1), trade(2), trade(3, stopped=False), trade(4)], True),
         ([trade(1), trade(2), trade(61)], False),
         ([trade(2), trade(3), trade(61)], True),
@@ -75,7 +75,14 @@ def test_a_low_profit_is_judged_from_so_many_trades_on(results: list[int], pause
 
 @pytest.mark.parametrize(
     ("results", "paused"),
-    [([30_000, -20_000], False), ([30_000, -20_001], True), ([-15_000, -6_000], True), ([-21_000], False)],
+    [
+        ([30_000, -20_000], False),
+        ([30_000, -20_001], True),
+        ([-15_000, -6_000], True),
+        ([-21_000], False),
+        ([-25_000, 25_000], True),
+        ([-25_000, 40_000, -1_000], True),
+    ],
 )
 def test_a_drawdown_is_from_the_peak_within_the_window(results: list[int], paused: bool) -> None:
     trades = [trade(minute, net) for minute, net in enumerate(results, 1)]
@@ -88,9 +95,12 @@ def test_what_is_kept_is_what_the_longest_look_back_may_ask_for() -> None:
     assert keep_closed(trades, [], 100 * NS_PER_MINUTE) == ()
 
 
-def test_trades_out_of_order_are_a_broken_promise() -> None:
-    with pytest.raises(InvariantViolated, match="order"):
-        pauses_after([trade(2), trade(1)], [STREAK], OPENING)
+def test_a_clock_that_was_set_back_stops_nothing() -> None:
+    trades = [trade(2), trade(61), trade(60)]
+    (found,) = pauses_after(trades, [STREAK], OPENING)
+    assert found.until_ns == 180 * NS_PER_MINUTE
+    cool_down = Protection(ProtectionKind.COOL_DOWN, Per.SIDE, HOUR)
+    assert [one.until_ns for one in pauses_after(trades, [cool_down], OPENING)] == [120 * NS_PER_MINUTE]
 
 
 STEPS = st.lists(
