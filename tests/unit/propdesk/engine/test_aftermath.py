@@ -245,7 +245,8 @@ def test_what_is_told_again_of_a_closed_trade_is_not_judged_again() -> None:
     before = (day.state.levels, day.state.closed_trades, day.state.rule_results)
     two = only_group(day).orders[1]
     tell(day, BrokerUpdateKind.CANCELLED, two, 0, 0, at(610))
-    tell(day, BrokerUpdateKind.REJECTED, two, 0, 0, at(611))
+    tell(day, BrokerUpdateKind.NAKED, two, 0, 0, at(611))
+    assert any(live.is_closed for live in day.results[-1].groups_changed), "it is reported once more"
     assert (day.state.levels, day.state.closed_trades, day.state.rule_results) == before
 
 
