@@ -63,9 +63,10 @@ def spare_dbt(runner: DbtRunner) -> bool:
     bool
         False if the project has to be parsed first, which takes dbt.
     """
-    if runner.is_parsed:
+    is_parsed = runner.is_parsed  # reads the whole project
+    if is_parsed:
         sys.modules["dbt"] = None  # type: ignore[assignment]  # the import system's word for "not to be had"
-    return runner.is_parsed
+    return is_parsed
 
 
 def _forking_context() -> Any:

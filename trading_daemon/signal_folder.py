@@ -10,6 +10,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -184,20 +185,13 @@ class SignalFolder:
     def _watch_accepted(self) -> None:
         """Cry out where somebody wrote on after a file had been read: those rows are not heard."""
         for path, stamp in list(self._accepted.items()):
-            try:
-                is_same = _stamp(path) == stamp
-                if not is_same:
-                    sentence = (
-                        "it was written to after it had been read: drop what is new as a file of its own\n"
-                    )
-                    _write(path.parent.parent / REJECTED / f"{path.name}.reason.txt", sentence)
-            except OSError:
-                is_same = False  # moved on by a person
-            else:
-                if not is_same:
-                    self._log.error("signal_file_grew_after_it_was_read", file=path.name)
-            if not is_same:
-                del self._accepted[path]
+            with suppress(OSError):  # moved on by a person
+                if _stamp(path) == stamp:
+                    continue
+                sentence = "it was written to after it had been read: drop what is new as a file of its own\n"
+                _write(path.parent.parent / REJECTED / f"{path.name}.reason.txt", sentence)
+                self._log.error("signal_file_grew_after_it_was_read", file=path.name)
+            del self._accepted[path]
 
     async def _bring(self, path: Path) -> None:
         """Bring one file in; one that cannot be moved holds up no other."""

@@ -52,6 +52,9 @@ _ANSWER = """
         reason = %s, answered_ns = %s
     WHERE account_id = %s AND intent_id = %s AND state IN ('PREPARED', 'SENT', 'UNKNOWN')
 """
+SENT_SINCE = """
+    SELECT sent_ns FROM trading.order_intents WHERE account_id = %s AND sent_ns > %s ORDER BY sent_ns
+"""
 _OPEN = """
     SELECT payload, state, reason FROM trading.order_intents
     WHERE account_id = %s AND (trade_date = %s OR trade_date < %s AND correlation_id = ANY(%s))
@@ -177,11 +180,7 @@ class IntentRepo:
 
     async def sent_since(self, since_ns: int) -> tuple[int, ...]:
         """Give when each intent was claimed after ``since_ns`` that is not known to be unsent, rising."""
-        cursor = await self._connection.execute(
-            "SELECT sent_ns FROM trading.order_intents WHERE account_id = %s AND sent_ns > %s "
-            "ORDER BY sent_ns",
-            (self._account_id, since_ns),
-        )
+        cursor = await self._connection.execute(SENT_SINCE, (self._account_id, since_ns))
         return tuple(sent_ns for (sent_ns,) in await cursor.fetchall())
 
     async def prepare_again(self, intent_id: str) -> None:

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from adapters.db.live import LiveConnection
+from adapters.db.repos.intents import SENT_SINCE
 from propdesk.core.errors import InvariantViolated
 from propdesk.risk.preflight import Check, Outcome
 
@@ -75,9 +76,6 @@ async def newest_preflight(
 
 
 def sent_since(connection: Connection, account_id: str, since_ns: int) -> list[int]:
-    """Give when intents of an account were sent after a moment, ns UTC."""
-    rows = connection.execute(
-        "SELECT sent_ns FROM trading.order_intents WHERE account_id = %s AND sent_ns > %s",
-        (account_id, since_ns),
-    )
+    """Give when intents of an account were sent after a moment, ns UTC, rising."""
+    rows = connection.execute(SENT_SINCE, (account_id, since_ns))
     return [sent_ns for (sent_ns,) in rows.fetchall()]
