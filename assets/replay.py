@@ -1,9 +1,9 @@
 """Step 8: corpus replay and group metrics of every as-of day, from the window before it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
 
 import pandas as pd
@@ -17,10 +17,10 @@ from assets._shared import pictures
 from assets._shared.dress import GROUPS, spec, step
 from assets._shared.partitions import DayRange, worked_range
 from assets._shared.report import report
-from assets._shared.resources import Database, Market
+from assets._shared.resources import Database, Market, Writing
 from assets._shared.windows import window_of
 from assets.quality import judge
-from propdesk.pipeline.groups import build_group_facts
+from propdesk.pipeline.groups import GroupTables, group_facts_in_parts, joined_parts
 from propdesk.pipeline.trial_ledger import trials
 
 READ = ("trades", "trade_marks", "excursions", "regimes")
@@ -91,21 +91,13 @@ def group_facts(
     with database.writing() as work:
         read = rules.read_group_inputs(work.connection, calendar, days.first, days.last, config)
         as_of = calendar.market_days(days.first, days.last)
-
-        def write(table: str, frame: pd.DataFrame) -> None:
-            work.later(rules.write_group_table, table, frame, days.first, days.last)
-
-        def write_groups(metrics: pd.DataFrame, thin: pd.DataFrame) -> None:
-            write("group_metrics", metrics)
-            write("thin_groups", thin)
-
+        rows_in = len(read.trades)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            # the largest tables are written while the replays go on
-            done = build_group_facts(
-                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map, write_groups
+            found = group_facts_in_parts(
+                read.trades, read.excursions, read.marks, calendar, as_of, config, pool.map
             )
-        write("corpus_replays", done.replays)
-        write("equity_curves", done.curves)
+            del read
+            done = joined_parts(list(_written(found, work, days, as_of[-1])))
         work.later(rules.write_gate_thresholds, gates)
         work.later(rules.append_trials, trials(done, gates, config))
         checked = partial(judge, context, work, days=days, day_column="as_of_date")
@@ -119,12 +111,25 @@ def group_facts(
         )
         title = f"Net R per idea after shrinkage, as of {days.last}"
         skill = {name: pictures.histogram(_newest(frame, days), title, "R", "groups") for name, frame in both}
-    tell = partial(report, context, days, rows_in=len(read.trades), day_column="as_of_date")
+    tell = partial(report, context, days, rows_in=rows_in, day_column="as_of_date")
     yield tell("corpus_replays", done.replays, picture=drawn)
     yield tell("equity_curves", done.curves)
     for name, frame in both:
         yield tell(name, frame, picture=skill[name], check=checks[name])
     yield MaterializeResult(asset_key="gate_thresholds", metadata={"gates_version": gates.version})
+
+
+def _written(
+    found: Iterable[tuple[list[date], GroupTables]], work: Writing, days: DayRange, newest: date
+) -> Iterator[GroupTables]:
+    """Pass parts on and have each written while the next is computed; together they replace the range."""
+    first = days.first
+    for dates, part in found:
+        last = days.last if dates[-1] == newest else dates[-1]
+        for name, frame in part.by_table().items():
+            work.later(rules.write_group_table, name, frame, first, last)
+        first = last + timedelta(days=1)
+        yield part
 
 
 def _newest(frame: pd.DataFrame, days: DayRange) -> list[float]:

@@ -1,7 +1,7 @@
 """Step 8: corpus replays, curves and group metrics of every as-of date (§3.4-3.8)."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from propdesk.metrics.shrinkage import intraclass_correlation, probability_above
 from propdesk.metrics.skill import NoSkillTable, pain_reward_without_skill
 from propdesk.model.enums import RuleLevel
 from propdesk.pipeline import groups_kernels as kernels
-from propdesk.pipeline.groups_frames import CellNames, MetricRows, day_column, metrics_frames, moments
+from propdesk.pipeline.groups_frames import CellNames, MetricRows, metrics_frames, moments
 from propdesk.pipeline.groups_known import Known, advisor_q_values, known_at, reverse_chances
 from propdesk.pipeline.groups_prepare import (
     BoolArray,
@@ -39,7 +39,10 @@ from propdesk.replay.batch import (
 )
 from propdesk.replay.kernel import FLOAT_OUTPUTS, INT_OUTPUTS
 
-__all__ = ["GroupConfig", "GroupTables", "build_group_facts"]
+__all__ = ["GroupConfig", "GroupTables", "build_group_facts", "group_facts_in_parts", "joined_parts"]
+
+DAYS_AT_ONCE = 25
+"""As-of dates of one part: a replay goes on from the date before it but for the first of its part."""
 
 _MOMENTS = {
     "mdd_peak_ns": "mdd_peak_at",
@@ -57,6 +60,15 @@ class GroupTables:
     curves: pd.DataFrame
     metrics: pd.DataFrame
     thin: pd.DataFrame
+
+    def by_table(self) -> dict[str, pd.DataFrame]:
+        """Give each frame under the name of its table in ``research``, the one with most to write first."""
+        return {
+            "group_metrics": self.metrics,
+            "thin_groups": self.thin,
+            "corpus_replays": self.replays,
+            "equity_curves": self.curves,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +134,26 @@ def build_group_facts(
     as_of_dates: list[date],
     config: GroupConfig,
     spread: Spread = map,
-    on_metrics: Callable[[pd.DataFrame, pd.DataFrame], None] | None = None,
 ) -> GroupTables:
-    """Compute what is known about every group at the end of each as-of date.
+    """Compute what is known about every group at the end of each as-of date; see `group_facts_in_parts`."""
+    ((_, whole),) = group_facts_in_parts(
+        trades, excursions, marks, calendar, as_of_dates, config, spread, days_at_once=len(as_of_dates)
+    )
+    return whole
+
+
+def group_facts_in_parts(
+    trades: pd.DataFrame,
+    excursions: pd.DataFrame,
+    marks: pd.DataFrame,
+    calendar: MarketCalendar,
+    as_of_dates: list[date],
+    config: GroupConfig,
+    spread: Spread = map,
+    *,
+    days_at_once: int = DAYS_AT_ONCE,
+) -> Iterator[tuple[list[date], GroupTables]]:
+    """Compute what is known about every group at the end of each as-of date, some dates after the other.
 
     Parameters
     ----------
@@ -137,22 +166,21 @@ def build_group_facts(
     calendar : MarketCalendar
         The exchange's.
     as_of_dates : list of date
-        Any dates; usually the market days of the partition range.
+        Any dates, at least one; usually the market days of the partition range.
     config : GroupConfig
         Settings.
     spread : callable
         As-of dates, and replays by level, do not depend on each other: a thread pool's ``map`` uses several
         processors (the kernels release the interpreter). The result is the same.
-    on_metrics : callable, optional
-        Given the metrics and the thin cells once they are done; what it does, a pool's ``map`` does beside
-        the replays.
+    days_at_once : int
+        As-of dates of one part, so that one can be written while the next is computed.
 
-    Returns
-    -------
-    GroupTables
-        Rows sorted by (as_of_date, …, rule_text); empty frames with the same columns where
-        nothing traded. Days and texts are categorical: they repeat, and a frame of a year would
-        otherwise take several times its memory.
+    Yields
+    ------
+    list of date, GroupTables
+        The next dates, rising, and their rows sorted by (as_of_date, …, rule_text); empty frames with the
+        same columns where nothing traded. Days and texts are categorical, with the same categories in every
+        part: they repeat, and a frame of a year would otherwise take several times its memory.
 
     Notes
     -----
@@ -162,16 +190,35 @@ def build_group_facts(
     Source: spec §3.4-3.8.
     """
     data = prepare(trades, excursions, marks, calendar, as_of_dates, config)
+    del trades, excursions, marks  # the arrays hold what is needed of them
     values = _values(data)
     orders = [_orders(data, level, values) for level in data.levels]
-    fixed = _Fixed(data, values, orders, NoSkillTable(config.seed).table(data.shapes), CellNames(data.levels))
-    days = list(spread(partial(_one_day, fixed, config), as_of_numbers(as_of_dates).tolist()))
-    jobs = [np.concatenate([day[1][place] for day in days]) for place in range(len(data.levels))]
-    replayed = _replay_levels(fixed, jobs, config, spread)
+    numbers = as_of_numbers(as_of_dates)
+    names = CellNames(data.levels, numbers)
+    fixed = _Fixed(data, values, orders, NoSkillTable(config.seed).table(data.shapes), names)
+    dates = sorted(set(as_of_dates))
+    for start in range(0, len(dates), days_at_once):
+        some = slice(start, start + days_at_once)
+        yield dates[some], _facts_of(fixed, config, numbers[some], spread)
+
+
+def joined_parts(parts: Sequence[GroupTables]) -> GroupTables:
+    """Put the parts of `group_facts_in_parts` one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    names = (field.name for field in fields(GroupTables))
+    return GroupTables(
+        **{name: pd.concat([getattr(part, name) for part in parts], ignore_index=True) for name in names}
+    )
+
+
+def _facts_of(fixed: "_Fixed", config: GroupConfig, numbers: IntArray, spread: Spread) -> GroupTables:
+    """Give the tables of some as-of dates."""
+    days = list(spread(partial(_one_day, fixed, config), numbers.tolist()))
+    jobs = [np.concatenate([day[1][place] for day in days]) for place in range(len(fixed.data.levels))]
+    replayed = _replay_levels(fixed, jobs, config, spread)  # a pool goes on with them beside what follows
     metrics, thin = metrics_frames(fixed.names, [part for day in days for part in day[0]])
     del days
-    if on_metrics is not None:
-        on_metrics(metrics, thin)
     replays, curves = zip(*replayed, strict=True)
     return GroupTables(
         _in_order(list(replays), fixed.names, config),
@@ -488,7 +535,7 @@ def _in_order(parts: list[pd.DataFrame], names: CellNames, config: GroupConfig) 
     order = np.lexsort((names.rank[row], model, day))
     joined = joined.iloc[order].reset_index(drop=True)
     joined["size_model"] = pd.Categorical.from_codes(model[order], models)
-    joined.insert(0, "as_of_date", pd.Series(day_column(day[order])))
+    joined.insert(0, "as_of_date", pd.Series(names.days(day[order])))
     joined.insert(2, "rule_text", pd.Series(names.text(row[order])))
     return joined
 

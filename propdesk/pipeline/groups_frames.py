@@ -22,7 +22,13 @@ _WHOLE = frozenset(
 
 
 class CellNames:
-    """Names of the cells of all levels, whose rows are numbered level by level.
+    """Names of the cells of all levels, whose rows are numbered level by level, and of the as-of dates.
+
+    Parameters
+    ----------
+    levels : sequence of Level
+    days : ndarray of int64
+        Epoch days of all as-of dates, rising.
 
     Attributes
     ----------
@@ -30,8 +36,12 @@ class CellNames:
         Place of each row's text among all of them by code point.
     """
 
-    def __init__(self, levels: Sequence[Level]) -> None:
+    def __init__(self, levels: Sequence[Level], days: IntArray) -> None:
         self._levels = levels
+        self._day_numbers = days
+        self._dates = pd.CategoricalDtype(
+            pd.Index([_EPOCH + timedelta(int(day)) for day in days], dtype=object)
+        )
         self._start = np.cumsum([0, *(level.size for level in levels)])
         texts = np.concatenate([level.rule_text for level in levels])
         order = np.argsort(texts, kind="stable")
@@ -42,6 +52,10 @@ class CellNames:
     def row(self, place: int, cell: IntArray) -> IntArray:
         """Give the rows of cells of the level at a place."""
         return np.asarray(cell + self._start[place], dtype=np.int64)
+
+    def days(self, day: IntArray) -> pd.Categorical:
+        """Turn epoch days of as-of dates into dates."""
+        return pd.Categorical.from_codes(np.searchsorted(self._day_numbers, day), dtype=self._dates)
 
     def text(self, row: IntArray) -> pd.Categorical:
         """Name the cells of rows."""
@@ -57,14 +71,6 @@ class CellNames:
             codes, texts = pd.factorize(joined[:, d], sort=True)
             out[name] = pd.Categorical.from_codes(codes[row], pd.Index(texts))
         return out
-
-
-def day_column(day: IntArray) -> pd.Categorical:
-    """Turn epoch days into dates, as a categorical in the order of the days."""
-    days, codes = np.unique(day, return_inverse=True)
-    return pd.Categorical.from_codes(
-        codes, pd.Index([_EPOCH + timedelta(int(d)) for d in days], dtype=object)
-    )
 
 
 def moments(ns: IntArray) -> "pd.Series[Any]":
@@ -132,7 +138,7 @@ def _table(names: CellNames, day: IntArray, row: IntArray, figures: dict[str, Fl
     """Put figures under names and days, in the order of these; the figures are taken out."""
     order = np.lexsort((names.rank[row], day))
     row = row[order]
-    columns: dict[str, Any] = {"as_of_date": day_column(day[order]), "rule_text": names.text(row)}
+    columns: dict[str, Any] = {"as_of_date": names.days(day[order]), "rule_text": names.text(row)}
     columns.update(names.dimensions(row))
     for name in list(figures):
         columns[name] = _typed(name, figures.pop(name)[order])

@@ -16,7 +16,13 @@ from propdesk.metrics.expectancy import losing_streak_max, pain_reward_ratio
 from propdesk.metrics.recency import recency_weights
 from propdesk.metrics.track_record import block_starts
 from propdesk.model.enums import Category, Period, Regime, RuleLevel, Session, Weekday
-from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
+from propdesk.pipeline.groups import (
+    GroupConfig,
+    GroupTables,
+    build_group_facts,
+    group_facts_in_parts,
+    joined_parts,
+)
 from propdesk.pipeline.groups_kernels import ADDITIVE, additive_sums
 from propdesk.pipeline.groups_known import known_at, reverse_chances
 from propdesk.pipeline.groups_prepare import prepare
@@ -141,22 +147,23 @@ def test_order_of_rows_changes_nothing(frames: RuleFrames, tables: GroupTables) 
     same(build(shuffled, [day]), tables, day)
 
 
-def test_days_and_replays_worked_on_at_once_change_nothing(frames: RuleFrames, tables: GroupTables) -> None:
-    early: list[tuple[pd.DataFrame, pd.DataFrame]] = []
+def test_days_and_replays_worked_on_at_once_and_in_parts_change_nothing(
+    frames: RuleFrames, tables: GroupTables
+) -> None:
+    inputs = (frames.trades, frames.excursions, frames.marks, frames.calendar, frames.days[-4:], CONFIG)
+    whole = build_group_facts(*inputs)
     with ThreadPoolExecutor(3) as pool:
-        found = build_group_facts(
-            frames.trades,
-            frames.excursions,
-            frames.marks,
-            frames.calendar,
-            frames.days[-4:],
-            CONFIG,
-            pool.map,
-            lambda metrics, thin: early.append((metrics, thin)),
-        )
-    assert [(a is found.metrics, b is found.thin) for a, b in early] == [(True, True)]
+        found = list(group_facts_in_parts(*inputs, pool.map, days_at_once=3))
+    assert [dates for dates, _ in found] == [frames.days[-4:-1], frames.days[-1:]]
+    for dates, part in found:
+        assert all(set(frame["as_of_date"]) <= set(dates) for frame in part.by_table().values())
+    joined = joined_parts([part for _, part in found])
+    for name, frame in joined.by_table().items():
+        assert len(frame)
+        assert isinstance(frame["rule_text"].dtype, pd.CategoricalDtype)
+        pd.testing.assert_frame_equal(frame, whole.by_table()[name])
     for day in frames.days[-4:]:
-        same(found, tables, day)
+        same(joined, tables, day)
 
 
 def test_figures_of_one_advisor_by_plain_pandas(frames: RuleFrames, tables: GroupTables) -> None:
