@@ -138,6 +138,7 @@ class Bootstrap:
         self._system_clock = system_clock
         self._meter = meter
         self._pace = pace
+        self._outlives_power = True
         self._stack = AsyncExitStack()
         self._log: Log = get_logger(account_id=settings.account_id)
 
@@ -171,6 +172,8 @@ class Bootstrap:
             If a past day cannot be closed for want of prices (`require_prices`).
         """
         self._stack = stack
+        # A replay on paper has its whole world in this database: a power cut takes the end of all of it.
+        self._outlives_power = plan is None or self._settings.broker != "paper"
         mode = _mode(plan, is_past=is_past)
         lead = await self._lead(trade_date, mode)
         bus = Bus(lockstep=mode is not StartMode.LIVE)
@@ -289,7 +292,9 @@ class Bootstrap:
         return CommandAuditor(repo, self._log, measures.fault)
 
     async def _connection(self, role: str) -> LiveConnection:
-        connection = await connect(self._settings.database_url("daemon"), f"propdesk-{role}")
+        connection = await connect(
+            self._settings.database_url("daemon"), f"propdesk-{role}", outlives_power=self._outlives_power
+        )
         self._stack.push_async_callback(connection.close)
         return connection
 

@@ -40,6 +40,19 @@ async def live(settings: Settings) -> AsyncIterator[LiveConnection]:
     await connection.close()
 
 
+async def test_a_connection_that_may_lose_its_last_moments_says_so_to_the_server(
+    settings: Settings, live: LiveConnection
+) -> None:
+    await live.execute("ALTER ROLE CURRENT_USER SET synchronous_commit = 'on'")
+    loose = await connect(settings.database_url("daemon"), "tests-loose", outlives_power=False)
+    firm = await connect(settings.database_url("daemon"), "tests-firm")
+    shown = [await (await one.execute("SHOW synchronous_commit")).fetchone() for one in (loose, firm)]
+    await live.execute("ALTER ROLE CURRENT_USER RESET synchronous_commit")
+    for one in (loose, firm):
+        await one.close()
+    assert shown == [("off",), ("on",)]
+
+
 async def _second(settings: Settings) -> LiveConnection:
     return await connect(settings.database_url("daemon"), "tests-second")
 
