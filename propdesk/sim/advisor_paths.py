@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from propdesk.sim.market_book import PathBook
+from propdesk.sim.market_book import BLOCK, PathBook
 
 Int64Array: TypeAlias = NDArray[np.int64]
 Int32Array: TypeAlias = NDArray[np.int32]
@@ -149,8 +149,8 @@ def _walk(
     gross_r = np.full((len(ideas.row), 2), np.nan)
     is_derivative = np.array([int(item.category.is_derivative) for item in book.instruments], np.int64)
     _try_all(
-        book.minute, book.prices, book.day_start, book.ticks, book.square_off_minute, is_derivative,
-        np.stack(columns, axis=1), shares, fixed, found, gross_r,
+        book.minute, book.prices, book.extremes, book.day_start, book.ticks, book.square_off_minute,
+        is_derivative, np.stack(columns, axis=1), shares, fixed, found, gross_r,
     )  # fmt: skip
     return Trials(
         status=found[:, :, 0],
@@ -230,9 +230,15 @@ def set_levels(
 
 @njit(cache=True)
 def find_entry(
-    prices: Int32Array, start: int, valid: int, sign: int, entry_type: int, low: int, high: int
-) -> tuple[int, int, bool]:
+    prices: Int32Array, extremes: Int32Array, start: int, valid: int, sign: int, entry_type: int, low: int,
+    high: int,
+) -> tuple[int, int, bool]:  # fmt: skip
     """First fill of an entry in columns [start, valid).
+
+    Parameters
+    ----------
+    prices, extremes : ndarray of int32
+        The book's: a block whose extremes stay away from the entry is passed over.
 
     Returns
     -------
@@ -240,7 +246,15 @@ def find_entry(
         Column (-1 = not reached), price in paise, whether it filled at the bar's open.
     """
     worse = high if sign > 0 else low
-    for i in range(start, valid):
+    from_below = (entry_type == STOP) == (sign > 0)  # the price must rise to the entry, or else fall to it
+    i = start - 1
+    while i + 1 < valid:
+        i += 1
+        if i % BLOCK == 0 and i + BLOCK <= valid and entry_type != MARKET:
+            block = i // BLOCK
+            if (extremes[0, block] < low) if from_below else (extremes[1, block] > high):
+                i += BLOCK - 1
+                continue
         opened, top, bottom = prices[0, i], prices[1, i], prices[2, i]
         if entry_type == MARKET:
             return i, opened, True
@@ -259,15 +273,15 @@ def find_entry(
 
 @njit(cache=True)
 def follow_chain(
-    prices: Int32Array, entry_at: int, deadline: int, last: int, sign: int, fill: int, at_open: bool,
-    stop: int, targets: Int64Array, count: int,
+    prices: Int32Array, extremes: Int32Array, entry_at: int, deadline: int, last: int, sign: int, fill: int,
+    at_open: bool, stop: int, targets: Int64Array, count: int,
 ) -> tuple[int, int, float]:  # fmt: skip
     """Follow an open trade through its targets and trailing stop.
 
     Parameters
     ----------
-    prices : ndarray of int32, shape (4, n)
-        The book's bars.
+    prices, extremes : ndarray of int32
+        The book's bars: a block whose extremes stay between stop and target is passed over.
     entry_at, deadline, last : int
         Column of the fill; column at whose open a timed exit fills; last column known.
     sign, fill, stop : int
@@ -284,7 +298,17 @@ def follow_chain(
         favour, paise.
     """
     done, gain, level, status = 0, 0.0, stop, TIMED_OUT
-    for i in range(entry_at, min(deadline, last + 1)):
+    end = min(deadline, last + 1)
+    i = entry_at - 1
+    while i + 1 < end:
+        i += 1
+        if i % BLOCK == 0 and i > entry_at and i + BLOCK <= end:
+            block = i // BLOCK
+            nearest = extremes[1, block] if sign > 0 else extremes[0, block]
+            farthest = extremes[0, block] if sign > 0 else extremes[1, block]
+            if (level <= 0 or sign * (nearest - level) > 0) and sign * (farthest - targets[done]) < 0:
+                i += BLOCK - 1
+                continue
         opened, top, bottom, close = prices[0, i], prices[1, i], prices[2, i], prices[3, i]
         adverse = bottom if sign > 0 else top
         favour = top if sign > 0 else bottom
@@ -334,9 +358,9 @@ def _window(
 
 @njit(cache=True)
 def _try_all(
-    minute: Int32Array, prices: Int32Array, day_start: Int64Array, ticks: Int64Array, squares: Int64Array,
-    is_derivative: Int64Array, whole: Int64Array, shares: FloatArray, fixed: bool, found: Int64Array,
-    gross_r: FloatArray,
+    minute: Int32Array, prices: Int32Array, extremes: Int32Array, day_start: Int64Array, ticks: Int64Array,
+    squares: Int64Array, is_derivative: Int64Array, whole: Int64Array, shares: FloatArray, fixed: bool,
+    found: Int64Array, gross_r: FloatArray,
 ) -> None:  # fmt: skip
     for n in range(len(whole)):
         r, d, entry_type = whole[n, 0], whole[n, 1], whole[n, 5]
@@ -355,7 +379,7 @@ def _try_all(
                 continue
             stop, targets = out[3], out[4:7]
             out[0] = NOT_TRIGGERED
-            at, fill, at_open = find_entry(prices, active, valid, sign, entry_type, out[1], out[2])
+            at, fill, at_open = find_entry(prices, extremes, active, valid, sign, entry_type, out[1], out[2])
             if at < 0:
                 continue
             out[7] = at
@@ -363,7 +387,17 @@ def _try_all(
                 out[0] = GAPPED
                 continue
             status, ended, gain = follow_chain(
-                prices, at, deadline, last, sign, fill, at_open, stop if has_stop else 0, targets, count
+                prices,
+                extremes,
+                at,
+                deadline,
+                last,
+                sign,
+                fill,
+                at_open,
+                stop if has_stop else 0,
+                targets,
+                count,
             )
             out[0], out[8] = status, ended
             if has_stop:

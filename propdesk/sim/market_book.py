@@ -22,6 +22,8 @@ Int64Array: TypeAlias = NDArray[np.int64]
 Pool: TypeAlias = tuple[Category, bool, bool]
 """(category, for swing and positional ideas, thin stocks)."""
 
+BLOCK = 32
+"""Bars whose extremes are known together."""
 _STOCK_OPTION_NAMES = 10
 _SWING_DAYS = 16
 _EQUITY_TICK = 5
@@ -42,6 +44,8 @@ class PathBook:
         Start of each bar, minutes since 1970-01-01 UTC, rising within an instrument.
     prices : ndarray of int32, shape (4, n)
         Open, high, low, close in paise.
+    extremes : ndarray of int32, shape (2, ceil(n / BLOCK))
+        Highest and lowest price of each block of bars, wherever an instrument's begin; see `block_extremes`.
     day_start : ndarray of int64, shape (n_instruments, n_days + 1)
         Column at which a day's bars of an instrument start; equal to the next where there are none.
     ticks : ndarray of int64, shape (n_instruments, n_days)
@@ -58,6 +62,7 @@ class PathBook:
     instruments: tuple[Instrument, ...]
     minute: Int32Array
     prices: Int32Array
+    extremes: Int32Array
     day_start: Int64Array
     ticks: Int64Array
     open_minute: Int64Array
@@ -65,6 +70,15 @@ class PathBook:
     square_off_minute: Int64Array
     pools: Mapping[Pool, Sequence[Int64Array]]
     trend: NDArray[np.float64]
+
+
+def block_extremes(prices: Int32Array) -> Int32Array:
+    """Give the highest and the lowest price of each `BLOCK` bars; ``prices`` as in `PathBook`."""
+    starts = np.arange(0, prices.shape[1], BLOCK)
+    if not len(starts):
+        return np.zeros((2, 0), np.int32)
+    highest, lowest = prices.max(axis=0), prices.min(axis=0)
+    return np.stack([np.maximum.reduceat(highest, starts), np.minimum.reduceat(lowest, starts)])
 
 
 def book_of_market(
@@ -214,7 +228,7 @@ class _Chooser:
             day_start[row] = ends[row] + relative - market.offsets[start]
             self._fill_ticks(ticks[row], item, start, end)
         return PathBook(
-            market.days, tuple(items), minute, prices, day_start, ticks,
+            market.days, tuple(items), minute, prices, block_extremes(prices), day_start, ticks,
             *_session_minutes(market.calendar, market.days), self._pools, _trend(market),
         )  # fmt: skip
 
@@ -287,7 +301,7 @@ def book_of_prices(
     offered = [np.flatnonzero(counts[:, index] >= _THIN_BARS_MIN) for index in range(len(days))]
     items = tuple(_equity(key, ticks.get(key, _EQUITY_TICK), days) for key in keys)
     return PathBook(
-        tuple(days), items, minute, prices, day_start,
+        tuple(days), items, minute, prices, block_extremes(prices), day_start,
         np.array([[item.tick_paise] * len(days) for item in items], np.int64),
         *_session_minutes(calendar, days),
         {(Category.NSE_EQ, swing, False): offered for swing in (False, True)},

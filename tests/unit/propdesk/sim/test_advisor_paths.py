@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from propdesk.sim import advisor_paths
 from propdesk.sim.advisor_paths import (
     LIMIT,
     MARKET,
@@ -11,15 +12,18 @@ from propdesk.sim.advisor_paths import (
     STOP_FIRST,
     TARGET_FIRST,
     TIMED_OUT,
-    find_entry,
     first_at_or_after,
-    follow_chain,
     set_levels,
 )
+from propdesk.sim.market_book import BLOCK, block_extremes
 
 
 def path(*bars: tuple[int, int, int, int]) -> np.ndarray:
     return np.array(bars, np.int32).T.copy()
+
+
+def find_entry(bars: np.ndarray, *words: int) -> tuple[int, int, bool]:
+    return advisor_paths.find_entry(bars, block_extremes(bars), *words)
 
 
 def levels(reference: int, sign: int, entry_type: int, reward: float = 1.5) -> list[int] | None:
@@ -58,7 +62,10 @@ def chain(
     bars: np.ndarray, targets: list[int], stop: int, sign: int = 1, deadline: int = 99, at_open: bool = True
 ) -> tuple[int, int, float]:
     three = np.array([*targets, *[0] * (3 - len(targets))], np.int64)
-    return follow_chain(bars, 0, deadline, bars.shape[1] - 1, sign, 100, at_open, stop, three, len(targets))
+    last = bars.shape[1] - 1
+    return advisor_paths.follow_chain(
+        bars, block_extremes(bars), 0, deadline, last, sign, 100, at_open, stop, three, len(targets)
+    )
 
 
 def test_the_stop_goes_first_in_a_bar_that_holds_both() -> None:
@@ -111,7 +118,7 @@ def slow_twin(
 @st.composite
 def random_bars(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
     rows, last = [], 1_000
-    for _ in range(draw(st.integers(1, 12))):
+    for _ in range(draw(st.integers(1, 12) | st.integers(2 * BLOCK, 4 * BLOCK))):
         opened = max(last + draw(st.integers(-20, 20)), 50)
         close = max(opened + draw(st.integers(-20, 20)), 50)
         rows.append(
@@ -126,15 +133,52 @@ def random_bars(draw: st.DrawFn) -> list[tuple[int, int, int, int]]:
     return rows
 
 
-@given(rows=random_bars(), sign=st.sampled_from([1, -1]), risk=st.integers(1, 40), reward=st.integers(1, 60))
+@given(
+    rows=random_bars(),
+    start=st.integers(0, BLOCK + 3),
+    sign=st.sampled_from([1, -1]),
+    risk=st.integers(1, 40) | st.integers(100, 400),
+    reward=st.integers(1, 60) | st.integers(100, 400),
+)
 def test_the_kernel_agrees_with_the_obvious_loop(
-    rows: list[tuple[int, int, int, int]], sign: int, risk: int, reward: int
+    rows: list[tuple[int, int, int, int]], start: int, sign: int, risk: int, reward: int
 ) -> None:
-    fill = rows[0][0]
+    start = min(start, len(rows) - 1)
+    fill = rows[start][0]
     stop, target = fill - sign * risk, fill + sign * reward
     three = np.array([target, 0, 0], np.int64)
-    found = follow_chain(path(*rows), 0, 99, len(rows) - 1, sign, fill, True, stop, three, 1)
-    assert found == slow_twin(rows, sign, stop, target)
+    bars = path(*rows)
+    status, at, gain = advisor_paths.follow_chain(
+        bars, block_extremes(bars), start, 999, len(rows) - 1, sign, fill, True, stop, three, 1
+    )
+    assert (status, at - start, gain) == slow_twin(rows[start:], sign, stop, target)
+
+
+@given(
+    rows=random_bars(),
+    start=st.integers(0, BLOCK + 3),
+    sign=st.sampled_from([1, -1]),
+    entry_type=st.sampled_from([LIMIT, STOP, MARKET, RANGE]),
+    low=st.integers(700, 1_300),
+    width=st.integers(0, 20),
+)
+def test_passing_over_blocks_finds_the_same_entries_and_ends(
+    rows: list[tuple[int, int, int, int]], start: int, sign: int, entry_type: int, low: int, width: int
+) -> None:
+    bars = path(*rows)
+    near, last = block_extremes(bars), len(rows) - 1
+    nowhere = np.stack([np.full(near.shape[1], 2**30, np.int32), np.full(near.shape[1], -(2**30), np.int32)])
+    high = low + width if entry_type == RANGE else low
+    words = (start, len(rows), sign, entry_type, low, high)
+    found = advisor_paths.find_entry(bars, near, *words)
+    assert found == advisor_paths.find_entry(bars, nowhere, *words)
+    entry_at, fill, at_open = found
+    if entry_at >= 0:
+        targets = np.array([fill + sign * far for far in (60, 102, 156)], np.int64)
+        for stop in (fill - sign * 50, 0):
+            rest = (entry_at, len(rows), last, sign, fill, at_open, stop, targets, 3)
+            ends = [advisor_paths.follow_chain(bars, some, *rest) for some in (near, nowhere)]
+            assert ends[0] == ends[1]
 
 
 def test_searching_minutes_respects_its_bounds() -> None:
