@@ -50,7 +50,7 @@ def backfill(
 
     begin, end = snap_range(load_calendar(), parse_day(first, "FROM"), parse_day(last, "TO"))
     selection = None if steps is None else [word.strip() for word in steps.split(",") if word.strip()]
-    base_url = _webserver()
+    base_url = running_webserver()
     run_id = launch_range(base_url, begin, end, selection)
     say(f"Run over {begin} to {end}: {base_url}/runs/{run_id}")
     if not wait:
@@ -75,7 +75,8 @@ def migrate(as_json: JsonOption = False) -> None:
         say(f"The database is at the newest schema ({revision}).")
 
 
-def _webserver() -> str:
+def running_webserver() -> str:
+    """Give the address of this data folder's Dagster; raises `NotRunning` if there is none."""
     from cli.lifecycle import describe
     from runtime.home import Home
 

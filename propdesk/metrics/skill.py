@@ -7,6 +7,7 @@ is compiled and stands in one file (see `propdesk.replay.kernel`).
 """
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,8 @@ HORIZONS_R2 = (0.25, 0.5, 1.0, 2.0, 4.0, 64.0)
 
 PATHS = 4_000
 """Simulated ideas per shape: the mean of an excursion is known to about one percent."""
+
+_SHAPES_KEPT = 4_096
 
 
 class Chains(NamedTuple):
@@ -320,24 +323,24 @@ def shapes_of(chains: Chains) -> tuple[IntArray, IntArray]:
     return shapes.astype(np.int64), number.astype(np.int64)
 
 
+@lru_cache(maxsize=_SHAPES_KEPT)
+def _simulated(levels: tuple[int, ...], paths: int, seed: int) -> FloatArray:
+    return excursions_without_skill(np.array(levels, dtype=np.int64), paths, seed)
+
+
 class NoSkillTable:
-    """Excursions without skill per shape, simulated once each and kept."""
+    """Excursions without skill per shape, simulated once each and kept for the life of the process."""
 
     def __init__(self, seed: int = 1, paths: int = PATHS) -> None:
         self._seed, self._paths = seed, paths
-        self._known: dict[tuple[int, ...], FloatArray] = {}
 
     def table(self, shapes: IntArray) -> FloatArray:
         """Look up shapes; (n_shapes, len(HORIZONS_R2), 3) as in `excursions_without_skill`."""
         out = np.zeros((len(shapes), len(HORIZONS_R2), 3))
         for i, row in enumerate(shapes):
-            key = tuple(int(level) for level in row if level > 0)
-            if not key:
-                continue
-            if key not in self._known:
-                levels = np.array(key, dtype=np.int64)
-                self._known[key] = excursions_without_skill(levels, self._paths, self._seed)
-            out[i] = self._known[key]
+            levels = tuple(int(level) for level in row if level > 0)
+            if levels:
+                out[i] = _simulated(levels, self._paths, self._seed)
         return out
 
 
