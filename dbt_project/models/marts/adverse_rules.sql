@@ -8,7 +8,7 @@
 ) }}
 -- Candidates for trading against an advisor: one row per as-of date and replayed group with a mean loss.
 -- Significance is the false-discovery rate of the reversed trades among all judged groups of the day (step 8).
-with metrics as (
+with metrics as not materialized (
     select * from {{ ref('int_rules') }}
     where level <> 'ADVISOR' and {{ in_range('as_of_date') }}
 ),
