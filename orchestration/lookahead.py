@@ -382,6 +382,7 @@ def detect(
         name = stack.enter_context(scratch_database(owner, worker))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="propdesk-lookahead-")))
         environment = rerun_environment(settings, home, name)
+        RUNNER.lend(home)
         rerunner = stack.enter_context(Rerunner(command, environment, home / "rerun.log"))
         scratch_url = psycopg_dsn(with_database(owner, name))
         bench = _Bench(settings, calendar, desk_url, scratch_url, rerunner, with_corrections)

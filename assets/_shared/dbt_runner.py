@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ _QUIET: Final = (
     "--no-static-parser",
 )
 _NOWHERE: Final = "postgresql+psycopg://nobody@127.0.0.1:5432/propdesk"
-"""Address for reading the project while no database is known: dbt wants a complete profile even then, and
-writes the database's name into the manifest. Nothing is connected."""
+"""Address for reading the project: dbt wants a complete profile even then, and writes the database's name
+into the manifest. Nothing is connected, and whoever uses what was read names the database that is meant."""
 
 
 class DbtFailed(PropdeskError):
@@ -70,6 +71,8 @@ class DbtRunner:
         """The project as dbt reads it; parsed anew only when one of its files changed."""
         self._ensure_parsed()
         content: dict[str, Any] = json.loads((self.target_dir / "manifest.json").read_text(encoding="utf-8"))
+        for node in (*content["nodes"].values(), *content["sources"].values()):
+            node |= self._place(node["relation_name"])
         return content
 
     @cached_property
@@ -80,6 +83,10 @@ class DbtRunner:
         self._ensure_parsed()
         # manifest.json loses what generic tests need; dbt's own store of the parsed project does not.
         manifest = Manifest.from_msgpack((self.target_dir / "partial_parse.msgpack").read_bytes())
+        nodes: list[Any] = [*manifest.nodes.values(), *manifest.sources.values()]
+        for node in nodes:
+            for name, value in self._place(node.relation_name).items():
+                setattr(node, name, value)
         manifest.build_flat_graph()  # type: ignore[no-untyped-call]
         return manifest
 
@@ -120,21 +127,47 @@ class DbtRunner:
         stamp = self.target_dir / _STAMP
         return all((self.target_dir / n).exists() for n in _PARSED) and _text(stamp) == self._fingerprint()
 
-    def _reading_url(self) -> str:
+    def lend(self, home: Path) -> None:
+        """Lay what is parsed here into another data folder, whose database may be another one.
+
+        Parameters
+        ----------
+        home : Path
+            Gets nothing if the files of the project have changed since they were parsed here.
+        """
+        if not self.is_parsed:
+            return
+        there = home / self.target_dir.relative_to(self._settings.home)
+        with _alone(there):
+            if _text(there / _STAMP) == _text(self.target_dir / _STAMP):
+                return
+            (there / _STAMP).unlink(missing_ok=True)  # until all is there, nothing is
+            for name in (*_PARSED, _STAMP):
+                shutil.copyfile(self.target_dir / name, there / name)
+
+    def _place(self, relation: str | None) -> dict[str, str | None]:
+        """Fields of a node of the manifest that name the database, for the one of the settings."""
+        database = self._database
+        if relation is not None:
+            # "database"."schema"."name"
+            relation = f'"{database}".{relation.partition(".")[2]}'
+        return {"database": database, "relation_name": relation}
+
+    @cached_property
+    def _database(self) -> str:
         try:
-            return self._settings.database_url("pipeline")
+            url = self._settings.database_url("pipeline")
         except NotConfigured:
-            return _NOWHERE
+            url = _NOWHERE
+        return str(make_url(url).database)
 
     def _ensure_parsed(self) -> None:
         """Parse unless the stored manifest is of these files; processes that start at once take turns."""
-        self.target_dir.mkdir(parents=True, exist_ok=True)
-        with (self.target_dir / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _alone(self.target_dir):
             if self.is_parsed:
                 return
             wanted = self._fingerprint()
-            _, problem = self._invoke(["parse"], self._reading_url(), None)
+            _, problem = self._invoke(["parse"], _NOWHERE, None)
             if problem is not None:
                 raise DbtFailed(f"The dbt project in {self.project_dir} cannot be read: {problem}")
             (self.target_dir / _STAMP).write_text(wanted, encoding="utf-8")
@@ -142,8 +175,7 @@ class DbtRunner:
     def _fingerprint(self) -> str:
         from importlib.metadata import version
 
-        database = make_url(self._reading_url()).database
-        words = (version("dbt-core"), version("dbt-postgres"), str(self.project_dir), str(database))
+        words = (version("dbt-core"), version("dbt-postgres"), str(self.project_dir))
         digest = hashlib.sha256("\n".join(words).encode())
         for file in sorted(self.project_dir.rglob("*")):
             if file.is_file() and file.suffix in {".sql", ".yml", ".yaml", ".csv", ".md"}:
@@ -209,6 +241,15 @@ def profile_environment(url: str) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process lays a parsed project into the folder, which is made if it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _first_error(events: Sequence[DbtEvent]) -> str:

@@ -25,6 +25,7 @@ from psycopg import sql
 from adapters.db.engine import psycopg_dsn
 from adapters.settings import CLONE_ROOT, ENV_PREFIX, Settings, load_settings
 from orchestration.processes import dagster_environment
+from tests.support.warm import warm_python
 
 BACKFILL_LIMIT_S: Final = 600
 COMMAND_LIMIT_S: Final = 120
@@ -88,7 +89,7 @@ class Backfiller:
         self._log = log
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.main_job"],
+                [*warm_python(), "-m", "tests.support.main_job"],
                 cwd=CLONE_ROOT, env=environment(settings), text=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
@@ -153,9 +154,10 @@ def call_process(
     *,
     limit_s: float = COMMAND_LIMIT_S,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run ``propdesk`` as a process, as a person would; ``prefix`` stands before the interpreter."""
+    """Run ``propdesk`` as a process, as a person would: a fork of a warm one, or after a ``prefix`` anew."""
+    python = [*prefix, sys.executable] if prefix else warm_python()
     return subprocess.run(
-        [*prefix, sys.executable, "-m", "cli", *words],
+        [*python, "-m", "cli", *words],
         cwd=CLONE_ROOT, env=dict(variables), capture_output=True, text=True, timeout=limit_s,
         check=False,
     )  # fmt: skip

@@ -1,9 +1,15 @@
-"""Put synthetic trades through step 8 into a database, and build the dbt project on it."""
+"""Put synthetic trades through step 8 into a database, and build the dbt project on it.
 
+As a program (``python -m tests.support.rule_database JSON``) it builds the marts as step 9 does, once for
+each set of dbt's variables in a JSON list, and prints why each failed. Settings come from the environment.
+"""
+
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from datetime import date
 from pathlib import Path
 
@@ -14,9 +20,12 @@ from sqlalchemy import make_url
 from adapters.config_gates import load_gates
 from adapters.db.frames.copy import replace_range
 from adapters.db.frames.rules import append_trials, write_gate_thresholds, write_group_table
+from adapters.settings import ENV_PREFIX, load_settings
+from assets._shared.dbt_runner import DbtRunner
 from propdesk.pipeline.groups import GroupConfig, GroupTables, build_group_facts
 from propdesk.pipeline.trial_ledger import trials
 from tests.support.rule_frames import RuleFrames
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, LAST = date(2000, 1, 1), date(2100, 1, 1)
@@ -106,7 +115,7 @@ def run_dbt(pg_url: str, target: Path, *words: str) -> subprocess.CompletedProce
     """Run dbt's own program on the project, its files outside the clone."""
     return subprocess.run(
         [
-            str(Path(sys.executable).with_name("dbt")),
+            *(*warm_python(), "-m", "dbt.cli.main"),
             *words,
             "--project-dir", str(ROOT / "dbt_project"),
             "--profiles-dir", str(ROOT / "dbt_project"),
@@ -119,3 +128,35 @@ def run_dbt(pg_url: str, target: Path, *words: str) -> subprocess.CompletedProce
         timeout=300,
         check=False,
     )  # fmt: skip
+
+
+def build_marts(pg_url: str, home: Path, *variables: Mapping[str, str]) -> list[str | None]:
+    """Build the marts as step 9 does, once for each set of variables.
+
+    Returns
+    -------
+    list of str or None
+        Why each build failed; None where it did not.
+    """
+    ours = {"HOME": str(home), "POSTGRES_PIPELINE_URL": pg_url}
+    done = subprocess.run(
+        [*warm_python(), "-m", "tests.support.rule_database", json.dumps(variables)],
+        cwd=ROOT, env={**os.environ, **{ENV_PREFIX + name: value for name, value in ours.items()}},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4_000:]
+    found: list[str | None] = json.loads(done.stdout)
+    return found
+
+
+def main() -> int:
+    """Build the marts for each set of variables and print why it failed."""
+    with redirect_stdout(sys.stderr):  # libraries print too
+        runner = DbtRunner(load_settings(runtime=False))
+        found = [runner.build(variables, None)[1] for variables in json.loads(sys.argv[1])]
+    sys.stdout.write(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,7 @@ import pytest
 from runtime.home import Home
 from runtime.process import wait_until
 from runtime.supervisor import claimant, remembered
+from tests.support.warm import warm_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,7 +40,7 @@ def environment(home: Home) -> dict[str, str]:
 
 def run(home: Home, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *words],
+        [*warm_python(), "-m", "cli", *words],
         env=environment(home),
         cwd="/",
         capture_output=True,

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from adapters.db.repos.report import DayReport
 from adapters.settings import CLONE_ROOT, Settings
 from runtime.servers import ServerSet
 from tests.support.daemon_day import DAY, write_documents
+from tests.support.warm import warm_python
 from trading_daemon.main import RunResult
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -38,7 +38,7 @@ class Process:
         self.log = log
         self._sink = log.open("a", encoding="utf-8")
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "cli", *words],
+            [*warm_python(), "-m", "cli", *words],
             cwd=CLONE_ROOT,
             env={**os.environ, **values},
             stdout=self._sink,

@@ -34,7 +34,9 @@ WRITES = (
 )
 
 
-def test_a_second_run_writes_the_same_journal_byte_for_byte(replay: Replay, report: Report) -> None:
+def test_a_second_run_and_one_without_mongodb_write_the_same_journal_byte_for_byte(
+    replay: Replay, report: Report, daemon_settings: Settings
+) -> None:
     first = replay(fresh=True)
     before = report()
     second = replay(fresh=True)
@@ -43,14 +45,8 @@ def test_a_second_run_writes_the_same_journal_byte_for_byte(replay: Replay, repo
     assert report() == before
     assert before.trades, "the invented day must trade"
     assert all(trade.exit_paise is not None for trade in before.trades)
-
-
-def test_without_mongodb_the_same_day_gives_the_same_journal(
-    replay: Replay, daemon_settings: Settings
-) -> None:
-    through_mongo = replay(fresh=True)
     direct = replay(fresh=True, settings=daemon_settings.model_copy(update={"mongo_url": None}))
-    assert direct.chain_hash == through_mongo.chain_hash
+    assert direct.chain_hash == first.chain_hash
 
 
 def test_dying_at_any_write_ends_with_the_same_trades(
@@ -76,11 +72,19 @@ def test_dying_at_any_write_ends_with_the_same_trades(
     assert result.chain_hash == unharmed.chain_hash
 
 
-def test_every_signal_has_exactly_one_last_word(
+def test_a_replayed_day_decides_every_signal_once_sends_each_intent_once_and_its_books_add_up(
     replay: Replay, report: Report, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
 ) -> None:
+    """One replay, which three parts look at."""
     replay(fresh=True)
-    found = report()
+    assert_every_signal_has_exactly_one_last_word(report(), connection, settings)
+    assert_books_add_up_at_the_end_of_the_day(connection, settings)
+    assert_no_intent_was_sent_twice(connection, settings)
+
+
+def assert_every_signal_has_exactly_one_last_word(
+    found: DayReport, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+) -> None:
     assert sum(count for _, count in found.decisions) == found.signals
     assert found.rejected_documents == 1
     rows = connection.execute(
@@ -90,10 +94,9 @@ def test_every_signal_has_exactly_one_last_word(
     assert rows == (0,)
 
 
-def test_books_add_up_at_the_end_of_the_day(
-    replay: Replay, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+def assert_books_add_up_at_the_end_of_the_day(
+    connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
 ) -> None:
-    replay(fresh=True)
     row = connection.execute(
         "SELECT sum(total_paise), sum(free_paise), sum(deployed_paise) FROM trading.corpus_accounts "
         "WHERE account_id = %s",
@@ -130,10 +133,9 @@ def assert_events_tell_the_trades_and_sum_them_up_last(
     assert (facts["legs_entered"], facts["legs_closed"]) == (len(filled), closed)
 
 
-def test_no_intent_was_sent_twice(
-    replay: Replay, connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
+def assert_no_intent_was_sent_twice(
+    connection: "psycopg.Connection[tuple[Any, ...]]", settings: Settings
 ) -> None:
-    replay(fresh=True)
     doubled = connection.execute(
         "SELECT correlation_id, count(DISTINCT broker_order_id) FROM trading.broker_orders "
         "WHERE account_id = %s AND broker_order_id <> '' GROUP BY 1 HAVING count(DISTINCT "

@@ -35,7 +35,7 @@ from propdesk.model.enums import Category, GateProfile, RuleLevel
 from propdesk.pipeline.groups import GroupTables
 from propdesk.pipeline.rule_tables import judge_rules, rulesets
 from propdesk.rules.gates import ADVERSE_GATES, GATES, evaluate
-from tests.support.rule_database import load, psycopg_url, run_dbt
+from tests.support.rule_database import build_marts, load, psycopg_url, run_dbt
 from tests.support.rule_frames import RuleFrames, make_frames
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -50,21 +50,24 @@ MARTS = (
 )  # fmt: skip
 
 
-def build(pg_url: str, target: Path, first: date, last: date) -> None:
-    done = run_dbt(pg_url, target, "build", "--vars", f'{{"min_date": "{first}", "max_date": "{last}"}}')
-    assert done.returncode == 0, done.stdout[-4000:]
-    assert "PASS=35 WARN=0 ERROR=0 SKIP=0" in done.stdout
+def build(pg_url: str, home: Path, *ranges: tuple[date, date]) -> None:
+    """Build ranges one after the other as step 9 does."""
+    variables = [{"min_date": str(first), "max_date": str(last)} for first, last in ranges]
+    assert build_marts(pg_url, home, *variables) == [None] * len(ranges)
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dbt")
 
 
 @pytest.fixture(scope="module")
-def tables(pg_url: str, target: Path) -> GroupTables:
+def tables(pg_url: str, home: Path) -> GroupTables:
+    """Step 8's tables and the first build of the marts, by dbt's own program: with its unit tests."""
     tables = load(pg_url, FRAMES, DAYS)
-    build(pg_url, target, DAYS[0], LAST)
+    done = run_dbt(pg_url, home, "build", "--vars", f'{{"min_date": "{DAYS[0]}", "max_date": "{LAST}"}}')
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "PASS=35 WARN=0 ERROR=0 SKIP=0" in done.stdout
     return tables
 
 
@@ -282,12 +285,11 @@ def test_repository_reads_what_stands_there(connection: psycopg.Connection[Any])
 
 
 def test_rebuilding_any_range_gives_the_same_bytes(
-    connection: psycopg.Connection[Any], pg_url: str, target: Path
+    connection: psycopg.Connection[Any], pg_url: str, home: Path
 ) -> None:
     before = everything(connection)
     connection.rollback()
-    build(pg_url, target, DAYS[2], DAYS[2])
-    build(pg_url, target, DAYS[0], LAST)
+    build(pg_url, home, (DAYS[2], DAYS[2]), (DAYS[0], LAST))
     assert everything(connection) == before
 
 
@@ -303,7 +305,7 @@ def test_marts_stand_still_until_they_are_built_again(
 
 
 def test_a_build_leaves_unchanged_views_and_who_reads_them_alone(
-    connection: psycopg.Connection[Any], pg_url: str, target: Path
+    connection: psycopg.Connection[Any], pg_url: str, home: Path
 ) -> None:
     def views() -> list[tuple[Any, ...]]:
         return connection.execute(
@@ -319,32 +321,32 @@ def test_a_build_leaves_unchanged_views_and_who_reads_them_alone(
     connection.rollback()
     with psycopg.connect(psycopg_url(pg_url)) as reader:
         reader.execute("SELECT count(*) FROM marts.rules_6d")  # and its transaction stays open
-        build(pg_url, target, LAST, LAST)
+        build(pg_url, home, (LAST, LAST))
         assert reader.execute("SELECT count(*) FROM public.of_a_person").fetchone() is not None
     assert views() == before
     connection.execute("DROP VIEW public.of_a_person")
     connection.commit()
 
 
-def test_a_changed_view_is_made_anew(connection: psycopg.Connection[Any], pg_url: str, target: Path) -> None:
+def test_a_changed_view_is_made_anew(connection: psycopg.Connection[Any], pg_url: str, home: Path) -> None:
     connection.execute("DROP VIEW staging.stg_group_metrics")
     connection.execute(
         "CREATE VIEW staging.stg_group_metrics AS SELECT * FROM research.group_metrics WHERE false"
     )
     connection.commit()
-    build(pg_url, target, LAST, LAST)
+    build(pg_url, home, (LAST, LAST))
     ((count,),) = connection.execute("SELECT count(*) FROM staging.stg_group_metrics").fetchall()
     assert count > 0
 
 
 def test_a_day_that_lost_its_rows_loses_them_in_the_marts(
-    connection: psycopg.Connection[Any], pg_url: str, target: Path
+    connection: psycopg.Connection[Any], pg_url: str, home: Path
 ) -> None:
     kept = everything(connection, LAST)
     for table in ("group_metrics", "thin_groups"):
         connection.execute(f"DELETE FROM research.{table} WHERE as_of_date = %s", (LAST,))
     connection.commit()
-    build(pg_url, target, LAST, LAST)
+    build(pg_url, home, (LAST, LAST))
     for mart in MARTS:
         assert rows(connection, mart) == []
     assert everything(connection, LAST) == kept
@@ -359,9 +361,9 @@ def test_a_day_that_lost_its_rows_loses_them_in_the_marts(
     ],
 )
 def test_variables_that_are_no_values_stop_the_build(
-    pg_url: str, tables: GroupTables, target: Path, variables: str
+    pg_url: str, tables: GroupTables, home: Path, variables: str
 ) -> None:
-    done = run_dbt(pg_url, target, "compile", "--vars", variables)
+    done = run_dbt(pg_url, home, "compile", "--vars", variables)
     assert done.returncode != 0
     assert "must be" in done.stdout
 

@@ -1,7 +1,6 @@
 """The daily chain over days with open trades, and the pipeline with its future deleted."""
 
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from adapters.settings import CLONE_ROOT, DatabaseRole, Settings
 from tests.support.daily_chain import ALONE, DAILY, DAYS, FULL, KNOWN, RANGE
 from tests.support.desk_settings import desk_settings
 from tests.support.main_job import environment
+from tests.support.warm import warm_python
 
 LIMIT_S = 540
 BY_TRADE_DATE = (
@@ -42,7 +42,7 @@ def stages(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> dict
     """Play the scenario once; every test compares its stages."""
     folder = tmp_path_factory.mktemp("stages")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.daily_chain", str(folder)],
+        [*warm_python(), "-m", "tests.support.daily_chain", str(folder)],
         cwd=CLONE_ROOT, env=environment(settings), capture_output=True, text=True, timeout=LIMIT_S,
         check=False,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +15,13 @@ from tests.support.daily_chain import DAYS
 from tests.support.desk_settings import desk_settings
 from tests.support.lookahead_chain import PLANT
 from tests.support.main_job import call_process, environment, print_tables
+from tests.support.warm import warm_python
 
 LIMIT_S = 400
 TESTED = DAYS[2], DAYS[3]
 SCHEMAS = ("raw", "research", "ref", "marts")
-SELF = (sys.executable, "-m", "tests.support.lookahead_chain", "rerun")
+FORKED = ("-m", "tests.support.lookahead_chain", "rerun")
+"""Handed to `detect` by tests; the command starts the real program, in an interpreter of its own."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -32,7 +33,7 @@ def settings(pg_role_urls: dict[str, str], tmp_path_factory: pytest.TempPathFact
 
 def play(settings: Settings, folder: Path, **more: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.support.lookahead_chain", "play", str(folder)],
+        [*warm_python(), "-m", "tests.support.lookahead_chain", "play", str(folder)],
         cwd=CLONE_ROOT, env=environment(settings) | more, capture_output=True, text=True, timeout=LIMIT_S,
         check=False,
     )  # fmt: skip
@@ -57,7 +58,7 @@ def desk(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settin
 def test_an_honest_desk_is_clean_and_untouched(desk: Settings) -> None:
     before, known = print_tables(desk.database_url(), SCHEMAS), databases(desk)
     told: list[str] = []
-    found = detect(desk, *TESTED, with_corrections=True, tell=told.append)
+    found = detect(desk, *TESTED, with_corrections=True, tell=told.append, command=(*warm_python(), *FORKED))
     assert [one for one in found.tables if one.differing] == []
     assert found.is_clean
     assert found.days == (DAYS[2], DAYS[3])
@@ -96,7 +97,7 @@ def test_days_that_were_not_computed_are_refused(desk: Settings) -> None:
 def test_a_test_that_is_told_to_end_leaves_no_database(desk: Settings) -> None:
     known = databases(desk)
     child = subprocess.Popen(
-        [sys.executable, "-m", "cli", "lookahead", str(DAYS[0]), str(DAYS[0])],
+        [*warm_python(), "-m", "cli", "lookahead", str(DAYS[0]), str(DAYS[0])],
         cwd=CLONE_ROOT, env=environment(desk), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -114,7 +115,7 @@ def test_a_test_that_is_told_to_end_leaves_no_database(desk: Settings) -> None:
 def test_a_step_that_peeks_is_named(desk: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     play(desk, tmp_path, **{PLANT: "1"})
     monkeypatch.setenv(PLANT, "1")
-    found = by_table(detect(desk, DAYS[1], DAYS[1], with_corrections=True, command=SELF))
+    found = by_table(detect(desk, DAYS[1], DAYS[1], with_corrections=True, command=(*warm_python(), *FORKED)))
     peeks = found["ref.regimes"]
     assert [(one.day, one.key, one.columns) for one in peeks.first] == [
         (DAYS[1], f"{DAYS[1]} MARKET", ("label",))
