@@ -117,11 +117,14 @@ def start_one(words: Sequence[str], *, is_shown: bool = False) -> "subprocess.Po
     """Start one tool of this environment in the clone; its output is kept unless it is shown."""
     folder = os.path.dirname(sys.executable)
     kept = None if is_shown else subprocess.PIPE
+    path = os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])
+    # Told to write no bytecode, as containers like to be, each of the processes would rewrite every test.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     try:
         return subprocess.Popen(
             [os.path.join(folder, words[0]), *words[1:]],
             cwd=CLONE_ROOT,
-            env={**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])},
+            env={**env, "PATH": path},
             stdout=kept, stderr=None if is_shown else subprocess.STDOUT, text=True,
         )  # fmt: skip
     except FileNotFoundError:

@@ -1,12 +1,15 @@
 """Fixtures for every test: real servers in a home of their own, fresh databases, one seed."""
 
+import fcntl
+import gc
 import importlib
 import importlib.util
 import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -55,6 +58,45 @@ def pytest_configure() -> None:
         GX_ANALYTICS_ENABLED="false",
         MPLBACKEND="Agg",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Collect without the garbage collector: nothing becomes garbage, and each of its rounds reads all anew.
+
+    What was imported is left out of its later rounds too.
+    """
+    with _after_the_first(session.config):
+        gc.disable()
+        try:
+            return (yield)
+        finally:
+            gc.freeze()
+            gc.enable()
+
+
+@contextmanager
+def _after_the_first(config: pytest.Config) -> Iterator[None]:
+    """Let one of several processes collect alone, and the others find what it left.
+
+    That is the bytecode of the tests, in which pytest has rewritten the asserts, and the data folder with the
+    dbt project as it was parsed; each of the others takes a copy of the folder. Otherwise every process does
+    all of it at the same moment, which was the larger part of collecting.
+    """
+    if not hasattr(config, "workerinput"):
+        yield
+        return
+    home, shared = Path(os.environ[f"{ENV_PREFIX}HOME"]), Path(config.option.basetemp).parent
+    left = shared / "collected"
+    with (shared / "collecting.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not left.exists():
+            yield
+            home.mkdir(exist_ok=True)
+            left.symlink_to(home)
+            return
+    shutil.copytree(left.resolve(), home, dirs_exist_ok=True)
+    yield
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -56,6 +56,13 @@ def test_what_ran_well_beside_the_others_says_nothing_after_the_last_check(
     assert capsys.readouterr().err.splitlines()[-1] == "▸ last (1 s)"
 
 
+def test_tools_may_keep_bytecode_where_containers_forbid_it(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert run_all([beside("import sys; raise SystemExit(sys.dont_write_bytecode)"), *checks("last")]) == 0
+
+
 def test_nothing_to_run_is_no_failure(ran: list[str]) -> None:
     assert run_all([]) == 0
     assert ran == []
