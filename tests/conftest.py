@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import psycopg
 import pytest
 import structlog
+from numba.core.dispatcher import Dispatcher
 from psycopg import sql
 
 from adapters.settings import ENV_PREFIX, Settings
@@ -46,7 +48,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--api-examples", type=int, default=2, help="requests per operation of the API")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        _compile_in_turns(Path(config.option.basetemp).parent / "compiling.lock")
     # No test sees the settings of a running system: neither its environment nor its data folder.
     for name in [name for name in os.environ if name.startswith(ENV_PREFIX)]:
         del os.environ[name]
@@ -58,6 +62,27 @@ def pytest_configure() -> None:
         GX_ANALYTICS_ENABLED="false",
         MPLBACKEND="Agg",
     )
+
+
+def _compile_in_turns(lock_file: Path) -> None:
+    """Let one of several processes compile a kernel, and the others read what it kept.
+
+    In a fresh clone all of them would meet the same kernels in the same minutes, half a second each and more.
+    """
+    compile_one, mine = Dispatcher.compile, threading.local()
+
+    def compile_alone(dispatcher: Dispatcher, signature: object) -> object:
+        if getattr(mine, "has_turn", False):  # one that another one calls
+            return compile_one(dispatcher, signature)
+        with lock_file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            mine.has_turn = True
+            try:
+                return compile_one(dispatcher, signature)  # looks first whether it was kept
+            finally:
+                mine.has_turn = False
+
+    Dispatcher.compile = compile_alone
 
 
 @pytest.hookimpl(wrapper=True)
