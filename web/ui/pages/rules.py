@@ -189,7 +189,7 @@ def compared(gate: str) -> str:
     Examples
     --------
     >>> compared("win_rate"), compared("adverse_reverse_net")
-    ('wins / closed trades', 'net result of the mirrored trades after costs')
+    ('wins / closed trades', 'net result of the reversed trades after costs of their own')
     """
     known = _definition(gate)
     return "" if known is None else re.sub(r", (paise|fraction)\b.*", "", known.meaning)
