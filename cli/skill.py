@@ -252,6 +252,7 @@ def desk(as_of: AsOf = None, rate: Rate = 0.10, as_json: JsonOption = False) -> 
 def _searched(day: date, tables: "SkillTables") -> dict[str, Any]:
     """Test all advisors at once, and ask what choosing gates by the past is worth (report only)."""
     from adapters.calendar import load_calendar
+    from adapters.config_gates import load_gates
     from adapters.db.frames.skill import read_gated_ideas
     from adapters.settings import load_settings
     from propdesk.metrics.selection import overfit_odds
@@ -263,7 +264,7 @@ def _searched(day: date, tables: "SkillTables") -> dict[str, Any]:
     with open_transaction(settings, "reader", "propdesk-skill") as connection:
         ideas = read_gated_ideas(connection, day, settings.skill_window_market_days * _CALENDAR_DAYS)
     days = load_calendar().market_days(ideas["trade_date"].min(), day) if len(ideas) else []
-    sets = gate_set_results(ideas, days)
+    sets = gate_set_results(ideas, days, load_gates(settings.gates_file))
     overfit = overfit_odds(sets.to_numpy(dtype="float64"))
     return {
         "spa_p": joint.spa_p,

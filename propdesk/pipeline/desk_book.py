@@ -85,7 +85,8 @@ def desk_book(data: Prepared, ruleset: RuleSet, day: date, config: GroupConfig) 
 
 def _taken(frame: pd.DataFrame, entered: BoolArray, ruleset: RuleSet) -> tuple[BoolArray, int]:
     """Mark the ideas that match an eligible rule, and count the rules they match."""
-    rows = np.flatnonzero(entered)
+    followed = {rule.key.advisor_id for rule in ruleset.rules.values() if rule.passes}
+    rows = np.flatnonzero(entered & frame["advisor_id"].isin(followed).to_numpy())
     cells = list(zip(*(frame[name].to_numpy(dtype=object)[rows] for name in DIMENSIONS), strict=True))
     found = {cell: match_rule(dims_of_texts(*cell), ruleset) for cell in dict.fromkeys(cells)}
     matched = {

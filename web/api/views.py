@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.db.engine import begin
 from adapters.db.repos.overview import read_overview
 from adapters.db.repos.report import explain_signal, read_day_report
-from adapters.db.repos.rules import newest_as_of, read_funnel, why_rule
+from adapters.db.repos.rules import newest_as_of, read_adverse_funnel, read_funnel, why_rule
 from adapters.db.repos.users import read_users
 from propdesk.model.enums import GateProfile
 from propdesk.model.user import UserRole
@@ -118,6 +118,10 @@ class Verdict(BaseModel):
     prob_edge: Number
     is_judged: bool = Field(description="False: below half its minimum of trades nothing else is computed.")
     gates: dict[GateProfile, list[Gate]]
+    adverse_gates: dict[GateProfile, list[Gate]] = Field(
+        description="Gates of the same cell as a rule against its advisor, reverse_q among them; empty "
+        "lists where it has no mean loss."
+    )
 
 
 class FunnelLine(BaseModel):
@@ -135,6 +139,7 @@ class Funnel(BaseModel):
     as_of_date: date
     profile: GateProfile
     lines: list[FunnelLine]
+    adverse_lines: list[FunnelLine] = Field(description="Of the cells with a mean loss, as reverse rules.")
 
 
 class Explanation(BaseModel):
@@ -246,12 +251,16 @@ def views_router(parts: Parts) -> APIRouter:
 def _add_rule_views(router: APIRouter, parts: Parts, viewer: dict[str, Any]) -> None:
     @router.get("/rules/why", response_model=Verdict, responses=problems(401, 404, 422, 503), **viewer)
     def why(request: Request, rule: _Rule, as_of: _AsOf = None) -> Response:
-        """Show every gate of a rule with value, threshold and verdict."""
+        """Show every gate of a rule, with and against its advisor: value, threshold, verdict."""
         with begin(parts.reader) as connection:
             verdict = why_rule(connection, rule, as_of or newest_as_of(connection))
-        gates = {profile.value: [asdict(g) for g in found] for profile, found in verdict.gates.items()}
-        shown = {name: getattr(verdict, name) for name in Verdict.model_fields if name != "gates"}
-        return answer(request, {**shown, "gates": gates})
+        kinds = {"gates": verdict.gates, "adverse_gates": verdict.adverse}
+        gates = {
+            name: {profile.value: [asdict(gate) for gate in found] for profile, found in kind.items()}
+            for name, kind in kinds.items()
+        }
+        shown = {name: getattr(verdict, name) for name in Verdict.model_fields if name not in kinds}
+        return answer(request, {**shown, **gates})
 
     @router.get("/rules/funnel", response_model=Funnel, responses=problems(401, 404, 422, 503), **viewer)
     def funnel(
@@ -259,9 +268,12 @@ def _add_rule_views(router: APIRouter, parts: Parts, viewer: dict[str, Any]) -> 
         profile: Annotated[GateProfile, Query(description="Gate profile.")],
         as_of: _AsOf = None,
     ) -> Response:
-        """Count what each gate stops."""
+        """Count what each gate stops, of the rules with and against an advisor."""
         with begin(parts.reader) as connection:
             day = as_of or newest_as_of(connection)
-            lines = read_funnel(connection, day, profile)
-        content = {"as_of_date": day, "profile": profile.value, "lines": [asdict(line) for line in lines]}
-        return answer(request, content)
+            found = {
+                "lines": read_funnel(connection, day, profile),
+                "adverse_lines": read_adverse_funnel(connection, day, profile),
+            }
+        lines = {name: [asdict(line) for line in rows] for name, rows in found.items()}
+        return answer(request, {"as_of_date": day, "profile": profile.value, **lines})

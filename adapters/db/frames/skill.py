@@ -29,7 +29,8 @@ _GATED = """
         SELECT as_of_date, lead(as_of_date) OVER (ORDER BY as_of_date) AS until
         FROM (SELECT DISTINCT as_of_date FROM marts.mini_rules WHERE as_of_date < %(day)s) AS days
     )
-    SELECT t.trade_date, t.r_multiple, m.original_failed_gates, m.desk_failed_gates
+    SELECT t.trade_date, t.category, t.r_multiple, m.profit_factor, m.post_mean_r, m.prob_edge, m.advisor_q,
+        m.original_failed_gates, m.desk_failed_gates
     FROM judged AS j
     JOIN research.trades AS t ON t.trade_date > j.as_of_date AND t.trade_date <= coalesce(j.until, %(day)s)
     JOIN marts.mini_rules AS m ON m.as_of_date = j.as_of_date AND m.level = 'MINI'
@@ -37,6 +38,10 @@ _GATED = """
     WHERE t.is_counted AND t.r_multiple IS NOT NULL AND t.exit_date <= %(day)s AND t.trade_date > %(first)s
     ORDER BY t.trade_date, t.trade_id
 """
+_GATED_COLUMNS = (
+    "trade_date", "category", "r_multiple", "profit_factor", "post_mean_r", "prob_edge", "advisor_q",
+    "original_failed_gates", "desk_failed_gates",
+)  # fmt: skip
 _TRIED = """
     SELECT count(DISTINCT settings_version), count(DISTINCT gates_version),
         coalesce(sum(rules_tried) FILTER (WHERE as_of_date = %(day)s), 0),
@@ -146,12 +151,11 @@ def read_gated_ideas(connection: Connection, day: date, days: int) -> pd.DataFra
     Returns
     -------
     DataFrame
-        ``trade_date, r_multiple, original_failed_gates, desk_failed_gates``; empty without marts.
+        Columns of `_GATED_COLUMNS`; empty without marts.
     """
     row = connection.execute("SELECT to_regclass('marts.mini_rules') IS NOT NULL").fetchone()
     if row is None or not row[0]:
-        names = ("trade_date", "r_multiple", "original_failed_gates", "desk_failed_gates")
-        return pd.DataFrame({name: [] for name in names})
+        return pd.DataFrame({name: [] for name in _GATED_COLUMNS})
     return read_frame(connection, _GATED, {"day": day, "first": day - timedelta(days=days)})
 
 

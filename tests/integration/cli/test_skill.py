@@ -124,12 +124,13 @@ def test_gates_are_judged_by_the_ideas_that_followed(desk: dict[str, str]) -> No
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts")
         connection.execute(
             "CREATE TABLE marts.mini_rules (as_of_date date, rule_text text, level text, advisor_id text, "
-            "category text, period text, original_failed_gates text[], desk_failed_gates text[])"
+            "category text, period text, profit_factor float, post_mean_r float, prob_edge float, "
+            "advisor_q float, original_failed_gates text[], desk_failed_gates text[])"
         )
         for day, failed in ((first, ["mdd"]), (second, [])):
             connection.execute(
                 "INSERT INTO marts.mini_rules "
-                "VALUES (%s, %s, 'MINI', 'A01', 'INDEX_FUT', 'INTRADAY', '{}', %s)",
+                "VALUES (%s, %s, 'MINI', 'A01', 'INDEX_FUT', 'INTRADAY', 1.3, 0.2, 0.9, NULL, '{}', %s)",
                 (day, mini, failed),
             )
         found = read_gated_ideas(connection, FRAMES.days[-2], 30)
@@ -147,6 +148,10 @@ def test_gates_are_judged_by_the_ideas_that_followed(desk: dict[str, str]) -> No
     assert [list(gates) for gates in found["desk_failed_gates"]] == [
         ["mdd"] if day <= second else [] for day in t["trade_date"]
     ]
+    assert set(found["category"]) == {"INDEX_FUT"}
+    values = found[["profit_factor", "post_mean_r", "prob_edge"]].drop_duplicates()
+    assert values.to_numpy().tolist() == [[1.3, 0.2, 0.9]]
+    assert found["advisor_q"].isna().all()
 
 
 def test_who_can_be_copied(desk: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

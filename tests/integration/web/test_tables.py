@@ -291,4 +291,52 @@ def test_tables_that_dbt_has_not_made_yet_are_empty_and_then_show_the_newest_day
     assert [(line["gate"], line["failed"]) for line in funnel["lines"]] == [("sharpe", 1), ("mdd", 1)]
     why = client.get("/api/v1/rules/why?rule=r1&as_of=2025-07-01", headers=viewer).json()
     assert (why["n"], why["gates"]) == (20, {"desk": [], "original": []})
+    assert why["adverse_gates"] == {"desk": [], "original": []}
     assert client.get("/api/v1/rules/why?rule=none", headers=viewer).status_code == 404
+    gates_against_an_advisor_stand_beside_those_of_the_rule(client, viewer, connection)
+
+
+def gates_against_an_advisor_stand_beside_those_of_the_rule(
+    client: TestClient, viewer: dict[str, str], connection: psycopg.Connection[Any]
+) -> None:
+    day = date(2025, 6, 27)
+    named = {"as_of_date": day, "rule_text": "r1", "level": "RULE_6D", "category": "NSE_EQ"}
+    fill(
+        connection,
+        "marts.rules_6d",
+        [
+            {**named, "advisor_id": "A", "n": 20, "desk_passes": False, "original_passes": False,
+             "post_mean_r": -0.1, "prob_edge": 0.1, "trades_executed": 20, "profit_factor": 0.9},
+        ],
+    )  # fmt: skip
+    fill(
+        connection,
+        "marts.adverse_rules",
+        [
+            {**any_row(connection, "marts.adverse_rules", 1), **named, "reverse_q": 0.2, "profit_factor": 0.7,
+             "desk_passes": False, "desk_failed_gates": ["reverse_q"]},
+        ],
+    )  # fmt: skip
+    asked = {"profile": "desk", "rule_level": "RULE_6D", "category": "NSE_EQ", "gates_version": "g"}
+    limits = (
+        ("profit_factor", ">=", 1.2),
+        ("adverse_profit_factor", "<", 0.8),
+        ("adverse_reverse_q", "<=", 0.05),
+    )
+    fill(
+        connection,
+        "ref.gate_thresholds",
+        [{**asked, "gate": gate, "comparison": sign, "threshold": at} for gate, sign, at in limits],
+    )
+    why = client.get(f"/api/v1/rules/why?rule=r1&as_of={day}", headers=viewer).json()
+    assert why["gates"]["desk"] == [
+        {"gate": "profit_factor", "value": 0.9, "threshold": 1.2, "passed": False}
+    ]
+    assert why["adverse_gates"]["desk"] == [
+        {"gate": "profit_factor", "value": 0.7, "threshold": 0.8, "passed": True},
+        {"gate": "reverse_q", "value": 0.2, "threshold": 0.05, "passed": False},
+    ]
+    funnel = client.get(f"/api/v1/rules/funnel?profile=desk&as_of={day}", headers=viewer).json()
+    (line,) = funnel["adverse_lines"]
+    assert (line["gate"], line["failed"], line["failed_alone"]) == ("reverse_q", 1, 1)
+    assert funnel["lines"] == []

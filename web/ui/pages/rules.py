@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import quote
@@ -11,12 +11,20 @@ from nicegui import ui
 
 from adapters.db.repos.cells import CellTrade, read_cell_trades
 from adapters.db.repos.pages import make_query, read_page
-from adapters.db.repos.rules import FunnelRow, RuleVerdict, newest_as_of, read_funnel, why_rule
+from adapters.db.repos.rules import (
+    FunnelRow,
+    RuleVerdict,
+    count_adverse,
+    newest_as_of,
+    read_adverse_funnel,
+    read_funnel,
+    why_rule,
+)
 from propdesk.model.command import CommandKind
 from propdesk.model.enums import Category, GateProfile, Period, Regime, RuleLevel, Session, Weekday
 from propdesk.model.rule import GateResult
 from propdesk.model.user import UserRole
-from propdesk.rules.gates import ADVERSE_GATES, ADVERSE_PREFIX, GATES, GateDefinition
+from propdesk.rules.gates import ADVERSE_GATES, GATES, GateDefinition
 from web.ui import formats
 from web.ui.curves import differs, drawdown_of, running
 from web.ui.frame import PageSpec
@@ -73,6 +81,7 @@ async def build_changes(visit: Visit) -> None:
     for profile in GateProfile:
         heading(f"What gates stop: profile {profile}", "Rules of the newest day; one can fail several.")
         Panel(visit, partial(visit.read, partial(_read_funnel, profile=profile)), _draw_funnel)
+        Panel(visit, partial(visit.read, partial(_read_against, profile=profile)), _draw_against)
     heading("Candidates for trading against", "Cells so bad that their opposite may be traded.")
     adverse = (
         "rule_text",
@@ -89,6 +98,17 @@ async def build_changes(visit: Visit) -> None:
 
 def _read_funnel(connection: Connection, profile: GateProfile) -> list[FunnelRow]:
     return read_funnel(connection, newest_as_of(connection), profile)
+
+
+def _read_against(connection: Connection, profile: GateProfile) -> tuple[tuple[int, int], list[FunnelRow]]:
+    day = newest_as_of(connection)
+    return count_adverse(connection, day, profile), read_adverse_funnel(connection, day, profile)
+
+
+def _draw_against(found: tuple[tuple[int, int], list[FunnelRow]]) -> None:
+    (every, passing), rows = found
+    ui.label(f"Against advisors: {passing} of {every} cells with a mean loss pass.").classes("hint")
+    _draw_funnel(rows)
 
 
 def _draw_funnel(rows: list[FunnelRow]) -> None:
@@ -147,11 +167,24 @@ def _draw_rule(found: tuple[RuleVerdict, Row, list[CellTrade]]) -> None:
     for profile, gates in verdict.gates.items():
         failed = sum(not gate.passed for gate in gates)
         heading(f"Why {'not ' if failed else ''}live: profile {profile}", _sentence(failed, len(gates)))
-        _draw_gates(gates)
+        _draw_gates(gates, GATES)
+    _draw_reverse(verdict)
     if sentence := differs(trades, verdict.n):
         ui.label(sentence).classes("box stale")
     running("Net result of the rule's trades, added up", trades)
     drawdown_of(trades)
+
+
+def _draw_reverse(verdict: RuleVerdict) -> None:
+    """Say why the opposite of the rule may be traded or not (§4.4)."""
+    if verdict.is_judged and not any(verdict.adverse.values()):
+        heading("Against the advisor", "No candidate: its trades have no mean loss.")
+    for profile, gates in verdict.adverse.items():
+        if gates:
+            failed = sum(not gate.passed for gate in gates)
+            title = f"Why {'not ' if failed else ''}against the advisor: profile {profile}"
+            heading(title, _sentence(failed, len(gates)))
+            _draw_gates(gates, ADVERSE_GATES)
 
 
 def _sentence(failed: int, asked: int) -> str:
@@ -165,7 +198,7 @@ _COUNT_GATES: Final = frozenset({"min_trades", "min_days", "trust"})
 _MONEY_GATES: Final = frozenset({"first_half", "second_half", "reverse_net"})
 
 
-def _draw_gates(gates: tuple[GateResult, ...]) -> None:
+def _draw_gates(gates: tuple[GateResult, ...], known: Mapping[str, GateDefinition]) -> None:
     columns = (
         Column("gate"),
         Column("value", "Value", is_number=True),
@@ -174,31 +207,34 @@ def _draw_gates(gates: tuple[GateResult, ...]) -> None:
         Column("compares", "Of"),
     )
     verdicts = {True: "✓ holds", False: "✕ stops"}
-    rows = [(g.gate, in_unit(g.gate, g.value), asked(g), verdicts[g.passed], compared(g.gate)) for g in gates]
+    rows = [
+        (g.gate, in_unit(g.gate, g.value), asked(g, known), verdicts[g.passed], compared(known[g.gate]))
+        for g in gates
+    ]
     table(columns, rows, "Gates")
 
 
-def _definition(gate: str) -> GateDefinition | None:
-    name = gate.removeprefix(ADVERSE_PREFIX)
-    return (GATES if name == gate else ADVERSE_GATES).get(name)
-
-
-def compared(gate: str) -> str:
+def compared(gate: GateDefinition) -> str:
     """Say what a gate compares, without the unit that it is kept in.
 
     Examples
     --------
-    >>> compared("win_rate"), compared("adverse_reverse_net")
-    ('wins / closed trades', 'net result of the mirrored trades after costs')
+    >>> compared(GATES["win_rate"]), compared(ADVERSE_GATES["reverse_net"])
+    ('wins / closed trades', 'net result of the reversed trades after costs of their own')
     """
-    known = _definition(gate)
-    return "" if known is None else re.sub(r", (paise|fraction)\b.*", "", known.meaning)
+    return re.sub(r", (paise|fraction)\b.*", "", gate.meaning)
 
 
-def asked(result: GateResult) -> str:
-    """Write what a gate asks for, with how it compares."""
-    known = _definition(result.gate)
-    return f"{known.comparison if known else ''} {in_unit(result.gate, result.threshold)}".strip()
+def asked(result: GateResult, known: Mapping[str, GateDefinition]) -> str:
+    """Write what a gate asks for, with how it compares: reversals invert some of the gates.
+
+    Examples
+    --------
+    >>> gate = GateResult("profit_factor", 1.0, 0.8, passed=False)
+    >>> asked(gate, GATES), asked(gate, ADVERSE_GATES)
+    ('>= 0.800', '< 0.800')
+    """
+    return f"{known[result.gate].comparison} {in_unit(result.gate, result.threshold)}"
 
 
 def in_unit(gate: str, value: float | None) -> str:
@@ -209,13 +245,12 @@ def in_unit(gate: str, value: float | None) -> str:
     >>> in_unit("win_rate", 0.4033), in_unit("min_trades", 8.0), in_unit("sharpe", 1.5), in_unit("mdd", None)
     ('40.33 %', '8', '1.500', '–')
     """
-    name = gate.removeprefix(ADVERSE_PREFIX)
     if value is not None and math.isfinite(value):
-        if name in _PERCENT_GATES:
+        if gate in _PERCENT_GATES:
             return formats.percent(100 * value)
-        if name in _MONEY_GATES:
+        if gate in _MONEY_GATES:
             return formats.inr(round(value))
-        if name in _COUNT_GATES:
+        if gate in _COUNT_GATES:
             return formats.count(round(value))
     return formats.number(value, 3)
 

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pandas as pd
 
 from adapters.config_gates import load_gates
-from propdesk.pipeline.gate_sets import gate_set_results
+from propdesk.pipeline.gate_sets import GRID, STEPS, gate_set_results
 from propdesk.pipeline.groups import GroupConfig, build_group_facts
 from propdesk.pipeline.trial_ledger import settings_version, trials
 from tests.support.rule_frames import make_frames
@@ -14,24 +15,60 @@ from tests.support.rule_frames import make_frames
 DAYS = [date(2025, 3, 3), date(2025, 3, 4), date(2025, 3, 5)]
 
 
-def test_each_set_earns_what_it_lets_through() -> None:
-    ideas = pd.DataFrame(
+def judged_ideas() -> pd.DataFrame:
+    """Ideas of rules that clear every threshold of the grid by far, but for what is said."""
+    return pd.DataFrame(
         {
             "trade_date": [DAYS[0], DAYS[0], DAYS[2], DAYS[2]],
+            "category": "NSE_EQ",
             "r_multiple": [1.0, -0.5, 2.0, -1.0],
+            "profit_factor": np.inf,
+            "post_mean_r": 9.0,
+            "prob_edge": [1.0, 0.79, 0.85, 1.0],
+            "advisor_q": 0.0,
             "original_failed_gates": [["mdd"], [], ["mdd", "trust"], ["trust"]],
-            "desk_failed_gates": [[], ["prob_edge"], ["prob_edge"], []],
+            "desk_failed_gates": [[], ["prob_edge"], [], ["min_days"]],
         }
     )
-    found = gate_set_results(ideas, DAYS)
-    assert {name: found[name].tolist() for name in found} == {
+
+
+def test_each_set_earns_what_it_lets_through() -> None:
+    found = gate_set_results(judged_ideas(), DAYS, load_gates())
+    earned = {name: found[name].tolist() for name in found}
+    assert {name: earned[name] for name in earned if "," not in name} == {
         "original": [-0.5, 0.0, 0.0],
         "original - mdd": [0.5, 0.0, 0.0],
         "original - trust": [-0.5, 0.0, -1.0],
-        "desk": [1.0, 0.0, -1.0],
-        "desk - prob_edge": [0.5, 0.0, 1.0],
+        "desk": [1.0, 0.0, 2.0],
+        "desk - min_days": [1.0, 0.0, 1.0],
+        "desk - prob_edge": [0.5, 0.0, 2.0],
     }
-    assert gate_set_results(ideas.iloc[:0], DAYS).shape == (3, 2)
+
+
+def test_the_grid_turns_thresholds_and_leaves_the_other_gates() -> None:
+    """The chance of an edge is asked above 0.8: half as far from certainty is 0.9, twice as far 0.6."""
+    found = gate_set_results(judged_ideas(), DAYS, load_gates())
+    grid = [name for name in found if "," in name]
+    assert len(grid) == len(STEPS) ** len(GRID) - 1
+    assert found["desk, prob_edge x0.5"].tolist() == [1.0, 0.0, 0.0]
+    assert found["desk, prob_edge x2"].tolist() == [0.5, 0.0, 2.0]
+    assert found["desk, post_mean_r x2, prob_edge x2"].tolist() == [0.5, 0.0, 2.0]
+    low = judged_ideas().assign(post_mean_r=0.06, advisor_q=0.15, profit_factor=np.nan, prob_edge=0.99)
+    failing = ["profit_factor", "advisor_q"]
+    low["desk_failed_gates"] = [failing] * 4
+    assert not gate_set_results(low, DAYS, load_gates())[grid].to_numpy().any(), (
+        "an unknown value holds nothing"
+    )
+    known = gate_set_results(low.assign(profit_factor=1.15), DAYS, load_gates())
+    assert known["desk, profit_factor x0.5, advisor_q x2"].tolist() == [0.5, 0.0, 1.0]
+    assert not known["desk, profit_factor x0.5, post_mean_r x2, advisor_q x2"].any()
+    assert not known["desk, advisor_q x2"].any()
+
+
+def test_without_ideas_no_set_earns() -> None:
+    found = gate_set_results(judged_ideas().iloc[:0], DAYS, load_gates())
+    assert found.shape == (3, 2 + len(STEPS) ** len(GRID) - 1)
+    assert not found.to_numpy().any()
 
 
 def test_trials_are_counted_by_day_and_level() -> None:

@@ -128,6 +128,28 @@ def test_deleting_the_future_changes_nothing(frames: RuleFrames) -> None:
     pd.testing.assert_frame_equal(known.advisors, seen.advisors, check_categorical=False)
     pd.testing.assert_frame_equal(known.desk.rules, seen.desk.rules)
     assert known.desk.truth == seen.desk.truth
+    pd.testing.assert_frame_equal(known.daily_r, seen.daily_r, check_exact=True)
+
+
+def test_daily_results_by_plain_pandas(frames: RuleFrames) -> None:
+    """Each idea on the day of its exit, in the column of its advisor, inside the evidence window only."""
+    config = replace(CONFIG, skill_window_days=20, skill_window_days_positional=60)
+    day = frames.days[-5]
+    inputs = (frames.trades, frames.excursions, frames.marks, frames.calendar, [day], config)
+    tables = build_group_facts(*inputs)
+    found = skill_facts(
+        prepare(*inputs), epoch_day(day), tables.metrics, tables.curves, config, SKILL
+    ).daily_r
+    window, wide = frames.days[-24:-4], frames.days[-64:-4]
+    t = frames.trades[frames.trades["is_counted"] & frames.trades["r_multiple"].notna()]
+    positional = (t["period"] == "POSITIONAL") & t["entry_date"].isin(wide)
+    t = t[t["entry_date"].isin(window) | positional]
+    before, t = t[t["exit_date"] < window[0]], t[t["exit_date"].isin(window)]
+    assert len(before) > 5
+    assert (t["entry_date"] < window[0]).sum() > 5
+    by_hand = t.pivot_table("r_multiple", "exit_date", "advisor_id", "sum").reindex(window).fillna(0.0)
+    assert found.columns.tolist() == sorted(by_hand.columns)
+    np.testing.assert_allclose(found.to_numpy(), by_hand[found.columns].to_numpy(), atol=1e-9)
 
 
 def test_bets_wait_for_the_first_day_that_is_still_open(frames: RuleFrames, judged: SkillTables) -> None:
