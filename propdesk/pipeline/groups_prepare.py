@@ -23,7 +23,6 @@ from propdesk.metrics.skill import (
     shapes_of,
 )
 from propdesk.model.enums import Category, Period, RuleLevel, Session
-from propdesk.pipeline.reversed_results import Ideas, first_targets, reversed_net
 from propdesk.replay.inputs import NEVER_DAY, NEVER_NS, CorpusTrades, MarketDays, epoch_day, market_days
 
 IntArray = NDArray[np.int64]
@@ -425,41 +424,20 @@ def prepare(
 
 def _facts(frame: pd.DataFrame, is_win: BoolArray) -> FloatArray:
     """Put what the sums of a group add up side by side: a row per trade, money in paise."""
+    gross, slippage, charges = (
+        floats(frame, name) for name in ("gross_pnl_paise", "slippage_paise", "charges_paise")
+    )
     return np.stack(
         [
             is_win.astype(np.float64),
             floats(frame, "net_pnl_paise"),
-            floats(frame, "charges_paise"),
-            _reversed_net(frame),
+            charges,
+            -gross - slippage - charges,  # of the mirrored trade, which pays both as well
             floats(frame, "r_multiple"),
             floats(frame, "return_ratio"),
             floats(frame, "holding_hours"),
         ],
         axis=1,
-    )
-
-
-def _reversed_net(frame: pd.DataFrame) -> FloatArray:
-    """Net result of each idea's reversed trade, which pays slippage and charges as well (§4.4)."""
-    reason = frame["exit_reason"].to_numpy(dtype=object)
-    return reversed_net(
-        Ideas(
-            sign=np.where(frame["side"].to_numpy() == "BUY", 1.0, -1.0),
-            quantity=floats(frame, "quantity"),
-            entry_paise=floats(frame, "entry_paise"),
-            low_paise=floats(frame, "entry_low_paise"),
-            high_paise=floats(frame, "entry_high_paise"),
-            stop_paise=floats(frame, "stoploss_paise"),
-            nearest_paise=first_targets(frame["targets_paise"]),
-            exit_paise=floats(frame, "exit_paise"),
-            targets_hit=_whole(frame, "targets_hit").astype(np.float64),
-            is_stopped=reason == "STOPLOSS",
-            is_target=reason == "TARGET",
-            is_ambiguous=_flags(frame, "ambiguous_bar"),
-            mae_r=floats(frame, "mae_r"),
-            mfe_r=floats(frame, "mfe_r"),
-            cost_paise=floats(frame, "slippage_paise") + floats(frame, "charges_paise"),
-        )
     )
 
 

@@ -72,7 +72,7 @@ ADVERSE_GATES = _table(
     ("reverse_q", "<=", "false-discovery rate at which the reversed trades would just be named"),
     ("first_half", "<", "net result of the window's first half, paise"),
     ("second_half", "<", "net result of the window's second half, paise"),
-    ("reverse_net", ">", "net result of the reversed trades after costs of their own, paise"),
+    ("reverse_net", ">", "net result of the mirrored trades after costs, paise"),
 )
 """Gates of the rules that trade against an advisor."""
 

@@ -108,8 +108,6 @@ def make_frames(
             ),
             "regime": regime_of_day[at].astype(object),
             "entry_type": "MARKET",
-            "entry_low_paise": pd.array([None] * n, dtype="Int64"),
-            "entry_high_paise": pd.array([None] * n, dtype="Int64"),
             "stoploss_paise": entry_paise - sign * risk,
             "targets_paise": targets,
             "lots": quantity,
@@ -157,19 +155,6 @@ def make_frames(
     return RuleFrames(
         trades, _excursions(trades, rng), _marks(trades, at, exit_at, days, rng), calendar, days
     )
-
-
-def reversed_net_paise(trades: pd.DataFrame) -> int:
-    """Add up what the reversed trades of closed ideas of such frames earn, costs of their own paid."""
-    total = 0
-    for trade in trades.to_dict("records"):
-        sign = 1 if trade["side"] == "BUY" else -1
-        at = (trade["exit_paise"] - trade["entry_paise"]) * sign
-        away = abs(trade["targets_paise"][0] - trade["entry_paise"])
-        at = max(at, away) if trade["targets_hit"] else at
-        lost = away if trade["ambiguous_bar"] and not trade["targets_hit"] else at
-        total -= int(lost * trade["quantity"] + trade["slippage_paise"] + trade["charges_paise"])
-    return total
 
 
 def _excursions(trades: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

@@ -17,12 +17,12 @@ from propdesk.rules.gates import GateTable
 
 _TRADES = """
     SELECT t.trade_id, t.advisor_id, t.category, t.period, t.session, t.weekday, g.label AS regime, t.side,
-        t.underlying_key, t.entry_low_paise, t.entry_high_paise, t.stoploss_paise, t.targets_paise, t.lots,
-        t.quantity, t.margin_paise, t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date,
-        t.entry_paise, t.exit_at, t.exit_date, t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit,
-        t.ambiguous_bar, t.net_pnl_paise, t.desk_net_pnl_paise, t.gross_pnl_paise, t.slippage_paise,
-        t.charges_paise, t.holding_hours, t.risk_paise, t.r_multiple, t.gross_r, t.return_ratio,
-        t.is_winning_trade, t.traded_value_share, t.is_counted
+        t.underlying_key, t.stoploss_paise, t.targets_paise, t.lots, t.quantity, t.margin_paise,
+        t.desk_quantity, t.desk_margin_paise, t.entry_at, t.entry_date, t.entry_paise, t.exit_at, t.exit_date,
+        t.exit_paise, t.exit_reason, t.unsettled_date, t.targets_hit, t.ambiguous_bar, t.net_pnl_paise,
+        t.desk_net_pnl_paise, t.gross_pnl_paise, t.slippage_paise, t.charges_paise, t.holding_hours,
+        t.risk_paise, t.r_multiple, t.gross_r, t.return_ratio, t.is_winning_trade, t.traded_value_share,
+        t.is_counted
     FROM research.trades t
     LEFT JOIN ref.regimes g ON g.trade_date = t.trade_date
         AND g.scope = CASE WHEN %(scope)s = 'market' THEN 'MARKET' ELSE t.underlying END

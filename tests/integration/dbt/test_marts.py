@@ -36,7 +36,7 @@ from propdesk.pipeline.groups import GroupTables
 from propdesk.pipeline.rule_tables import judge_rules, rulesets
 from propdesk.rules.gates import ADVERSE_GATES, GATES, evaluate
 from tests.support.rule_database import build_marts, load, psycopg_url, run_dbt
-from tests.support.rule_frames import RuleFrames, make_frames, reversed_net_paise
+from tests.support.rule_frames import RuleFrames, make_frames
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -208,7 +208,8 @@ def test_adverse_verdicts_equal_the_python_gates(connection: psycopg.Connection[
     trades = closed_trades(FRAMES, LAST)
     for row in found:
         group = of_rule(trades, row)
-        assert row["reverse_net_pnl_paise"] == reversed_net_paise(group)
+        net = -group["gross_pnl_paise"] - group["slippage_paise"] - group["charges_paise"]
+        assert row["reverse_net_pnl_paise"] == net.sum()
         early = np.array([day <= LAST - timedelta(days=45) for day in group["entry_date"]])
         assert row["first_half_net_pnl_paise"] == group["net_pnl_paise"][early].sum()
         assert row["second_half_net_pnl_paise"] == group["net_pnl_paise"][~early].sum()

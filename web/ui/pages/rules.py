@@ -220,7 +220,7 @@ def compared(gate: GateDefinition) -> str:
     Examples
     --------
     >>> compared(GATES["win_rate"]), compared(ADVERSE_GATES["reverse_net"])
-    ('wins / closed trades', 'net result of the reversed trades after costs of their own')
+    ('wins / closed trades', 'net result of the mirrored trades after costs')
     """
     return re.sub(r", (paise|fraction)\b.*", "", gate.meaning)
 
