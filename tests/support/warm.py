@@ -11,6 +11,7 @@ program (`tests/support/warm_client.py`) waits for the fork, hands signals on an
 killed, so is the fork. The process ends with the last of the workers.
 """
 
+import atexit
 import ctypes
 import fcntl
 import importlib
@@ -52,6 +53,7 @@ def warm_python() -> tuple[str, ...]:
             lease = _connect(folder) or _start(folder)
             lease.sendall(LEASE)
             _leases.append(lease)
+            atexit.register(lease.close)
     return sys.executable, "-I", "-S", str(_CLIENT), str(folder / "socket")
 
 

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='append',
     on_schema_change='fail',
-    indexes=[{'columns': ['as_of_date']}],
+    indexes=[{'columns': ['as_of_date', 'rule_text'], 'unique': true}],
     pre_hook="{{ prepare_range() }}",
     post_hook="{{ know_keys() }}"
 ) }}
