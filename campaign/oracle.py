@@ -197,14 +197,17 @@ class Oracle:
         """Compare the book with the broker, order by order and security by security."""
         words: list[str] = []
         held: Counter[str] = Counter()
+        oversold: Counter[tuple[str, int]] = Counter()
         for live in state.groups.values():
             key, sign = live.group.instrument_key, live.group.side.sign
             for order in live.orders:
                 truth = _truth(self._world, order.correlation_id)
                 ours = (order.filled_quantity, order.exited_quantity + order.oversold_units)
-                if ours != truth:
+                elsewhere = max(0, ours[1] - truth[1])  # by what another order of ours was closed twice
+                if ours != (truth[0], truth[1] + elsewhere):
                     words.append(f"{order.correlation_id}: filled, exited {ours} in the book, {truth} there")
-                held[key] += sign * (open_units_of(order) - order.oversold_units)
+                held[key] += sign * (open_units_of(order) + elsewhere - order.oversold_units)
+                oversold[key, sign] += order.oversold_units - elsewhere
                 words += self._loose_stop(live, order)
             if live.is_closed and any(open_units_of(order) for order in live.orders):
                 words.append(f"group {live.group.group_id} is closed and holds something")
@@ -212,6 +215,11 @@ class Oracle:
             key = position.listing.price_key
             if position.net != held[key]:
                 words.append(f"{key}: {held[key]} in the book, {position.net} at the broker")
+        words += [
+            f"{key}: {-units} units more were closed than left it"
+            for (key, _), units in oversold.items()
+            if units < 0
+        ]
         deployed = state.corpus.deployed_paise
         if deployed and all(live.is_closed for live in state.groups.values()):
             words.append(f"{deployed} paise stay deployed in nothing")

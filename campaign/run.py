@@ -23,7 +23,6 @@ from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.errors import BrokerFault, DataFault, TooLate
 from propdesk.engine.state import EngineState, OrderState
 from propdesk.model.messages import CommandAsked
-from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
 from sandbox.faults import Fault, FaultKind
 from sandbox.knobs import Knobs
 from sandbox.market import MarketTick
@@ -331,8 +330,6 @@ class _Stage:
         net = {key: units for key, units in self._oracle.held().items() if units}
         if net:
             return f"still held: {net}"
-        if state.levels.is_open(ACCOUNT_SCOPE, Cause.OVERSOLD):
-            return ""  # the broker closed something twice: what that leaves in the book is a person's
         for live in state.groups.values():
             if not live.is_closed and not live.is_shadow:
                 waits = [order.state for order in live.orders]

@@ -54,6 +54,13 @@ def test_no_promise_breaks_in_drawn_schedules(seed: int) -> None:
     assert len(tally.faults) > 6, "too little went wrong"
 
 
+def test_what_one_order_sold_twice_of_another_is_settled_without_a_refused_loop() -> None:
+    """Seed 103: both exits of one of three orders fill, while a second rests and a third is guarded."""
+    outcome = run_schedule(make_schedule(103), keeps_trace=True)
+    assert not outcome.broken
+    assert not [words for words in outcome.trace if "Dhan shows no position" in words]
+
+
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
     death = (Fate("C7", 1, Ending.KILL, 1.0),)
     one, again, other = (run_schedule(replace(make_schedule(n), fates=death)) for n in (2, 2, 12))
