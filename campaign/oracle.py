@@ -25,7 +25,7 @@ from sandbox.world import World
 
 NAKED_FREE_NS: Final = 2 * NS_PER_SECOND
 """How long anything may be held under no live stop, by the promise, before its seconds are counted."""
-NAKED_NS_MAX: Final = 45 * NS_PER_SECOND
+NAKED_NS_MAX: Final = 15 * NS_PER_SECOND
 """Longest that a living daemon, with a broker that answers, may leave anything so."""
 LEVEL_NS_MAX: Final = 3 * NS_PER_SECOND
 """Longest from the commit of a kill level to the last byte of an entry that was claimed before."""

@@ -61,6 +61,14 @@ def test_what_one_order_sold_twice_of_another_is_settled_without_a_refused_loop(
     assert not [words for words in outcome.trace if "Dhan shows no position" in words]
 
 
+def test_dripping_books_leave_nothing_bare_for_long() -> None:
+    """Seed 108: five answers drip in while a stop is rejected."""
+    outcome = run_schedule(make_schedule(108))
+    assert outcome.faults["SLOW_DRIP"] == 5
+    assert not outcome.broken
+    assert outcome.findings.longest_naked_s < 4
+
+
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
     death = (Fate("C7", 1, Ending.KILL, 1.0),)
     one, again, other = (run_schedule(replace(make_schedule(n), fates=death)) for n in (2, 2, 12))
