@@ -14,7 +14,8 @@ from adapters.settings import CLONE_ROOT
 from cli.output import EXIT_FAILURE, EXIT_OK, say
 
 PACKAGES = (
-    "propdesk", "adapters", "assets", "orchestration", "trading_daemon", "cli", "runtime", "sandbox", "web",
+    "propdesk", "adapters", "assets", "orchestration", "trading_daemon", "campaign", "cli", "runtime",
+    "sandbox", "web",
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ PREFIX: Final = "/v2"
 SILENCE_S: Final = 600.0
 """A call that is never answered is given up after this."""
 
-_WIRE_FAULTS: Final = (
+WIRE_FAULTS: Final = (
     FaultKind.TIME_OUT,
     FaultKind.LATE_ACCEPT,
     FaultKind.ERROR_STATUS,
@@ -33,6 +33,7 @@ _WIRE_FAULTS: Final = (
     FaultKind.RESET_MID_BODY,
     FaultKind.SLOW_DRIP,
 )
+"""What may happen to a call on its way."""
 _HAS_EFFECT: Final = {
     FaultKind.SLOW_DRIP: True,
     FaultKind.TRUNCATED_JSON: True,
@@ -127,7 +128,7 @@ class BrokerApp:
             address,
             token,
         )
-        fault = world.faults.take(*_WIRE_FAULTS, path=request.url.path, method=request.method)
+        fault = world.faults.take(*WIRE_FAULTS, path=request.url.path, method=request.method)
         if fault is None:
             return _answered(self._carry_out(route, call))
         return await self._faulty(fault, request, lambda: self._carry_out(route, call))

@@ -7,6 +7,8 @@ import pytest
 from adapters.brokers.dhan.broker import DhanBroker
 from adapters.brokers.dhan.model import LegName
 from adapters.brokers.dhan.orders import OrderRequest
+from propdesk.core import ids
+from propdesk.core.calendar import ist_date
 from propdesk.core.errors import Rejected, Retryable, SchemaFault
 from propdesk.model.enums import Product, Side
 from propdesk.model.messages import CLOSED_ELSEWHERE, BrokerUpdate, BrokerUpdateKind, IntentKind
@@ -279,3 +281,24 @@ async def test_no_exit_is_moved_while_nobody_knows_what_others_closed(
             await call
     desk.price(100)
     assert net(desk) == 10 * is_repeat
+
+
+async def test_an_order_that_its_sibling_sold_is_over_within_five_seconds(
+    desk: Desk, broker: DhanBroker
+) -> None:
+    """Both exits of the one fill: the other one's units are gone, and its exits leave."""
+    sibling = ids.correlation_id(ist_date(START), "g", 2, 1, 0)
+    await broker.place(replace(PLACE, target_paise=10_300))
+    await broker.place(replace(PLACE, correlation_id=sibling))
+    await lasting(desk, broker)
+    assert net(desk) == 20
+    desk.world.faults.arm(Fault(FaultKind.BOTH_EXITS_FILL, path=sibling))
+    desk.price(101)
+    assert net(desk) == 0
+    told = await lasting(desk, broker, 4)
+    closed = [fact for fact in told if fact.reason == CLOSED_ELSEWHERE]
+    assert [(fact.correlation_id, fact.kind, fact.quantity) for fact in closed] == [(NAME, EXIT_FILLED, 10)]
+    await broker.protect(FIT)
+    for later in (97, 103):
+        desk.price(later)
+    assert net(desk) == 0, "nothing of it is sold again"

@@ -3,7 +3,7 @@
 Fills come from the trade book, never from a status: TRIGGERED and CLOSED mean that an exit was placed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.brokers.dhan.model import (
@@ -233,7 +233,20 @@ def has_ended(leg: SuperLeg, parent: SuperOrderRow, books: Books) -> bool:
 
 
 def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
-    """Sum the fills of a super order by its parts.
+    """Sum the fills of a super order by its parts (`trades_of`)."""
+    return {
+        name: Filled(
+            sum(t.quantity for t in trades),
+            sum(t.quantity * t.price_paise for t in trades),
+            max((t.at_ns or 0 for t in trades), default=0),
+            min((t.at_ns for t in trades if t.at_ns), default=0),
+        )
+        for name, trades in trades_of(parent, books).items()
+    }
+
+
+def trades_of(parent: SuperOrderRow, books: Books) -> dict[LegName, list[TradeRow]]:
+    """Find the fills of a super order by its parts.
 
     Notes
     -----
@@ -252,17 +265,8 @@ def fills_of(parent: SuperOrderRow, books: Books) -> dict[LegName, Filled]:
     found: dict[LegName, list[TradeRow]] = {}
     for order_id in {parent.order.order_id: None} | dict.fromkeys(own) | dict.fromkeys(leg_ids):
         for trade in books.index.trades.get(order_id, ()):
-            name = _part(trade, parent, own, leg_ids)
-            found.setdefault(name, []).append(trade)
-    return {
-        name: Filled(
-            sum(t.quantity for t in trades),
-            sum(t.quantity * t.price_paise for t in trades),
-            max((t.at_ns or 0 for t in trades), default=0),
-            min((t.at_ns for t in trades if t.at_ns), default=0),
-        )
-        for name, trades in found.items()
-    }
+            found.setdefault(_part(trade, parent, own, leg_ids), []).append(trade)
+    return found
 
 
 def _belongs(row: OrderRow, parent: SuperOrderRow, shared: Sequence[SuperOrderRow], books: Books) -> bool:
@@ -346,7 +350,7 @@ def facts_of(
     entry = fills.get(LegName.ENTRY)
     filled = max(entry.quantity if entry else 0, head.filled_quantity) + (before.quantity if before else 0)
     wanted = ordered or head.quantity
-    is_over = before is not None or head.status.is_dead or _has_ended_short(head, filled, wanted)
+    is_over = _is_entry_over(parent, books, filled, wanted)
     reason = exiting.get(head.correlation_id)
     most = filled if is_over else max(filled, wanted)
     left = _exit_facts(head, fills, reason, at_ns, elsewhere, before, most)
@@ -381,6 +385,29 @@ def lapsed(parent: SuperOrderRow, books: Books, now_ns: int) -> BrokerUpdate:
     head = parent.order
     filled = head.filled_quantity + books.carried[head.correlation_id].quantity
     return _fact(head, BrokerUpdateKind.CANCELLED, now_ns, filled, reason="EXPIRED")
+
+
+def oversold_trades(parent: SuperOrderRow, books: Books) -> Iterator[TradeRow]:
+    """Give what a super order closed beyond all that it can have held: its last exits, the newest first.
+
+    A broker whose two exits both fill sells what something else of the security holds.
+    """
+    trades = trades_of(parent, books)
+    standing = standing_of(parent, books)
+    is_over = _is_entry_over(parent, books, standing.filled, parent.order.quantity)
+    most = standing.filled if is_over else max(standing.filled, parent.order.quantity)
+    beyond = standing.exited - most
+    exits = [trade for name in _EXITS for trade in trades.get(name, ())]
+    for trade in sorted(exits, key=lambda trade: (trade.at_ns or 0, trade.trade_id), reverse=True):
+        if beyond > 0:
+            yield replace(trade, quantity=min(beyond, trade.quantity))
+        beyond -= trade.quantity
+
+
+def _is_entry_over(parent: SuperOrderRow, books: Books, filled: int, ordered: int) -> bool:
+    head = parent.order
+    is_carried = head.correlation_id in books.carried
+    return is_carried or head.status.is_dead or _has_ended_short(head, filled, ordered)
 
 
 def _has_ended_short(head: OrderRow, filled: int, ordered: int) -> bool:

@@ -9,6 +9,7 @@ from adapters.brokers.dhan.facts import (
     age,
     has_exits,
     is_leaving,
+    oversold_trades,
     rests,
     standing_of,
     surplus,
@@ -133,13 +134,13 @@ def _ours_in(key: Security, books: Books) -> list[SuperOrderRow]:
 def closed_elsewhere(books: Books) -> dict[str, Filled]:
     """Say what of our orders others closed (a person, the broker at its square-off), by order id.
 
-    It takes two witnesses: the position has no room for it any more, and since our entry orders that are not
-    ours have filled against it. One of them alone proves nothing, since positions may be older than
-    trades, and a person's fills may be of a position of that person's own.
+    It takes two witnesses: the position has no room for it any more, and since our entry something that is
+    no exit of it has filled against it (`_against`). One of them alone proves nothing, since positions may be
+    older than trades, and a person's fills may be of a position of that person's own.
     """
     if not books.positions:
         return {}
-    strange = strangers(books)
+    strange = _against(books)
     found: dict[str, Filled] = {}
     for key in dict.fromkeys(security_of(row.order) for row in books.supers):
         ours = _ours_in(key, books)
@@ -214,6 +215,12 @@ def strangers(books: Books) -> list[TradeRow]:
     ]
 
 
+def _against(books: Books) -> list[TradeRow]:
+    """Give the fills that may have closed orders of ours: strangers', and what others of ours oversold."""
+    ours = (row for row in books.supers if is_ours(row.order.correlation_id))
+    return [*strangers(books), *(trade for row in ours for trade in oversold_trades(row, books))]
+
+
 def may_be_closed_elsewhere(books: Books) -> bool:
     """Whether others have filled against something of ours that is open: then the positions tell."""
     return bool(in_question(books))
@@ -221,7 +228,7 @@ def may_be_closed_elsewhere(books: Books) -> bool:
 
 def in_question(books: Books) -> set[str]:
     """Order ids of what is open of ours and has had others fill against it."""
-    fills = strangers(books)
+    fills = _against(books)
     if not fills:
         return set()
     return {

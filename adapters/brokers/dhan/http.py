@@ -34,6 +34,9 @@ _RATES: Final[dict[Pace, tuple[int, int]]] = {
 }
 """Calls per window, one below the published limit where that allows more than one."""
 
+ASK_AGAIN_S: Final = 0.5
+"""After how long a book is asked for a second time: unread, what is held is watched by nobody."""
+
 _WINDOW_MARGIN_NS: Final = 20_000_000
 """The broker's window starts when a call arrives, not when it leaves."""
 
@@ -87,6 +90,35 @@ class DhanHttp:
     ) -> Any:
         """GET; see `call`."""
         return await self.call("GET", path, pace=pace, params=params, is_write=False)
+
+    async def read_soon(self, path: str) -> Any:
+        """GET a book whose answer may drip in or never come; raises what the first of its calls does.
+
+        Notes
+        -----
+        Every half second without an answer it is asked for anew, beside the first call, which keeps its whole
+        time: one stuck answer costs no more than that, and a broker that is slow with all is still heard.
+        At most two calls are under way. A stepped broker is asked once: its time stands still meanwhile.
+        """
+        if not self._pacers:
+            return await self.read(path)
+        first = asyncio.ensure_future(self.read(path))
+        again = first
+        try:
+            await asyncio.wait({first}, timeout=ASK_AGAIN_S)
+            while not first.done():
+                again = asyncio.ensure_future(self.read(path))
+                await asyncio.wait({first, again}, timeout=ASK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                if again.done() and not again.cancelled() and again.exception() is None:
+                    return again.result()
+                if again.done():  # refused at once: the first one decides, and is given time again
+                    await asyncio.wait({first}, timeout=ASK_AGAIN_S)
+                again.cancel()
+            return await first
+        finally:
+            first.cancel()
+            again.cancel()
+            await asyncio.gather(first, again, return_exceptions=True)
 
     async def ask(self, path: str, body: Mapping[str, Any], *, pace: Pace) -> Any:
         """POST that only reads (charts, quotes, margins); see `call`."""

@@ -105,11 +105,11 @@ class Orders:
 
     async def read(self) -> Listing[OrderRow]:
         """Read today's orders, and which rows could not be read."""
-        return _orders(await self._http.read("/orders"))
+        return _orders(await self._http.read_soon("/orders"))
 
     async def read_trades(self) -> Listing[TradeRow]:
         """Read today's fills, each once, and which rows could not be read."""
-        return _trades(await self._http.read("/trades"))
+        return _trades(await self._http.read_soon("/trades"))
 
     async def trade_history(self, first: str, last: str) -> tuple[TradeRow, ...]:
         """Read the fills of a closed interval of ISO days, page after page."""

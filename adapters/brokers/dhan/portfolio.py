@@ -21,7 +21,7 @@ class Portfolio:
 
     async def positions(self) -> Listing[PositionRow]:
         """Read the day's positions, flat ones included, and which rows could not be read."""
-        body = await self._http.read("/positions")
+        body = await self._http.read_soon("/positions")
         return parse.listing(parse.rows_of(body, "positions"), parse.position_row, "positions")
 
     async def exit_all(self) -> None:
@@ -43,7 +43,7 @@ class Portfolio:
     async def holdings(self) -> Listing[HoldingRow]:
         """Read the demat holdings, and which rows could not be read; Dhan words "none" as an error."""
         try:
-            body = await self._http.read("/holdings")
+            body = await self._http.read_soon("/holdings")
         except Refusal as refusal:
             if refusal.code == _NO_HOLDINGS:
                 return Listing((), ())

@@ -93,7 +93,7 @@ class SuperOrders:
 
     async def read(self) -> Listing[SuperOrderRow]:
         """Read today's super orders, and which rows could not be read."""
-        body = await self._http.read("/super/orders")
+        body = await self._http.read_soon("/super/orders")
         return parse.listing(
             parse.rows_of(body, "super order list"), parse.super_order_row, "super order list"
         )

@@ -56,7 +56,7 @@ def test_what_others_closed_is_shared_out_by_age_and_only_once() -> None:
         (books(8, replace(SOLD, product="CNC")), "of another product"),
         (books(8, replace(SOLD, order_id="78")), "of an order that is not listed"),
         (books(8, SOLD, row=stranger(NAME)), "of an order that bears our name"),
-        (books(8, SOLD, row=stranger(f"{OTHER}g1")), "of our guard"),
+        (books(8, replace(SOLD, quantity=10), row=stranger(f"{OTHER}g1")), "of our guard"),
         (books(8, SOLD, row=stranger(leg=LegName.STOP)), "of an exit of a super order"),
         (replace(books(8, SOLD), positions=None), "the positions were not read"),
         (replace(books(8, SOLD), positions=()), "they lack the security"),
@@ -99,3 +99,32 @@ def test_what_a_position_falls_short_of_takes_no_live_guard_away() -> None:
     resting = replace(stranger(f"{NAME}g1"), status=OrderStatus.PENDING, filled_quantity=0)
     guarded = replace(books(10, row=resting), supers=bare)
     assert [held_of(row, guarded) for row in bare] == [10, 0], "though the first is the older one"
+
+
+def twice_closed(net: int, at_ns: int = 9) -> Books:
+    """Both exits of the first order have filled, of which the position alone shows whom they sold."""
+    exits = fill("11", Side.SELL, 10, 10_200, "t8", 8), fill("12", Side.SELL, 10, 9_800, "t9", at_ns)
+    target, stop = (
+        replace(stranger(NAME, leg), order_id=order_id, algo_id="1")
+        for leg, order_id in ((LegName.TARGET, "11"), (LegName.STOP, "12"))
+    )
+    return Books((SECOND, FIRST), (target, stop), (*BOUGHT, *exits), positions=(position(net),))
+
+
+def test_what_an_order_sold_twice_closes_its_sibling() -> None:
+    """The account is flat though the second order filled and never left: the first one's stop sold it."""
+    gone = closed_elsewhere(twice_closed(0))
+    assert {name: (one.quantity, one.average_paise, one.at_ns) for name, one in gone.items()} == {
+        "2": (10, 9_800, 9)
+    }
+    assert may_be_closed_elsewhere(replace(twice_closed(0), positions=None)), "only the positions tell"
+
+
+def test_what_an_order_sold_twice_closes_nothing_that_is_still_held_or_came_later() -> None:
+    assert closed_elsewhere(twice_closed(10)) == {}, "a person bought it back"
+    assert closed_elsewhere(replace(twice_closed(0), trades=(*BOUGHT, *twice_closed(0).trades[2:3]))) == {}
+    late = replace(BOUGHT[1], at_ns=10)
+    assert (
+        closed_elsewhere(replace(twice_closed(0), trades=(BOUGHT[0], late, *twice_closed(0).trades[2:])))
+        == {}
+    )

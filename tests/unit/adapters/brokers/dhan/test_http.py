@@ -1,8 +1,9 @@
+import asyncio
 import base64
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.brokers.dhan import auth as auth_module
+from adapters.brokers.dhan import http as http_module
 from adapters.brokers.dhan import transport as transport_module
 from adapters.brokers.dhan.auth import FileTokenStore, token_expiry_ns
 from adapters.brokers.dhan.client import DhanClient
@@ -61,10 +63,66 @@ def client(
     return DhanClient(conf, clock, store=store, transport=httpx.MockTransport(handler))
 
 
+def slow_client(handler: Callable[[httpx.Request], Awaitable[httpx.Response]]) -> DhanClient:
+    clock, conf = ManualClock(NOW_S * 1_000_000_000), config(jwt(86_400))
+    return DhanClient(conf, clock, transport=httpx.MockTransport(handler))
+
+
 def test_the_tokens_own_end_is_read() -> None:
     assert token_expiry_ns(jwt(60)) == (NOW_S + 60) * 1_000_000_000
     for broken in ("", "a.b", "a.!.c", "a.e30.c"):
         assert token_expiry_ns(broken) is None
+
+
+@pytest.mark.parametrize("stuck", [1, 3])
+async def test_a_book_whose_answers_never_end_is_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch, stuck: int
+) -> None:
+    monkeypatch.setattr(http_module, "ASK_AGAIN_S", 0.01)
+    asked: list[str] = []
+    left: list[str] = []
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if len(asked) <= stuck:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.append(request.url.path)
+        return httpx.Response(200, json=[])
+
+    async with slow_client(handler) as dhan, asyncio.timeout(5):
+        assert (await dhan.orders.read()).rows == ()
+    assert (len(asked), len(left)) == (stuck + 1, stuck), "none is left behind"
+
+
+async def test_a_slow_book_is_heard_though_asking_anew_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "ASK_AGAIN_S", 0.01)
+    refused = asyncio.Event()
+    calls = iter(range(99))
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        if next(calls) == 0:
+            await refused.wait()
+            return httpx.Response(200, json=[])
+        refused.set()
+        return httpx.Response(500)
+
+    async with slow_client(handler) as dhan, asyncio.timeout(5):
+        assert (await dhan.super_orders.read()).rows == ()
+
+
+async def test_a_book_that_is_refused_at_once_is_not_asked_for_anew() -> None:
+    asked: list[str] = []
+
+    async def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(500)
+
+    async with slow_client(handler) as dhan:
+        with pytest.raises(Retryable):
+            await dhan.portfolio.positions()
+    assert asked == ["/v2/positions"]
 
 
 async def test_an_order_leaves_with_its_headers_and_no_key_that_does_not_apply() -> None:
