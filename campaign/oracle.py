@@ -120,10 +120,14 @@ class Oracle:
 
     def on_start(self, recovered: Recovered) -> None:
         """Compare the levels that a start recovers with those that were committed."""
-        stored = {(one.change.scope, str(one.change.cause)) for one in self._disk.levels}
-        known = {(one.scope, str(one.cause)) for one in recovered.state.levels.causes.values()}
+        stored: dict[tuple[str, str], KillLevel] = {}
+        for one in self._disk.levels:
+            key, level = (one.change.scope, str(one.change.cause)), one.change.level
+            stored[key] = max(stored.get(key, level), level, key=lambda known: known.severity)
+        causes = recovered.state.levels.causes.values()
+        known = {(one.scope, str(one.cause)): one.level for one in causes}
         if stored != known:
-            words = f"a start knows {sorted(known)}, committed are {sorted(stored)}"
+            words = f"a start knows {sorted(known.items())}, committed are {sorted(stored.items())}"
             self.found.breach("kill level regressions", words)
 
     def look(self) -> None:

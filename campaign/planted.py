@@ -16,6 +16,7 @@ from campaign.run import Outcome, run_schedule
 from campaign.schedule import Schedule, make_schedule
 from propdesk.core.errors import BrokerFault
 from propdesk.engine.recover import Recovered, recover
+from propdesk.model.enums import KillLevel
 from propdesk.model.live import ClaimOutcome, IntentState, NewInboxRow, SourcePosition
 from propdesk.model.messages import IntentKind
 from propdesk.risk.kill_switch import RiskLevels
@@ -163,6 +164,16 @@ def _levels_forgotten() -> Sequence[Patch]:
     return [(life, "recover", forget)]
 
 
+def _levels_lowered() -> Sequence[Patch]:
+    def lower(*args: Any) -> Recovered:
+        found = recover(*args)
+        causes = found.state.levels.causes.items()
+        low = {key: replace(cause, level=KillLevel.ENTRIES_BLOCKED) for key, cause in causes}
+        return replace(found, state=replace(found.state, levels=RiskLevels(low)))
+
+    return [(life, "recover", lower)]
+
+
 def _sent_before_committed() -> Sequence[Patch]:
     real = MemoryJournal.commit
     late: set[asyncio.Task[None]] = set()
@@ -233,6 +244,14 @@ BUGS: Final = (
         "levels-forgotten",
         "kill levels do not outlive the process",
         _levels_forgotten,
+        ("kill level regressions",),
+        2,
+        Fate("C18", 1, Ending.KILL, 1.0),
+    ),
+    Planted(
+        "levels-lowered",
+        "of a kill level a start knows only that it blocks entries",
+        _levels_lowered,
         ("kill level regressions",),
         2,
         Fate("C18", 1, Ending.KILL, 1.0),

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import psycopg
 
+from adapters.brokers.dhan.auth import SKEW_NS_MAX
 from adapters.db.repos.leader import LeadershipLost
 from campaign import market
 from campaign.disk import Disk
@@ -20,7 +21,7 @@ from campaign.points import POINTS
 from campaign.schedule import SETTLE_S, At, Schedule
 from campaign.wire import Line
 from propdesk.core.clock import NS_PER_SECOND
-from propdesk.core.errors import BrokerFault, DataFault, TooLate
+from propdesk.core.errors import BrokerFault, ConfigFault, DataFault, TooLate
 from propdesk.engine.state import EngineState, OrderState
 from propdesk.model.messages import CommandAsked
 from propdesk.risk.kill_switch import ACCOUNT_SCOPE, Cause
@@ -279,12 +280,20 @@ class _Stage:
             await life.run()
         except* _EXPECTED as group:
             self._note(f"life {life.edge.epoch} ended: {_words(group)}")
+        except* ConfigFault as group:
+            if abs(self._clock.ahead_ns) > SKEW_NS_MAX:  # no login by a wrong clock, until it is set right
+                self._note(f"life {life.edge.epoch} ended: {_words(group)}")
+            else:
+                self._crash(life, group)
         except* Exception as group:
-            words = _words(group)
-            self._note(f"life {life.edge.epoch} CRASHED: {words}")
-            self._oracle.found.breach("crashes", words)
+            self._crash(life, group)
         finally:
             watch.cancel()
+
+    def _crash(self, life: Life, group: BaseException) -> None:
+        words = _words(group)
+        self._note(f"life {life.edge.epoch} CRASHED: {words}")
+        self._oracle.found.breach("crashes", words)
 
     async def _note_start(self, life: Life, begun: float) -> None:
         await life.started.wait()

@@ -68,6 +68,12 @@ class Tally:
         if outcome.broken:
             self.failures.append((outcome.seed, outcome.broken[0]))
 
+    def add_lost(self, seed: int, words: str) -> None:
+        """Take in a schedule that ended by an exception of its own."""
+        self.schedules += 1
+        self.failed += 1
+        self.failures.append((seed, words))
+
     def merge(self, other: "Tally") -> None:
         """Take in what another process counted."""
         self.schedules += other.schedules

@@ -8,10 +8,11 @@ import pytest
 
 from campaign import sweep as sweeps
 from campaign.fate import Ending, Fate
+from campaign.loop import Stuck
 from campaign.planted import BUGS, Planted, is_caught, planted
 from campaign.points import POINTS
-from campaign.run import run_schedule
-from campaign.schedule import make_schedule
+from campaign.run import Outcome, run_schedule
+from campaign.schedule import At, Schedule, make_schedule
 from campaign.tally import Tally, tally_of
 from sandbox.faults import FaultKind
 
@@ -111,6 +112,27 @@ def test_a_sweep_goes_on_where_it_was_broken_off(tmp_path: Path, monkeypatch: py
     assert not told, "what is done was run again"
     assert sweeps.load(file, "other code", 5).done == []
     assert sweeps.load(tmp_path / "none.json", "code", 5).done == []
+
+
+def test_a_schedule_that_cannot_be_run_is_a_failure_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(schedule: Schedule) -> Outcome:
+        if schedule.seed == 8:
+            raise Stuck("nothing is ready")
+        return run_schedule(schedule)
+
+    monkeypatch.setattr(sweeps, "run_schedule", stuck)
+    tally = sweeps.run_chunk(7, 3)
+    assert (tally.schedules, tally.failed) == (3, 1)
+    assert tally.failures == [(8, "not run to its end: Stuck: nothing is ready")]
+
+
+def test_no_login_by_a_wrong_clock_is_meant_so() -> None:
+    made = make_schedule(1)
+    wrong = (At(2.0, "step", 3_600.0), At(2.5, "token_revoke"))
+    acts = tuple(sorted((*(a for a in made.acts if a.what != "step"), *wrong), key=lambda act: act.at_s))
+    outcome = run_schedule(replace(made, acts=acts), keeps_trace=True)
+    assert any("clock is 3600 s off" in line for line in outcome.trace), "nobody was refused"
+    assert not outcome.broken
 
 
 def test_figures_come_back_as_they_were_kept() -> None:
