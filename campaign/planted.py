@@ -15,6 +15,7 @@ from campaign.fate import Ending, Fate
 from campaign.run import Outcome, run_schedule
 from campaign.schedule import Schedule, make_schedule
 from propdesk.core.errors import BrokerFault
+from propdesk.engine import step
 from propdesk.engine.recover import Recovered, recover
 from propdesk.model.enums import KillLevel
 from propdesk.model.live import ClaimOutcome, IntentState, NewInboxRow, SourcePosition
@@ -186,6 +187,24 @@ def _sent_before_committed() -> Sequence[Patch]:
     return [(MemoryJournal, "commit", commit)]
 
 
+def _target_off() -> Sequence[Patch]:
+    real = DhanBroker.place
+
+    async def place(self: Any, intent: Any, *, leave_by_ns: int | None = None) -> Any:
+        further = replace(intent, target_paise=intent.target_paise + intent.side.sign * 300)
+        return await real(self, further, leave_by_ns=leave_by_ns)
+
+    return [(DhanBroker, "place", place)]
+
+
+def _followups_dropped() -> Sequence[Patch]:
+    return [(step, "on_followup", lambda turn, event: None)]
+
+
+def _levels_unasked() -> Sequence[Patch]:
+    return [(MemoryOutbox, "_is_held", lambda self, intent: False)]
+
+
 def _answers_untold() -> Sequence[Patch]:
     real = recovery.reconcile
 
@@ -262,6 +281,15 @@ BUGS: Final = (
         _sent_before_committed,
         ("crashes",),
         7,
+    ),
+    Planted("target-off", "a target goes out 3 rupees too far", _target_off, ("altered calls",), 1),
+    Planted("followups-dropped", "no follow-up is followed", _followups_dropped, ("lost follow-ups",), 5),
+    Planted(
+        "levels-unasked",
+        "a claim asks neither for kill levels nor for stops",
+        _levels_unasked,
+        ("entries under a kill level",),
+        27,
     ),
     Planted(
         "answers-untold",

@@ -17,6 +17,8 @@ PROMISES: Final = (
     "kill level regressions",
     "stale-epoch calls",
     "unexplained entries",
+    "altered calls",
+    "lost follow-ups",
     "refused commands",
     "crashes",
     "no rest",
