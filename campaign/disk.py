@@ -83,12 +83,15 @@ class Disk:
     ----------
     true_ns : callable
         The database's own clock.
+    led_since_ns : int
+        When the one that leads took over.
     on_commit : list of callable
         Told each batch once it is committed.
     """
 
     true_ns: Callable[[], int]
     epoch: int = 0
+    led_since_ns: int = 0
     journal: list[JournalRow] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     contexts: dict[str, StoredContext] = field(default_factory=dict)
@@ -118,6 +121,7 @@ class Disk:
     def take_lead(self, edge: Edge) -> int:
         """Become the one daemon: everybody before is deposed."""
         self.epoch += 1
+        self.led_since_ns = self.true_ns()
         edge.epoch = self.epoch
         return self.epoch
 

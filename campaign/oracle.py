@@ -99,7 +99,11 @@ class Oracle:
         """Judge a call of the daemon as its bytes leave."""
         self.found.counts["broker writes"] += 1
         if edge.epoch != self._disk.epoch:
-            self.found.breach("stale-epoch calls", f"{method} {path} by epoch {edge.epoch}")
+            rows = self._disk.intents.values()
+            if any(row.epoch == edge.epoch and row.claimed_ns > self._disk.led_since_ns for row in rows):
+                self.found.breach("stale-epoch calls", f"{method} {path} by epoch {edge.epoch}")
+            else:  # all its claims were good: nothing at the broker can fence what left so late
+                self.found.counts["calls of a deposed process"] += 1
         if method == "POST" and path.endswith("/super/orders"):
             self._judge_entry(str(body.get("correlationId", "")), body)
         elif method == "PUT" and "/super/orders/" in path:
@@ -117,6 +121,10 @@ class Oracle:
             return
         for words in entry_differences(place.intent, body):
             self.found.breach("altered calls", f"{name}: {words}")
+        age_ns = self._true_ns() - place.claimed_ns
+        if age_ns > LEVEL_NS_MAX:
+            words = f"{name} left {age_ns / NS_PER_SECOND:.1f} s after its claim"
+            self.found.breach("stale-epoch calls", words)
         for cause, since_ns in self._holds(place.intent.kill_scopes, place.claimed_ns):
             late_ns = self._true_ns() - since_ns
             if since_ns < place.claimed_ns or late_ns > LEVEL_NS_MAX:

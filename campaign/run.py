@@ -1,6 +1,7 @@
 """One schedule from its first idea to rest: a broker that lives on, and daemons that come and go."""
 
 import asyncio
+import contextvars
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from campaign import market
 from campaign.disk import Disk
 from campaign.fate import ANY, Edge, Ending
 from campaign.life import DocumentList, Life, Surroundings
-from campaign.loop import VirtualLoop, process_time
+from campaign.loop import OWNER, VirtualLoop, process_time
 from campaign.oracle import Findings, Oracle
 from campaign.points import POINTS
 from campaign.schedule import SETTLE_S, At, Schedule
@@ -240,13 +241,15 @@ class _Stage:
         olds: list[asyncio.Task[None]] = []
         while True:
             fate = fates.pop(0) if fates and not self._healed else None
-            edge = Edge(fate, self._note)
+            edge = Edge(fate, self._note, self._stand)
             self._edges.append(edge)
             if len(self._edges) > LIVES_MAX:
                 self._oracle.found.breach("no rest", f"{LIVES_MAX} processes were started")
                 await asyncio.Event().wait()
             life = self._life = Life(self._around, edge)
-            task = asyncio.create_task(self._live(life))
+            own = contextvars.copy_context()
+            own.run(OWNER.set, edge)
+            task = asyncio.create_task(self._live(life), context=own)
             ended = asyncio.create_task(edge.ended.wait())
             await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
@@ -263,6 +266,12 @@ class _Stage:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             await asyncio.sleep(rest_s)
+
+    def _stand(self, edge: Edge, is_still: bool) -> None:
+        if is_still:
+            self._loop.freeze(edge)
+        else:
+            self._loop.thaw(edge)
 
     def _count_point(self, edge: Edge, point: str, ending: Ending | None) -> None:
         if ending is None or not (edge.ended.is_set() or edge.struck):
