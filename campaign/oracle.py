@@ -190,7 +190,8 @@ class Oracle:
         for position in exchange.positions.values():
             key, net = position.listing.price_key, _ours(self._world, position)
             low, high = self._extremes.get(key, (0, 0))
-            self._extremes[key] = (min(low, net), max(high, net))
+            meant = position.net + _sold_twice(self._world, key)  # what a broker closes twice turns nothing
+            self._extremes[key] = (min(low, meant), max(high, meant))
             covered = sum(_covered(one, key) for one in exchange.supers.values())
             covered += sum(_guarding(one, key, net) for one in exchange.orders.values())
             yield key, max(0, abs(net) - covered)

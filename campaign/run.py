@@ -320,8 +320,14 @@ class _Stage:
             await asyncio.sleep(1.0)
             calm = calm + 1 if self._is_calm() else 0
             if calm >= CALM_S:
+                self._judge()  # before the market goes on: what it does next nobody can have heard of
                 return
+        self._judge()
         self._oracle.found.breach("no rest", f"{SETTLE_S} s after the last fault {self._restless()}")
+
+    def _judge(self) -> None:
+        self._oracle.look()
+        self._oracle.judge(self._state(), self._documents)
 
     def _state(self) -> EngineState | None:
         life = self._life
@@ -359,9 +365,6 @@ class _Stage:
         return ""
 
     def _outcome(self) -> Outcome:
-        self._world.advance(self._true_ns())
-        self._oracle.look()
-        self._oracle.judge(self._state(), self._documents)
         for words in self._around.lost:
             self._oracle.found.breach("crashes", words)
         digest = hashlib.sha256()
