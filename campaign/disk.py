@@ -37,7 +37,7 @@ _UNANSWERED: Final = (IntentState.PREPARED, IntentState.SENT, IntentState.UNKNOW
 
 @dataclass(slots=True)
 class StoredIntent:
-    """A row of the outbox."""
+    """A row of the outbox; ``claimed_ns`` is the true moment of its claim."""
 
     intent: OrderIntent
     seq: int
@@ -47,6 +47,7 @@ class StoredIntent:
     broker_order_id: str | None = None
     sent_ns: int | None = None
     epoch: int = 0
+    claimed_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -59,10 +60,11 @@ class StoredDocument:
 
 @dataclass(slots=True)
 class StoredCommand:
-    """A row of the commands."""
+    """A row of the commands; ``answered_ns`` is the true moment of its answer."""
 
     asked: CommandAsked
     state: CommandState = CommandState.ASKED
+    answered_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,15 @@ class Disk:
     ----------
     true_ns : callable
         The database's own clock.
+    led_since_ns : int
+        When the one that leads took over.
     on_commit : list of callable
         Told each batch once it is committed.
     """
 
     true_ns: Callable[[], int]
     epoch: int = 0
+    led_since_ns: int = 0
     journal: list[JournalRow] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     contexts: dict[str, StoredContext] = field(default_factory=dict)
@@ -116,6 +121,7 @@ class Disk:
     def take_lead(self, edge: Edge) -> int:
         """Become the one daemon: everybody before is deposed."""
         self.epoch += 1
+        self.led_since_ns = self.true_ns()
         edge.epoch = self.epoch
         return self.epoch
 
@@ -179,8 +185,9 @@ class MemoryJournal:
                 disk.levels = [one for one in disk.levels if (one.change.scope, one.change.cause) != cleared]
         answers = {answer.command_id: answer.state for answer in batch.answers}
         for command in disk.commands:
-            if command.state is CommandState.ASKED:
-                command.state = answers.get(command.asked.command_id, command.state)
+            answer = answers.get(command.asked.command_id)
+            if command.state is CommandState.ASKED and answer is not None:
+                command.state, command.answered_ns = answer, disk.true_ns()
 
     async def rows(self) -> list[JournalRow]:
         """Rows of the day in order."""
@@ -217,6 +224,7 @@ class MemoryOutbox:
         may_leave = not intent.is_entry or not self._is_held(intent)
         if row.state is IntentState.PREPARED and self._is_led() and may_leave:
             row.state, row.sent_ns, row.epoch = IntentState.SENT, now_ns, self._edge.epoch
+            row.claimed_ns = self._disk.true_ns()
             outcome = ClaimOutcome.CLAIMED
         else:
             outcome = self._why_not(row)

@@ -49,11 +49,19 @@ class Edge:
         What becomes of it; None = it lives as long as it is let.
     note : callable
         Told what happens, for the trace.
+    stand : callable
+        Told this edge and whether it stands still: then nothing of its process may run.
     """
 
-    def __init__(self, fate: Fate | None, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        fate: Fate | None,
+        note: Callable[[str], None],
+        stand: "Callable[[Edge, bool], None]" = lambda _edge, _is_still: None,
+    ) -> None:
         self._fate = fate
         self._note = note
+        self._stand = stand
         self._crossed: Counter[str] = Counter()
         self._thawed = asyncio.Event()
         self._thawed.set()
@@ -96,6 +104,7 @@ class Edge:
         self.ended.set()
         if fate.ending is Ending.FREEZE:
             self._thawed.clear()
+            self._stand(self, True)
             await self._thawed.wait()
             return
         self.is_dead = True
@@ -104,8 +113,9 @@ class Edge:
     def kill(self) -> None:
         """End it now, wherever it is."""
         self.is_dead = True
-        self._thawed.set()
+        self.thaw()
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Let a frozen process go on, what it has missed first."""
+        self._stand(self, False)
         self._thawed.set()

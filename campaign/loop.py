@@ -1,7 +1,9 @@
 """An event loop without sockets whose time jumps to the next timer: a day costs what it computes."""
 
 import asyncio
+import contextvars
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -20,6 +22,10 @@ class Stuck(RuntimeError):
     """Nothing is ready and nothing is due: everybody waits for somebody else, for ever."""
 
 
+OWNER: "contextvars.ContextVar[object | None]" = contextvars.ContextVar("OWNER", default=None)
+"""The process that whatever runs belongs to; its tasks and timers inherit it."""
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Runs callbacks in the order in which they are due; waiting takes no time.
 
@@ -32,6 +38,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now_ns = _FIRST_NS
         self._selector = _Jumps(self)
+        self._ready = _Ready()
+
+    def freeze(self, owner: object) -> None:
+        """Let nothing of a process run any more, timers that come due among it."""
+        self._ready.parked.setdefault(owner, [])
+
+    def thaw(self, owner: object) -> None:
+        """Let a process go on with all that it has missed, in that order; one that runs does."""
+        self._ready.extend(self._ready.parked.pop(owner, ()))
 
     @property
     def now_ns(self) -> int:
@@ -68,6 +83,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """Wake nobody: there is one thread."""
+
+
+class _Ready(deque[asyncio.Handle]):
+    """What is to be called next; calls of a process that stands still are put aside as they come up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parked: dict[object, list[asyncio.Handle]] = {}
+
+    def popleft(self) -> asyncio.Handle:
+        handle = super().popleft()
+        kept = self.parked.get(handle._context.get(OWNER)) if self.parked else None  # type: ignore[attr-defined]
+        if kept is None:
+            return handle
+        kept.append(handle)
+        nothing = asyncio.Handle(int, (), asyncio.get_running_loop())
+        nothing.cancel()
+        return nothing
 
 
 class _Jumps:

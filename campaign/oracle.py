@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from campaign.calls import entry_differences, leg_differences
 from campaign.disk import Disk
 from campaign.fate import Edge
+from campaign.followed import unfollowed
 from campaign.life import DocumentList
 from propdesk.core.clock import NS_PER_SECOND
 from propdesk.core.ids import is_ours, split_guard_id
@@ -14,10 +16,10 @@ from propdesk.engine.batch import Batch
 from propdesk.engine.orders import CHANGES_MAX, open_units_of
 from propdesk.engine.recover import Recovered
 from propdesk.engine.state import EngineState, LegOrder, LiveGroup
-from propdesk.model.command import CommandState
+from propdesk.model.command import STOPS, CommandState
 from propdesk.model.enums import KillLevel
 from propdesk.model.messages import DecisionCode
-from propdesk.risk.kill_switch import ACCOUNT_SCOPE, RESET_RULES, Cause, ResetRule
+from propdesk.risk.kill_switch import ACCOUNT_SCOPE, RESET_RULES, Cause, ResetRule, with_wider
 from sandbox.book import Order, Position, Role, Super
 from sandbox.faults import FaultKind
 from sandbox.ledger import Entry
@@ -68,7 +70,6 @@ class Oracle:
         self._naked_ns: dict[str, int] = {}
         self._uncovered: dict[str, int] = {}
         self._placed: Counter[str] = Counter()
-        self._levels: list[tuple[int, str, KillLevel]] = []
         self._extremes: dict[str, tuple[int, int]] = {}
         world.ledger.listeners.append(self._on_truth)
         disk.on_commit.append(self._on_commit)
@@ -90,8 +91,6 @@ class Oracle:
             if answer.state is CommandState.REFUSED:
                 self.found.breach("refused commands", answer.text)
         for change in batch.levels:
-            if change.is_open and change.level.severity >= KillLevel.ENTRIES_BLOCKED.severity:
-                self._levels.append((self._true_ns(), change.scope, change.level))
             rule = RESET_RULES.get(Cause(change.cause), ResetRule.PERSON)
             if not change.is_open and rule is ResetRule.PERSON and change.actor == "engine":
                 self.found.breach("kill level regressions", f"{change.cause} was lifted by nobody")
@@ -100,30 +99,65 @@ class Oracle:
         """Judge a call of the daemon as its bytes leave."""
         self.found.counts["broker writes"] += 1
         if edge.epoch != self._disk.epoch:
-            self.found.breach("stale-epoch calls", f"{method} {path} by epoch {edge.epoch}")
+            rows = self._disk.intents.values()
+            if any(row.epoch == edge.epoch and row.claimed_ns > self._disk.led_since_ns for row in rows):
+                self.found.breach("stale-epoch calls", f"{method} {path} by epoch {edge.epoch}")
+            else:  # all its claims were good: nothing at the broker can fence what left so late
+                self.found.counts["calls of a deposed process"] += 1
         if method == "POST" and path.endswith("/super/orders"):
-            self._judge_entry(str(body.get("correlationId", "")))
+            self._judge_entry(str(body.get("correlationId", "")), body)
+        elif method == "PUT" and "/super/orders/" in path:
+            parent = self._world.exchange.supers.get(path.rsplit("/", 1)[1])
+            if parent is not None:
+                name = parent.entry.correlation_id
+                for words in leg_differences(name, method, body, self._disk.intents.values()):
+                    self.found.breach("altered calls", f"{name}: {words}")
 
-    def _judge_entry(self, name: str) -> None:
+    def _judge_entry(self, name: str, body: Any) -> None:
         rows = [row for row in self._disk.intents.values() if row.intent.correlation_id == name]
         place = next((row for row in rows if row.intent.is_entry), None)
         if place is None:
             self.found.breach("unexplained entries", f"{name} left without an intent")
             return
-        scopes = (ACCOUNT_SCOPE, *place.intent.kill_scopes)
-        open_now = [one for one in self._disk.levels if one.change.scope in scopes]
-        for one in open_now:
-            late_ns = self._true_ns() - one.raised_ns
-            if one.change.level.severity >= KillLevel.ENTRIES_BLOCKED.severity and late_ns > LEVEL_NS_MAX:
-                words = f"{name} left {late_ns / NS_PER_SECOND:.1f} s after {one.change.cause}"
+        for words in entry_differences(place.intent, body):
+            self.found.breach("altered calls", f"{name}: {words}")
+        age_ns = self._true_ns() - place.claimed_ns
+        if age_ns > LEVEL_NS_MAX:
+            words = f"{name} left {age_ns / NS_PER_SECOND:.1f} s after its claim"
+            self.found.breach("stale-epoch calls", words)
+        for cause, since_ns in self._holds(place.intent.kill_scopes, place.claimed_ns):
+            late_ns = self._true_ns() - since_ns
+            if since_ns < place.claimed_ns or late_ns > LEVEL_NS_MAX:
+                words = f"{name} left {late_ns / NS_PER_SECOND:.1f} s after {cause}"
                 self.found.breach("entries under a kill level", words)
+
+    def _holds(self, kill_scopes: Iterable[str], claimed_ns: int) -> Iterable[tuple[str, int]]:
+        """Give what forbids an entry, and since when: levels that stand, stops asked and not yet decided.
+
+        A stop that was decided between claim and sending counts too.
+        """
+        scopes = {ACCOUNT_SCOPE, *with_wider(kill_scopes)}
+        for one in self._disk.levels:
+            if one.change.scope in scopes and one.change.level.severity >= KillLevel.ENTRIES_BLOCKED.severity:
+                yield str(one.change.cause), one.raised_ns
+        typed = {scope.upper() for scope in scopes}
+        for command in self._disk.commands:
+            asked = command.asked
+            is_open = command.answered_ns is None or command.answered_ns > claimed_ns
+            is_meant = str(asked.arguments.get("scope", ACCOUNT_SCOPE)).upper() in typed
+            if asked.kind in STOPS and is_open and is_meant:
+                yield f"{asked.kind} was asked", asked.asked_ns
 
     def on_start(self, recovered: Recovered) -> None:
         """Compare the levels that a start recovers with those that were committed."""
-        stored = {(one.change.scope, str(one.change.cause)) for one in self._disk.levels}
-        known = {(one.scope, str(one.cause)) for one in recovered.state.levels.causes.values()}
+        stored: dict[tuple[str, str], KillLevel] = {}
+        for one in self._disk.levels:
+            key, level = (one.change.scope, str(one.change.cause)), one.change.level
+            stored[key] = max(stored.get(key, level), level, key=lambda known: known.severity)
+        causes = recovered.state.levels.causes.values()
+        known = {(one.scope, str(one.cause)): one.level for one in causes}
         if stored != known:
-            words = f"a start knows {sorted(known)}, committed are {sorted(stored)}"
+            words = f"a start knows {sorted(known.items())}, committed are {sorted(stored.items())}"
             self.found.breach("kill level regressions", words)
 
     def look(self) -> None:
@@ -156,7 +190,8 @@ class Oracle:
         for position in exchange.positions.values():
             key, net = position.listing.price_key, _ours(self._world, position)
             low, high = self._extremes.get(key, (0, 0))
-            self._extremes[key] = (min(low, net), max(high, net))
+            meant = position.net + _sold_twice(self._world, key)  # what a broker closes twice turns nothing
+            self._extremes[key] = (min(low, meant), max(high, meant))
             covered = sum(_covered(one, key) for one in exchange.supers.values())
             covered += sum(_guarding(one, key, net) for one in exchange.orders.values())
             yield key, max(0, abs(net) - covered)
@@ -167,6 +202,8 @@ class Oracle:
         """Compare book and broker, and every document with its decision, once everything rests."""
         self._judge_signals(documents)
         self._judge_signs()
+        for words in unfollowed(self._disk.batches, self._disk.inbox):
+            self.found.breach("lost follow-ups", words)
         if state is None:
             self.found.breach("book differences", "no daemon was up at the end")
             return

@@ -15,7 +15,9 @@ from campaign.fate import Ending, Fate
 from campaign.run import Outcome, run_schedule
 from campaign.schedule import Schedule, make_schedule
 from propdesk.core.errors import BrokerFault
+from propdesk.engine import step
 from propdesk.engine.recover import Recovered, recover
+from propdesk.model.enums import KillLevel
 from propdesk.model.live import ClaimOutcome, IntentState, NewInboxRow, SourcePosition
 from propdesk.model.messages import IntentKind
 from propdesk.risk.kill_switch import RiskLevels
@@ -163,6 +165,16 @@ def _levels_forgotten() -> Sequence[Patch]:
     return [(life, "recover", forget)]
 
 
+def _levels_lowered() -> Sequence[Patch]:
+    def lower(*args: Any) -> Recovered:
+        found = recover(*args)
+        causes = found.state.levels.causes.items()
+        low = {key: replace(cause, level=KillLevel.ENTRIES_BLOCKED) for key, cause in causes}
+        return replace(found, state=replace(found.state, levels=RiskLevels(low)))
+
+    return [(life, "recover", lower)]
+
+
 def _sent_before_committed() -> Sequence[Patch]:
     real = MemoryJournal.commit
     late: set[asyncio.Task[None]] = set()
@@ -173,6 +185,24 @@ def _sent_before_committed() -> Sequence[Patch]:
         task.add_done_callback(late.discard)
 
     return [(MemoryJournal, "commit", commit)]
+
+
+def _target_off() -> Sequence[Patch]:
+    real = DhanBroker.place
+
+    async def place(self: Any, intent: Any, *, leave_by_ns: int | None = None) -> Any:
+        further = replace(intent, target_paise=intent.target_paise + intent.side.sign * 300)
+        return await real(self, further, leave_by_ns=leave_by_ns)
+
+    return [(DhanBroker, "place", place)]
+
+
+def _followups_dropped() -> Sequence[Patch]:
+    return [(step, "on_followup", lambda turn, event: None)]
+
+
+def _levels_unasked() -> Sequence[Patch]:
+    return [(MemoryOutbox, "_is_held", lambda self, intent: False)]
 
 
 def _answers_untold() -> Sequence[Patch]:
@@ -238,11 +268,28 @@ BUGS: Final = (
         Fate("C18", 1, Ending.KILL, 1.0),
     ),
     Planted(
+        "levels-lowered",
+        "of a kill level a start knows only that it blocks entries",
+        _levels_lowered,
+        ("kill level regressions",),
+        2,
+        Fate("C18", 1, Ending.KILL, 1.0),
+    ),
+    Planted(
         "sent-before-committed",
         "an intent leaves before its journal row is there",
         _sent_before_committed,
         ("crashes",),
         7,
+    ),
+    Planted("target-off", "a target goes out 3 rupees too far", _target_off, ("altered calls",), 1),
+    Planted("followups-dropped", "no follow-up is followed", _followups_dropped, ("lost follow-ups",), 5),
+    Planted(
+        "levels-unasked",
+        "a claim asks neither for kill levels nor for stops",
+        _levels_unasked,
+        ("entries under a kill level",),
+        27,
     ),
     Planted(
         "answers-untold",

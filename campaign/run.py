@@ -1,6 +1,7 @@
 """One schedule from its first idea to rest: a broker that lives on, and daemons that come and go."""
 
 import asyncio
+import contextvars
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,18 +10,19 @@ from typing import Any, Final
 import numpy as np
 import psycopg
 
+from adapters.brokers.dhan.auth import SKEW_NS_MAX
 from adapters.db.repos.leader import LeadershipLost
 from campaign import market
 from campaign.disk import Disk
 from campaign.fate import ANY, Edge, Ending
 from campaign.life import DocumentList, Life, Surroundings
-from campaign.loop import VirtualLoop, process_time
+from campaign.loop import OWNER, VirtualLoop, process_time
 from campaign.oracle import Findings, Oracle
 from campaign.points import POINTS
 from campaign.schedule import SETTLE_S, At, Schedule
 from campaign.wire import Line
 from propdesk.core.clock import NS_PER_SECOND
-from propdesk.core.errors import BrokerFault, DataFault, TooLate
+from propdesk.core.errors import BrokerFault, ConfigFault, DataFault, TooLate
 from propdesk.engine.state import EngineState, OrderState
 from propdesk.model.messages import CommandAsked
 from sandbox.faults import Fault, FaultKind
@@ -238,13 +240,15 @@ class _Stage:
         olds: list[asyncio.Task[None]] = []
         while True:
             fate = fates.pop(0) if fates and not self._healed else None
-            edge = Edge(fate, self._note)
+            edge = Edge(fate, self._note, self._stand)
             self._edges.append(edge)
             if len(self._edges) > LIVES_MAX:
                 self._oracle.found.breach("no rest", f"{LIVES_MAX} processes were started")
                 await asyncio.Event().wait()
             life = self._life = Life(self._around, edge)
-            task = asyncio.create_task(self._live(life))
+            own = contextvars.copy_context()
+            own.run(OWNER.set, edge)
+            task = asyncio.create_task(self._live(life), context=own)
             ended = asyncio.create_task(edge.ended.wait())
             await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
             ended.cancel()
@@ -262,6 +266,12 @@ class _Stage:
             await asyncio.gather(task, return_exceptions=True)
             await asyncio.sleep(rest_s)
 
+    def _stand(self, edge: Edge, is_still: bool) -> None:
+        if is_still:
+            self._loop.freeze(edge)
+        else:
+            self._loop.thaw(edge)
+
     def _count_point(self, edge: Edge, point: str, ending: Ending | None) -> None:
         if ending is None or not (edge.ended.is_set() or edge.struck):
             return
@@ -278,12 +288,20 @@ class _Stage:
             await life.run()
         except* _EXPECTED as group:
             self._note(f"life {life.edge.epoch} ended: {_words(group)}")
+        except* ConfigFault as group:
+            if abs(self._clock.ahead_ns) > SKEW_NS_MAX:  # no login by a wrong clock, until it is set right
+                self._note(f"life {life.edge.epoch} ended: {_words(group)}")
+            else:
+                self._crash(life, group)
         except* Exception as group:
-            words = _words(group)
-            self._note(f"life {life.edge.epoch} CRASHED: {words}")
-            self._oracle.found.breach("crashes", words)
+            self._crash(life, group)
         finally:
             watch.cancel()
+
+    def _crash(self, life: Life, group: BaseException) -> None:
+        words = _words(group)
+        self._note(f"life {life.edge.epoch} CRASHED: {words}")
+        self._oracle.found.breach("crashes", words)
 
     async def _note_start(self, life: Life, begun: float) -> None:
         await life.started.wait()
@@ -301,8 +319,14 @@ class _Stage:
             await asyncio.sleep(1.0)
             calm = calm + 1 if self._is_calm() else 0
             if calm >= CALM_S:
+                self._judge()  # before the market goes on: what it does next nobody can have heard of
                 return
+        self._judge()
         self._oracle.found.breach("no rest", f"{SETTLE_S} s after the last fault {self._restless()}")
+
+    def _judge(self) -> None:
+        self._oracle.look()
+        self._oracle.judge(self._state(), self._documents)
 
     def _state(self) -> EngineState | None:
         life = self._life
@@ -338,9 +362,6 @@ class _Stage:
         return ""
 
     def _outcome(self) -> Outcome:
-        self._world.advance(self._true_ns())
-        self._oracle.look()
-        self._oracle.judge(self._state(), self._documents)
         for words in self._around.lost:
             self._oracle.found.breach("crashes", words)
         digest = hashlib.sha256()

@@ -20,10 +20,15 @@ _CODE: Final = ("propdesk", "adapters", "trading_daemon", "sandbox", "campaign",
 
 
 def run_chunk(first_seed: int, count: int) -> Tally:
-    """Run schedules of seeds that follow one another."""
+    """Run schedules of seeds that follow one another; one that cannot be run to its end has failed."""
     tally = Tally()
     for seed in range(first_seed, first_seed + count):
-        tally.add(run_schedule(make_schedule(seed)))
+        try:
+            outcome = run_schedule(make_schedule(seed))
+        except Exception as fault:
+            tally.add_lost(seed, f"not run to its end: {type(fault).__name__}: {fault}")
+        else:
+            tally.add(outcome)
     return tally
 
 

@@ -17,6 +17,8 @@ PROMISES: Final = (
     "kill level regressions",
     "stale-epoch calls",
     "unexplained entries",
+    "altered calls",
+    "lost follow-ups",
     "refused commands",
     "crashes",
     "no rest",
@@ -67,6 +69,12 @@ class Tally:
         self.faults.update(outcome.faults)
         if outcome.broken:
             self.failures.append((outcome.seed, outcome.broken[0]))
+
+    def add_lost(self, seed: int, words: str) -> None:
+        """Take in a schedule that ended by an exception of its own."""
+        self.schedules += 1
+        self.failed += 1
+        self.failures.append((seed, words))
 
     def merge(self, other: "Tally") -> None:
         """Take in what another process counted."""

@@ -63,7 +63,7 @@ class Line:
         path, body = request.url.path, await request.aread()
         is_write = request.method != "GET" and path.startswith("/v2") and "/charts" not in path
         try:
-            await edge.cross(*of_call(request.method, path))
+            await self._connected(request, edge)
             if self.is_down:
                 raise httpx.ConnectError("the broker cannot be reached", request=request)
             if is_write:
@@ -76,6 +76,15 @@ class Line:
         response = await self._within(request, self._served(request, body))
         await edge.cross(*of_call(request.method, path, status=response.status_code))
         return response
+
+    async def _connected(self, request: httpx.Request, edge: Edge) -> None:
+        """Come to where bytes leave; a process that stood still there finds its time for that over."""
+        limit = request.extensions.get("timeout", {}).get("connect")
+        try:
+            async with asyncio.timeout(limit):
+                await edge.cross(*of_call(request.method, request.url.path))
+        except TimeoutError:
+            raise httpx.ConnectTimeout("no connection in time", request=request) from None
 
     def _leave(self, request: httpx.Request, body: bytes) -> None:
         """Let what a process wrote before it ended reach the broker, now or later."""

@@ -77,6 +77,7 @@ def _many(asked: _Asked, minutes: float | None, *, as_json: bool) -> None:
     file = load_settings().home / "prove" / "full.json" if asked.is_full else None
     begun = Progress(code, asked.first_seed)
     progress = begun if file is None or asked.is_fresh else load(file, code, asked.first_seed)
+    before = progress.tally.schedules
     if progress.done:
         say(f"{progress.tally.schedules} schedules were run before.")
     with ending_on_sigterm(), progress_console().status("no schedule is done yet") as status:
@@ -90,8 +91,9 @@ def _many(asked: _Asked, minutes: float | None, *, as_json: bool) -> None:
                 f"{found.schedules} of {asked.schedules}, {found.failed} failed"
             ),
         )
-    if asked.is_full:
-        _append(CLONE_ROOT / "docs" / "reliability.md", tally, code)
+    if asked.is_full and tally.schedules > before:
+        part = " (part)" if tally.schedules < asked.schedules else ""
+        _append(CLONE_ROOT / "docs" / "reliability.md", tally, code + part)
     if as_json:
         emit({"code": code, "first_seed": asked.first_seed, **tally.plain()})
     else:

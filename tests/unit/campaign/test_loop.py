@@ -1,11 +1,12 @@
 """The loop whose time jumps: order, durations, work for threads, and what waits for ever."""
 
 import asyncio
+import contextvars
 import time
 
 import pytest
 
-from campaign.loop import Stuck, VirtualLoop, process_time
+from campaign.loop import OWNER, Stuck, VirtualLoop, process_time
 
 
 def in_loop(coroutine: object) -> object:
@@ -73,3 +74,29 @@ def test_work_for_a_thread_is_done_in_place() -> None:
         return done, ""
 
     assert in_loop(work()) == (3, "ValueError")
+
+
+def test_nothing_of_a_process_that_stands_still_runs_until_it_goes_on() -> None:
+    heard: list[tuple[str, float]] = []
+
+    async def tick(name: str) -> None:
+        for _ in range(3):
+            await asyncio.sleep(1.0)
+            heard.append((name, time.monotonic()))
+
+    async def both() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        begun, own = time.monotonic(), contextvars.copy_context()
+        own.run(OWNER.set, "still")
+        tasks = [asyncio.create_task(tick("still"), context=own), asyncio.create_task(tick("other"))]
+        await asyncio.sleep(1.5)
+        loop.freeze("still")
+        await asyncio.sleep(8.5)
+        loop.thaw("still")
+        await asyncio.gather(*tasks)
+        heard[:] = [(name, round(at - begun, 3)) for name, at in heard]
+
+    in_loop(both())
+    assert [at for name, at in heard if name == "other"] == [1.0, 2.0, 3.0]
+    assert [at for name, at in heard if name == "still"] == [1.0, 10.0, 11.0]

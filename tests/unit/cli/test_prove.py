@@ -55,6 +55,25 @@ def test_a_full_sweep_leaves_its_row(tmp_path: Path) -> None:
     assert len(row) == len(failing().figures()) + 3
 
 
+@pytest.mark.parametrize(("run_now", "rows"), [(0, []), (1, ["code (part)"])])
+def test_a_full_sweep_appends_only_what_it_ran_and_marks_a_part(
+    run_now: int, rows: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def some(progress: sweep.Progress, *_args: object, **_words: object) -> Tally:
+        progress.tally.schedules += run_now
+        return progress.tally
+
+    kept = sweep.Progress("code", 1, [1], Tally(schedules=20))
+    appended: list[str] = []
+    monkeypatch.setattr(sweep, "code_digest", lambda _root: "code")
+    monkeypatch.setattr(sweep, "load", lambda *_args: kept)
+    monkeypatch.setattr(sweep, "sweep", some)
+    monkeypatch.setattr(prove, "_append", lambda _page, _tally, code: appended.append(code))
+    monkeypatch.setenv("PROPDESK_HOME", str(tmp_path))
+    assert run("--full", "--schedules", "40").exit_code == 0
+    assert appended == rows
+
+
 def test_the_docs_table_has_a_column_for_each_figure() -> None:
     page = (CLONE_ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     columns = ["code", *(name for name, _ in Tally().figures())]
