@@ -23,7 +23,7 @@ def desk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A system whose Dagster takes every run and ends it at once, well."""
     for name, value in settings_variables(settings).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cli.backfill, "_webserver", lambda: "http://127.0.0.1:1")
+    monkeypatch.setattr(cli.backfill, "running_webserver", lambda: "http://127.0.0.1:1")
     monkeypatch.setattr(launch, "launch_range", lambda *_: "a-run")
     done = RunState("a-run", "SUCCESS", (), 1.0, 2.0)
     monkeypatch.setattr(launch, "wait_for", lambda *_: done)
