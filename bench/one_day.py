@@ -17,7 +17,7 @@ from typing import Any
 from dagster import AssetsDefinition, DagsterInstance, asset, materialize
 
 import orchestration.preload  # noqa: F401  as in the process from which runs are forked
-from adapters.calendar import load_calendar
+from adapters.db.frames.skill import newest_group_day
 from adapters.settings import load_settings
 from assets._shared.partitions import MARKET_DAYS
 from assets._shared.resources import Database, Market
@@ -43,13 +43,15 @@ def main() -> None:
     """Run every way and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--day", type=date.fromisoformat, help="a market day (default: the last one ingested)"
+        "--day", type=date.fromisoformat, help="a market day (default: the last one computed)"
     )
     parser.add_argument("--rounds", type=int, default=3, help="runs in this process")
     options = parser.parse_args()
     settings = load_settings()
-    day = options.day or _newest_day(Database(settings))
-    resources = {"database": Database(settings), "market": Market(settings), "settings": settings}
+    database = Database(settings)
+    with database.transaction() as connection:
+        day = options.day or newest_group_day(connection)
+    resources = {"database": database, "market": Market(settings), "settings": settings}
     own = [_timed(lambda: _run(STEPS, day, resources)) for _ in range(options.rounds)]
     empty = [_timed(lambda: _run(_empty_assets(), day, {})) for _ in range(options.rounds)]
     base_url = running_webserver()
@@ -67,15 +69,6 @@ def main() -> None:
         f"through the queue: {queued:.1f} s ({state.status}; {state.wait_s or 0:.1f} s to the first step, "
         f"then {state.work_s or 0:.1f} s), {queued / best:.1f} times the best run in one process\n"
     )
-
-
-def _newest_day(database: Database) -> date:
-    with database.transaction() as connection:
-        row = connection.execute("SELECT max(trade_date) FROM raw.landed_rows").fetchone()
-    if row is None or row[0] is None:
-        sys.exit("No signals are ingested in this data folder: run `python3 run.py up` first.")
-    (day,) = load_calendar().market_days(row[0], row[0]) or [load_calendar().shift(row[0], -1)]
-    return day
 
 
 def _empty_assets() -> list[AssetsDefinition]:

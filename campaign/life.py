@@ -252,7 +252,7 @@ class Life:
             clock,
             day.context,
             day.stored,
-            _ledgered(recovered),
+            Ledgered.of(recovered),
             epoch,
             meter.observe,
             meter.laps,
@@ -316,14 +316,4 @@ def dhan_config(knobs: Knobs) -> DhanConfig:
         pin=SecretStr(knobs.pin),
         totp_secret=SecretStr(knobs.totp_secret),
         may_trade=True,
-    )
-
-
-def _ledgered(recovered: Recovered) -> Ledgered:
-    return Ledgered(
-        recovered.seq,
-        recovered.chain_hash,
-        recovered.state,
-        recovered.resolutions,
-        recovered.minute_ns,
     )

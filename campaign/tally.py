@@ -57,27 +57,28 @@ class Tally:
     def add(self, outcome: Outcome) -> None:
         """Take one schedule in."""
         found = outcome.findings
-        self.schedules += 1
-        self.failed += bool(outcome.broken)
-        self.lives += outcome.lives
-        self.virtual_s += outcome.seconds
-        self.naked_unit_s += found.naked_unit_s
-        self.longest_naked_s = max(self.longest_naked_s, found.longest_naked_s)
-        self.slowest_recovery_s = max(self.slowest_recovery_s, found.slowest_recovery_s)
-        self.counts.update(found.counts)
-        self.points.update(outcome.points)
-        self.faults.update(outcome.faults)
-        if outcome.broken:
-            self.failures.append((outcome.seed, outcome.broken[0]))
+        self.merge(
+            Tally(
+                schedules=1,
+                failed=int(bool(outcome.broken)),
+                lives=outcome.lives,
+                virtual_s=outcome.seconds,
+                naked_unit_s=found.naked_unit_s,
+                longest_naked_s=found.longest_naked_s,
+                slowest_recovery_s=found.slowest_recovery_s,
+                counts=Counter(found.counts),
+                points=Counter(outcome.points),
+                faults=Counter(outcome.faults),
+                failures=[(outcome.seed, words) for words in outcome.broken[:1]],
+            )
+        )
 
     def add_lost(self, seed: int, words: str) -> None:
         """Take in a schedule that ended by an exception of its own."""
-        self.schedules += 1
-        self.failed += 1
-        self.failures.append((seed, words))
+        self.merge(Tally(schedules=1, failed=1, failures=[(seed, words)]))
 
     def merge(self, other: "Tally") -> None:
-        """Take in what another process counted."""
+        """Take in what was counted elsewhere; of the failures the lowest seeds are kept."""
         self.schedules += other.schedules
         self.failed += other.failed
         self.lives += other.lives

@@ -194,7 +194,7 @@ class Bootstrap:
         replay = await self._replay_driver(
             plan, bus, clock, day, feed, monitor, journal, waiting, sink, advance
         )
-        start, laps = _ledgered(recovered), self._meter.laps
+        start, laps = Ledgered.of(recovered), self._meter.laps
         decider = Decider(
             bus, journal, clock, day.context, day.stored, start, lead.epoch, self._observe, laps
         )
@@ -573,16 +573,6 @@ class DirectSource:
         del position
         while True:
             yield SourceDocument(await self._sink.queue.get(), None)
-
-
-def _ledgered(recovered: Recovered) -> Ledgered:
-    return Ledgered(
-        recovered.seq,
-        recovered.chain_hash,
-        recovered.state,
-        recovered.resolutions,
-        recovered.minute_ns,
-    )
 
 
 def _mode(plan: ReplayPlan | None, *, is_past: bool) -> StartMode:

@@ -9,7 +9,7 @@ from propdesk.core.invariant import require
 from propdesk.engine.batch import Batch, Folded, build_batch, context_named, fold_events
 from propdesk.engine.codec import encode_carry_over
 from propdesk.engine.context import DayContext
-from propdesk.engine.recover import last_minute
+from propdesk.engine.recover import Recovered, last_minute
 from propdesk.engine.resolution import Question, Resolution, news
 from propdesk.engine.snapshot import StoredContext
 from propdesk.engine.state import EngineState
@@ -35,6 +35,17 @@ class Ledgered:
     state: EngineState
     resolutions: Mapping[Question, Resolution] = field(default_factory=dict)
     minute_ns: int = 0
+
+    @classmethod
+    def of(cls, recovered: Recovered) -> "Ledgered":
+        """Stand where a start found the journal."""
+        return cls(
+            recovered.seq,
+            recovered.chain_hash,
+            recovered.state,
+            recovered.resolutions,
+            recovered.minute_ns,
+        )
 
 
 class Decider:
